@@ -1,0 +1,75 @@
+"""Commands: what is to be done, as frozen values. The imperative of the house.
+
+`ProposeOrder` goes to the event bus and asks for an order; the others come out of it, after the facts that led to
+them are durable. A command never says how; the shell does.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from kalshi_daemon.facts import OrderSpec
+from kalshi_daemon.units import BookSide, Count, Price, Ticker, TimeInForce
+
+
+@frozen
+class ProposeOrder:
+    """An order that somebody wants. The risk gate turns it into an `OrderIntended` or refuses it with a code.
+
+    `reduces` says that it claims to be a verified reduction: immediate_or_cancel with reduce_only.
+    `book_version` is the version of the book that it was decided on.
+    """
+
+    market: Ticker
+    side: BookSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    post_only: bool
+    reduces: bool
+    purpose: str
+    decision: int
+    model: str
+    observation: str
+    book_version: int
+
+
+@frozen
+class PlaceOrder:
+    client_order_id: str
+    spec: OrderSpec
+
+
+@frozen
+class CancelOrder:
+    client_order_id: str
+    order_id: str
+    market: Ticker
+    exchange_index: int
+    cause: str
+
+
+@frozen
+class FetchFills:
+    """A read says that the order is done, and not all of its fills are here."""
+
+    order_id: str
+    cause: str
+
+
+@frozen
+class Poke:
+    """Tell the trader's chart to look at a level again."""
+
+    event: str
+
+
+@frozen
+class RaiseAlarm:
+    alarm: str
+    text: str
+
+
+Command: TypeAlias = PlaceOrder | CancelOrder | FetchFills | Poke | RaiseAlarm

@@ -1,0 +1,346 @@
+"""The configuration: every `KALSHI_*` variable, read once into one frozen value.
+
+Rules: `load` takes a mapping and touches nothing else. The first problem found is a `ConfigurationError` of one line
+that names the variable, its value (never a secret's) and what is allowed. A variable that is not known is an error,
+since a misspelt limit would silently be its default. Every limit has a hard cap in `limits.py`. Quantities are integers
+of `units.py`: no float is read here. `.env.example` shows the same variables, and a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import environ
+from attrs import frozen
+
+from kalshi_daemon import config_values as values
+from kalshi_daemon.config_values import Address
+from kalshi_daemon.errors import ConfigurationError
+from kalshi_daemon.limits import (
+    CASH_RESERVE_BPS,
+    CONTROL_PATH_MAX,
+    MARKETS_MAX,
+    OPEN_ORDERS_ACCOUNT_CAP,
+    OPEN_ORDERS_ACCOUNT_MAX,
+    OPEN_ORDERS_MARKET_CAP,
+    OPEN_ORDERS_MARKET_MAX,
+    ORDER_COST_BPS,
+    ORDER_COST_BPS_CAP,
+    ORDER_COST_CAP,
+    ORDER_COST_MAX,
+    ORDER_COUNT_CAP,
+    ORDER_COUNT_MAX,
+    ORDER_SIZES_MAX,
+    SOCKETS_MAX,
+)
+from kalshi_daemon.units import CONTRACT, DOLLAR, Count, Money, Ticker, contracts
+
+PREFIX: Final = "KALSHI_"
+CONFIRMATION: Final = "I trade real money"
+CREDENTIAL: Final = "kalshi-key"  # the name of the key in the unit's LoadCredential
+SERVICE_SOCKET: Final = Path("/run/kalshi-daemon/control.sock")  # where the unit's RuntimeDirectory puts it
+SHIPPED_MODEL: Final = Path(__file__).parent / "policy" / "policy.onnx"
+PERCENT_BPS: Final = 100
+
+
+class Environment(StrEnum):
+    DEMO = "demo"
+    PRODUCTION = "production"
+
+
+# The exchange's hosts, dedicated first, shared second: a dial walks them in this order (api.md section 1).
+REST_URLS: Final = {
+    Environment.DEMO: (
+        "https://external-api.demo.kalshi.co/trade-api/v2",
+        "https://demo-api.kalshi.co/trade-api/v2",
+    ),
+    Environment.PRODUCTION: (
+        "https://external-api.kalshi.com/trade-api/v2",
+        "https://api.elections.kalshi.com/trade-api/v2",
+    ),
+}
+WS_URLS: Final = {
+    Environment.DEMO: (
+        "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
+        "wss://demo-api.kalshi.co/trade-api/ws/v2",
+    ),
+    Environment.PRODUCTION: (
+        "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
+        "wss://api.elections.kalshi.com/trade-api/ws/v2",
+    ),
+}
+PRODUCTION_DOMAIN: Final = "kalshi.com"
+
+
+@frozen
+class Variable:
+    """One variable for people: `default` is its text, `derived` says in words where an absent one comes from."""
+
+    name: str
+    allowed: str
+    unit: str
+    default: str | None
+    derived: str
+    secret: bool
+
+    @property
+    def required(self) -> bool:
+        return self.default is None and not self.derived
+
+
+VARIABLES: dict[str, Variable] = {}  # by name, in the order of the fields of Config; filled by `_setting` alone
+
+T = TypeVar("T")
+
+
+def _setting(
+    name: str,
+    read: Callable[[str], T],
+    allowed: str,
+    *,
+    unit: str = "",
+    default: str | None = None,
+    derived: str = "",
+    secret: bool = False,
+) -> Any:
+    """A field of Config. `read` raises ValueError for what is not allowed; a message of its own names the part."""
+    variable = VARIABLES[PREFIX + name] = Variable(PREFIX + name, allowed, unit, default, derived, secret)
+
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as problem:
+            shown = "a value that is not shown" if secret or values.looks_secret(text) else repr(text)
+            reason = f" ({problem})" if str(problem) else ""
+            message = f"{variable.name} is {shown}{reason}; allowed: {allowed}"
+            raise ConfigurationError(message) from None
+
+    return environ.var(default=default, name=variable.name, converter=convert, help=allowed)
+
+
+@environ.config(prefix="KALSHI", frozen=True)
+class Config:
+    """One process's configuration. Counts, money and shares are in the units of `units.py` (bps: 1/10,000)."""
+
+    environment: Environment = _setting(
+        "ENVIRONMENT",
+        lambda text: Environment(values.one_of(*Environment)(text)),
+        "demo or production",
+        default="demo",
+    )
+    production_confirmation: str = _setting(
+        "PRODUCTION_CONFIRMATION",
+        values.one_of("", CONFIRMATION),
+        f"empty, or for production exactly: {CONFIRMATION}",
+        default="",
+    )
+    api_key_id: str = _setting(
+        "API_KEY_ID", values.key_id, "the id of the API key, as the exchange shows it", secret=True
+    )
+    private_key_file: Path = _setting(
+        "PRIVATE_KEY_FILE",
+        values.absolute_path,
+        "the absolute path of the private key file (PEM), not the key itself",
+        derived=f"the systemd credential {CREDENTIAL}, where there is one; otherwise required",
+    )
+    markets: tuple[Ticker, ...] = _setting(
+        "MARKETS",
+        values.distinct(values.ticker, most=MARKETS_MAX),
+        f"1 to {MARKETS_MAX} market tickers, separated by commas, each once",
+        unit="tickers",
+    )
+    rest_urls: tuple[str, ...] = _setting(
+        "REST_URLS",
+        values.distinct(values.url("https", "http"), most=len(REST_URLS)),
+        "one or two https URLs ending in the API's path; http on loopback only",
+        derived="the exchange's hosts of KALSHI_ENVIRONMENT",
+    )
+    ws_urls: tuple[str, ...] = _setting(
+        "WS_URLS",
+        values.distinct(values.url("wss", "ws"), most=len(WS_URLS)),
+        "one or two wss URLs; ws on loopback only",
+        derived="the exchange's hosts of KALSHI_ENVIRONMENT",
+    )
+    sockets: int = _setting(
+        "SOCKETS",
+        values.whole(1, SOCKETS_MAX),
+        "1, 2 (market data, account) or 3 (order books, fills, positions)",
+        unit="sockets that carry the feeds",
+        default="2",
+    )
+    policy: str = _setting(
+        "POLICY",
+        values.one_of("onnx", "rules", "hold", "scripted"),
+        "onnx, rules, hold or scripted; in production onnx or hold",
+        default="onnx",
+    )
+    model: Path = _setting(
+        "MODEL",
+        lambda text: SHIPPED_MODEL if text == "shipped" else values.absolute_path(text),
+        "shipped, or the absolute path of an ONNX file",
+        default="shipped",
+    )
+    pricing: str = _setting(
+        "PRICING",
+        values.one_of("take", "join", "improve", "mid"),
+        "take, join, improve or mid",
+        default="take",
+    )
+    order_sizes: tuple[Count, ...] = _setting(
+        "ORDER_SIZES",
+        values.distinct(values.amount(CONTRACT, 1, ORDER_COUNT_CAP), most=ORDER_SIZES_MAX),
+        f"1 to {ORDER_SIZES_MAX} sizes, separated by commas, each once, none over KALSHI_ORDER_CONTRACTS_MAX",
+        unit="contracts",
+        default="5",
+    )
+    order_count_max: Count = _setting(
+        "ORDER_CONTRACTS_MAX",
+        values.amount(CONTRACT, 1, ORDER_COUNT_CAP),
+        f"0.01 to {ORDER_COUNT_CAP // CONTRACT}",
+        unit="contracts per order",
+        default=str(ORDER_COUNT_MAX // CONTRACT),
+    )
+    order_cost_max: Money = _setting(
+        "ORDER_COST_MAX",
+        values.amount(DOLLAR, DOLLAR, ORDER_COST_CAP),
+        f"1 to {ORDER_COST_CAP // DOLLAR}",
+        unit="dollars per order, worst fee included",
+        default=str(ORDER_COST_MAX // DOLLAR),
+    )
+    order_cost_bps: int = _setting(
+        "ORDER_COST_PERCENT",
+        values.amount(PERCENT_BPS, 1, ORDER_COST_BPS_CAP),
+        f"0.01 to {ORDER_COST_BPS_CAP // PERCENT_BPS}",
+        unit="percent of the bankroll per order",
+        default=str(ORDER_COST_BPS // PERCENT_BPS),
+    )
+    cash_reserve_bps: int = _setting(
+        "CASH_RESERVE_PERCENT",
+        values.amount(PERCENT_BPS, 0, 100 * PERCENT_BPS),
+        "0 to 100",
+        unit="percent of the bankroll that no increase may touch",
+        default=str(CASH_RESERVE_BPS // PERCENT_BPS),
+    )
+    open_orders_market_max: int = _setting(
+        "OPEN_ORDERS_MARKET_MAX",
+        values.whole(1, OPEN_ORDERS_MARKET_CAP),
+        f"1 to {OPEN_ORDERS_MARKET_CAP}",
+        unit="orders",
+        default=str(OPEN_ORDERS_MARKET_MAX),
+    )
+    open_orders_account_max: int = _setting(
+        "OPEN_ORDERS_ACCOUNT_MAX",
+        values.whole(1, OPEN_ORDERS_ACCOUNT_CAP),
+        f"1 to {OPEN_ORDERS_ACCOUNT_CAP}",
+        unit="orders",
+        default=str(OPEN_ORDERS_ACCOUNT_MAX),
+    )
+    state_dir: Path = _setting(
+        "STATE_DIR",
+        values.absolute_path,
+        "an absolute path",
+        derived="$STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/kalshi-daemon, else ~/.local/state/kalshi-daemon",
+    )
+    control_socket: Path = _setting(
+        "CONTROL_SOCKET",
+        values.short_path(CONTROL_PATH_MAX),
+        f"an absolute path of at most {CONTROL_PATH_MAX} bytes",
+        derived="control.sock in $RUNTIME_DIRECTORY (systemd), else in KALSHI_STATE_DIR",
+    )
+    metrics_address: Address | None = _setting(
+        "METRICS_ADDRESS",
+        values.optional_address,
+        "ADDRESS:PORT with a numeric address, or empty for no metrics",
+        default="127.0.0.1:9187",
+    )
+    log_format: str = _setting(
+        "LOG_FORMAT",
+        values.one_of("auto", "text", "json"),
+        "auto (json when standard error is the journal), text or json",
+        default="auto",
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL",
+        values.one_of("debug", "info", "warning", "error"),
+        "debug, info, warning or error",
+        default="info",
+    )
+
+
+def load(variables: Mapping[str, str]) -> Config:
+    """The configuration that an environment asks for. Raises ConfigurationError for the first problem."""
+    given = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
+    for name in sorted(given.keys() - VARIABLES.keys()):
+        nearest = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0)
+        raise ConfigurationError(f"{name} is not known; the nearest known variable is {nearest[0]}")
+    complete = {**_derived(variables), **given}
+    for variable in VARIABLES.values():
+        if variable.default is None and variable.name not in complete:
+            raise ConfigurationError(f"{variable.name} is not set; allowed: {variable.allowed}")
+    config = environ.to_config(Config, complete)
+    _check_together(config)
+    return config
+
+
+def control_sockets(variables: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where a client looks for a daemon: where this environment's daemon would listen, then where the service does."""
+    if "KALSHI_CONTROL_SOCKET" in variables:
+        return (Path(variables["KALSHI_CONTROL_SOCKET"]),)
+    derived = _derived(variables).get("KALSHI_CONTROL_SOCKET")
+    return (Path(derived), SERVICE_SOCKET) if derived else (SERVICE_SOCKET,)
+
+
+def _derived(variables: Mapping[str, str]) -> dict[str, str]:
+    """The variables whose default depends on the environment. systemd's directories may be lists: the first is ours."""
+    try:
+        environment = Environment(variables.get("KALSHI_ENVIRONMENT", Environment.DEMO))
+    except ValueError:
+        environment = Environment.DEMO  # the error for the variable itself is raised when it is read
+    found = {
+        "KALSHI_REST_URLS": ",".join(REST_URLS[environment]),
+        "KALSHI_WS_URLS": ",".join(WS_URLS[environment]),
+    }
+    if credentials := variables.get("CREDENTIALS_DIRECTORY"):
+        found["KALSHI_PRIVATE_KEY_FILE"] = f"{credentials}/{CREDENTIAL}"
+    if state := variables.get("STATE_DIRECTORY", "").split(":")[0]:
+        found["KALSHI_STATE_DIR"] = state
+    elif home := variables.get("XDG_STATE_HOME") or (variables.get("HOME") and variables["HOME"] + "/.local/state"):
+        found["KALSHI_STATE_DIR"] = f"{home}/kalshi-daemon"
+    state_dir = variables.get("KALSHI_STATE_DIR", found.get("KALSHI_STATE_DIR"))
+    if directory := variables.get("RUNTIME_DIRECTORY", "").split(":")[0] or state_dir:
+        found["KALSHI_CONTROL_SOCKET"] = f"{directory}/control.sock"
+    return found
+
+
+def _check_together(config: Config) -> None:
+    """What no variable says alone: production (risk P24), hosts that fit it, and limits that fit each other."""
+    production = config.environment is Environment.PRODUCTION
+    if production and config.production_confirmation != CONFIRMATION:
+        raise ConfigurationError(
+            f"KALSHI_PRODUCTION_CONFIRMATION is empty; with KALSHI_ENVIRONMENT=production allowed: {CONFIRMATION}"
+        )
+    for name, urls in (("KALSHI_REST_URLS", config.rest_urls), ("KALSHI_WS_URLS", config.ws_urls)):
+        for url in urls:
+            host = values.host_of(url)
+            if production != (host == PRODUCTION_DOMAIN or host.endswith("." + PRODUCTION_DOMAIN)):
+                wanted = f"only hosts of {PRODUCTION_DOMAIN}" if production else f"no host of {PRODUCTION_DOMAIN}"
+                raise ConfigurationError(
+                    f"{name} names the host {host}; with KALSHI_ENVIRONMENT={config.environment} allowed: {wanted}"
+                )
+    if production and config.policy not in {"onnx", "hold"}:
+        raise ConfigurationError(f"KALSHI_POLICY is {config.policy!r}; in production allowed: onnx or hold")
+    size, most = max(config.order_sizes), config.order_count_max
+    if size > most:
+        raise ConfigurationError(
+            f"KALSHI_ORDER_SIZES has a size of {contracts(size)}; "
+            f"allowed: up to KALSHI_ORDER_CONTRACTS_MAX, {contracts(most)}"
+        )
+    if config.open_orders_market_max > config.open_orders_account_max:
+        raise ConfigurationError(
+            f"KALSHI_OPEN_ORDERS_MARKET_MAX is {config.open_orders_market_max}; "
+            f"allowed: up to KALSHI_OPEN_ORDERS_ACCOUNT_MAX, {config.open_orders_account_max}"
+        )

@@ -1,0 +1,219 @@
+"""Facts of the account: runs, agreement with the exchange, holds, states, sweeps, alarms, what a person said."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from kalshi_daemon.facts.orders import FillSeen, OrderFact
+from kalshi_daemon.units import Count, Milliseconds, Money, Price, Ticker
+
+
+@frozen
+class RunStarted:
+    """A process began. Orders that were intended, submitted, being cancelled or amended become unknown."""
+
+    at_ms: Milliseconds
+    run_id: str
+    version: str
+
+
+@frozen
+class SettlementSeen:
+    """A market paid out: `count` contracts held (signed), `value` is the YES leg's worth, `revenue` what was credited.
+
+    `fee` is the exchange's total of the fees paid on this market, which its fills have charged already: a check, not
+    a charge."""
+
+    at_ms: Milliseconds
+    market: Ticker
+    result: str
+    value: Price
+    count: Count
+    revenue: Money
+    fee: Money
+    ts_ms: Milliseconds
+    exchange_index: int
+
+
+@frozen
+class PositionOpening:
+    market: Ticker
+    count: Count
+    cost: Money
+    fees: Money
+
+
+@frozen
+class AccountOpened:
+    """The account as the exchange showed it when this journal began: what every later fact is added to."""
+
+    at_ms: Milliseconds
+    settled: tuple[tuple[int, Money], ...]  # (exchange_index, cash)
+    positions: tuple[PositionOpening, ...]
+
+
+@frozen
+class AccountAgreed:
+    """A complete read of the account equals the ledger."""
+
+    at_ms: Milliseconds
+    settled: tuple[tuple[int, Money], ...]
+    positions: int
+    resting: int
+
+
+@frozen
+class AccountDiffers:
+    """A complete read of the account does not equal the ledger; each line names one thing, ours and theirs."""
+
+    at_ms: Milliseconds
+    differences: tuple[str, ...]
+
+
+@frozen
+class AccountDoubted:
+    """The account agreed before and may not any more: private events may have been missed."""
+
+    at_ms: Milliseconds
+    cause: str
+
+
+@frozen
+class CashCorrected:
+    at_ms: Milliseconds
+    exchange_index: int
+    change: Money
+    cause: str
+
+
+class HoldKind(StrEnum):
+    """Why we are paused, strongest first (statecharts.md, Holds)."""
+
+    KILL = "kill"
+    DIVERGENCE = "divergence"
+    DRAWDOWN = "drawdown"
+    DAY_LOSS = "day_loss"
+    ACCESS = "access"
+    FOREIGN = "foreign"
+    GUARD = "guard"
+    OPERATOR = "operator"
+    EXCHANGE = "exchange"
+    SYNC = "sync"
+    RECOVERY = "recovery"
+
+
+class RestrictionKind(StrEnum):
+    """Why only reductions pass."""
+
+    CASH_RESERVE = "cash_reserve"
+    DRAWDOWN_BAND = "drawdown_band"
+    PRIVATE_POLLED = "private_polled"
+    POLLED_BOOKS = "polled_books"
+
+
+@frozen
+class HoldPlaced:
+    """`subject` is what it is about: empty for the account, a ticker for one market. Placed again: the cause changes,
+    not the since.
+
+    `cancels`: "all", "increasing" or "" (resting orders stay)."""
+
+    at_ms: Milliseconds
+    hold: HoldKind
+    subject: str
+    cause: str
+    cleared_by: str
+    cancels: str
+    until_ms: Milliseconds | None
+
+
+@frozen
+class HoldLifted:
+    at_ms: Milliseconds
+    hold: HoldKind
+    subject: str
+    by: str
+
+
+@frozen
+class RestrictionPlaced:
+    at_ms: Milliseconds
+    restriction: RestrictionKind
+    cause: str
+
+
+@frozen
+class RestrictionLifted:
+    at_ms: Milliseconds
+    restriction: RestrictionKind
+    by: str
+
+
+@frozen
+class StateChanged:
+    """A chart took a step. Paths are dotted; `entered` is the new innermost state."""
+
+    at_ms: Milliseconds
+    chart: str
+    left: str
+    entered: str
+    event: str
+
+
+@frozen
+class OperatorSpoke:
+    """A person's command, with who and why."""
+
+    at_ms: Milliseconds
+    command: str
+    who: str
+    why: str
+
+
+@frozen
+class SweepVerified:
+    """Two complete lists, read while nothing of ours was on the wire, hold nothing that had to go."""
+
+    at_ms: Milliseconds
+    scope: str  # "all" or "increasing"
+
+
+@frozen
+class SweepUnverified:
+    at_ms: Milliseconds
+    scope: str
+    orders: tuple[str, ...]  # client order ids that may still rest
+
+
+@frozen
+class Alarmed:
+    """Somebody should look. Also an ERROR line and a metric."""
+
+    at_ms: Milliseconds
+    alarm: str
+    text: str
+
+
+AccountFact: TypeAlias = (
+    RunStarted
+    | OrderFact
+    | FillSeen
+    | SettlementSeen
+    | AccountOpened
+    | AccountAgreed
+    | AccountDiffers
+    | AccountDoubted
+    | CashCorrected
+    | HoldPlaced
+    | HoldLifted
+    | RestrictionPlaced
+    | RestrictionLifted
+    | StateChanged
+    | OperatorSpoke
+    | SweepVerified
+    | SweepUnverified
+    | Alarmed
+)

@@ -1,0 +1,202 @@
+"""Every bound of the house, each with its reason. Seconds end in `_S`, milliseconds in `_MS`.
+
+Rules: a queue, a retry, a wait, a cache or a buffer without a number here is a defect. The names in `CHART_LIMITS`
+are those that the charts use in `after` and `restart`; `charts/lint.py` checks both directions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kalshi_daemon.units import CONTRACT, DOLLAR, Count, Milliseconds, Money
+
+# --- charts: how long a state may last. A pair (least, most) is drawn by back-off.
+CHART_LIMITS: Final[dict[str, float | tuple[float, float]]] = {
+    "preflight_limit": 30.0,
+    "preflight_backoff": (1.0, 60.0),
+    "feeds_limit": 60.0,
+    "calibration_limit": 60.0,
+    "steady_limit": 300.0,  # trading for so long counts attempts from zero again
+    "reminder_interval": 900.0,
+    "sweep_limit": 5.0,
+    "sweep_backoff": 5.0,
+    "recovery_backoff": (1.0, 60.0),
+    "attempt_limit": 30.0,
+    "drain_limit": 15.0,
+    "seal_limit": 5.0,
+    "dial_limit": 10.0,
+    "subscribe_limit": 10.0,
+    "session_steady_limit": 60.0,
+    "session_backoff": (0.25, 30.0),  # full jitter, without end: the earlier trader gave up after ten tries
+    "refused_interval": 900.0,
+    "sync_limit": 2.0,
+    "poll_limit": 10.0,
+    "polled_book_age": 2.0,
+    "cooling_limit": 1.0,
+    "policy_probe_interval": 30.0,
+}
+# --- charts: how often a task is started again in place before its crash is an event
+CHART_RESTARTS: Final[dict[str, int]] = {"service_restarts": 5, "task_restarts": 5, "poller_restarts": 5}
+
+EXIT_LIMIT_S: Final = 1.0  # a task must end within it of being cancelled: time spent joining counts towards kill's 5 s
+EVENT_QUEUE_MAX: Final = 1_000  # events waiting for one chart; charts hear tens a minute
+STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
+
+# --- the event bus and the journal
+BUS_QUEUE_MAX: Final = 20_000  # facts waiting for the writer: ten seconds of the worst burst measured
+BUS_BATCH_MAX: Final = 256  # facts folded between two commits
+JOURNAL_BUSY_S: Final = 5.0  # one commit; the fdatasync of a healthy disk takes a millisecond
+SUBSCRIBER_QUEUE_MAX: Final = 1_000
+
+# --- our clock against the exchange's
+CLOCK_EVIDENCE_MAX: Final = 32  # answers whose Date is kept
+CLOCK_EVIDENCE_LIFE_MS: Final[Milliseconds] = 600_000  # in ten minutes an undisciplined clock drifts by some 30 ms
+
+# --- requests
+WRITER_LANES: Final = 4  # connections for order writes: one pool slows as requests in flight grow
+WRITER_QUEUE_MAX: Final = 200
+REST_TIMEOUT_S: Final = 10.0
+REST_BODY_MAX: Final = 16 * 1024 * 1024
+READ_ATTEMPTS_MAX: Final = 3
+READ_PAGES_MAX: Final = 1_000  # pages of one list: a repeated cursor is found long before
+READ_PAGE_SIZE: Final = 1_000
+KEEPALIVE_EXPIRY_S: Final = 55.0
+CONNECT_TIMEOUT_S: Final = 5.0  # name, TCP and TLS together; half of what one request may take
+KEY_FILE_MAX: Final = 16 * 1024  # an RSA key of 4096 bits is 3.3 kB
+READ_BACKOFF_S: Final = (0.25, 4.0)  # between two attempts of one read, drawn by back-off
+# an older signature is refused, so a request can no longer arrive after it
+REQUEST_LIFE_MS: Final[Milliseconds] = 60_000
+
+REST_LANES: Final = 8  # connections of the REST client: order writes, and the reads beside them
+WRITE_TOKENS_LEAST: Final = 100  # of the smallest tier (api.md 5), until the account's own limits were read
+
+# --- sockets
+FRAME_MAX: Final = 16 * 1024 * 1024  # a snapshot of a deep book is 20 kB; an oversized frame is an error, not a death
+FRAME_QUEUE_MAX: Final = 1_000
+SOCKET_RECEIVE_BYTES: Final = 64 * 1024  # the library's own 4 KiB costs a fifth more a frame
+SOCKET_CLOSE_S: Final = 0.5  # for the peer's close frame; then the stream is closed without it
+SOCKET_ANSWER_MAX: Final = 4 * 1024  # of a refused upgrade's answer, kept as evidence
+PINGS_IN_FLIGHT_MAX: Final = 4  # more are not sent: the silence limit decides, not their number
+PING_INTERVAL_S: Final = 5.0
+SILENCE_SHOWN_MAX_S: Final = 3_600.0  # a longer silence is shown as this long
+SILENCE_MAX_S: Final = 15.0  # no frame and no pong for so long: the session is dead (risk P13)
+REFUSALS_MAX: Final = 3  # 401 or 403 in a row, other than for the clock
+SUBSCRIBE_CHUNK: Final = 250  # tickers in one command
+FRAME_LOG_INTERVAL_S: Final = 60.0  # one line per kind of bad frame and minute
+POLL_INTERVAL_S: Final = 1.0  # between two rounds of reading the books by REST: half of what keeps them fresh
+POLL_CHUNK: Final = 100  # books in one batched read (api.md 4.2)
+POLLED_AGE_MAX_S: Final = 2.0  # risk P13: a polled book counts while its read began no longer ago
+SNAPSHOT_RETRY_POLLS: Final = 10  # polled rounds between two requests for snapshots of a live stream
+AUDIT_INTERVAL_S: Final = 30.0  # one book after another is held against REST
+AUDIT_ATTEMPTS_MAX: Final = 3
+AUDIT_QUIET_S: Final = 2.0  # reads lag what the stream has shown
+SNAPSHOT_REQUESTS_MAX: Final = 3  # rounds of get_snapshot for one gap, before the session is dropped
+
+# --- account
+CALIBRATION_ROUNDS_MAX: Final = 4  # looks at a difference before it holds; reconciliation converges or stops
+CALIBRATION_QUIET_S: Final = 2.0  # between two looks: positions lag fills by about a second (api.md 4.3)
+SYNC_TICK_S: Final = 1.0
+SYNC_ORDERS_S: Final = 10.0
+SYNC_BALANCE_S: Final = 30.0
+SYNC_SILENCE_S: Final = 120.0  # no successful sync for so long places the hold `sync`
+QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so much quiet between
+FILLS_HELD_MAX: Final = 10_000  # fills that outran their order
+TRADE_IDS_MAX: Final = 1_000_000  # trade ids kept for telling duplicates
+ORDERS_KEPT_MAX: Final = 50_000  # records of orders, those that are over dropped first: a month of an order a minute
+FEEDS_LOST_S: Final = 3.0  # the level must be false for so long before the trader is told; the gate closes at once
+LEVEL_CHECK_S: Final = 0.25  # a level that changes by time alone is seen within it
+REFUSED_MARKET_MS: Final[Milliseconds] = 60_000  # two reads of active so far apart outweigh a 409 of the market
+BLIND_S: Final = 10.0  # recovering without books for so long cancels what increases
+WRITER_IDLE_S: Final = 2.0  # a sweep waits so long for requests on the wire
+SWEEP_PROOFS: Final = 2  # complete lists in a row, read after the last cancel, that hold nothing of ours
+SWEEP_PAUSE_S: Final = 0.25  # between two looks: reads lag a cancel by some hundred milliseconds (api.md 4.3)
+RECOVERY_ATTEMPTS_MAX: Final = 8  # some minutes, by the back-off; then the hold `recovery` watches instead
+ATTEMPT_WAIT_S: Final = 20.0  # one attempt waits so long for usable feeds, within the attempt's own limit
+RECOVERED_S: Final = 30.0  # REST and feeds usable for so long lift the hold `recovery`
+HOLD_WATCH_S: Final = 1.0
+AGREEMENTS_AFTER_DIVERGENCE: Final = 2
+ACTIVE_TWICE: Final = 2  # statuses in a row that lift the hold `exchange`
+EXCHANGE_WATCH_S: Final = 10.0
+CLOCK_WATCH_S: Final = 1.0
+CLOCK_OFFSET_MAX_MS: Final[Milliseconds] = 5_000  # the exchange refuses signatures from about 15 s
+WATCHDOG_S: Final = 1.0
+KILL_VERIFIED_MS: Final[Milliseconds] = 5_000
+CLOSING_RULES_S: Final = 1.0
+ALARM_REPEAT_S: Final = 60.0  # the same alarm is journaled again after so long
+CRASHES_MAX: Final = 5  # task crashes between two steady periods
+
+# --- policy
+DECISION_TICK_S: Final = 0.02  # the dirty list is taken so often: waking per frame costs more than deciding
+REDECIDE_S: Final = 5.0  # a market without news is decided again after so long
+DECISION_INTERVAL_MS: Final[Milliseconds] = 250  # between two decisions on one market
+INFERENCE_BUDGET_S: Final = 0.05
+MODEL_BYTES_MAX: Final = 64 * 1024 * 1024  # the shipped model has 40 kB; the unit's memory is bounded
+HEARTBEAT_S: Final = 5.0
+OBSERVATION_AGE_MAX_MS: Final[Milliseconds] = 5_000
+SPREAD_MAX_CENTS: Final = 20.0
+RECENT_MAX: Final = 50  # decisions, fills and refusals kept for people to read
+VIOLATIONS_KEPT: Final = 20
+DEMO_LOOK_S: Final = 0.5  # between two comparisons of the account with the emulated exchange's
+HISTORY_POINTS: Final = 10  # points of a market's window, the open one included (observation.md)
+POINT_MS: Final[Milliseconds] = 100  # changes within so long are one point
+ACTIVITY_SECONDS: Final = 60
+
+# --- risk (risk.md; percentages are of the bankroll, in basis points)
+ORDER_COUNT_MAX: Final[Count] = 25 * CONTRACT  # P4
+ORDER_COST_MAX: Final[Money] = 50 * DOLLAR  # P5
+ORDER_COST_BPS: Final = 100
+OPEN_ORDERS_MARKET_MAX: Final = 4  # P6
+OPEN_ORDERS_ACCOUNT_MAX: Final = 40
+CLOSING_SOON_MS: Final[Milliseconds] = 300_000  # P2
+CASH_RESERVE_BPS: Final = 2_000  # P10
+ORDER_LIFE_S: Final = 900  # P22
+# --- risk: hard caps, which no configuration passes; an account that needs more is another kind of business
+ORDER_COUNT_CAP: Final[Count] = 1_000 * CONTRACT
+ORDER_COST_CAP: Final[Money] = 1_000 * DOLLAR
+ORDER_COST_BPS_CAP: Final = 1_000
+OPEN_ORDERS_MARKET_CAP: Final = 20
+OPEN_ORDERS_ACCOUNT_CAP: Final = 200  # the exchange's own limit is far above; a sweep cancels so many within its time
+
+# --- configuration
+MARKETS_MAX: Final = 1_000  # what one process is measured with
+ORDER_SIZES_MAX: Final = 8  # the policy has 1 + 4 actions per size
+SOCKETS_MAX: Final = 3  # order books, fills, positions
+
+# --- service
+SECONDS_MAX: Final = 7 * 86_400.0  # of a demo: it stops by itself within a week
+SPEED_MAX: Final = 1_000.0  # of a recording: frames are still one by one
+CONTROL_PATH_MAX: Final = 107  # bytes; the kernel's sun_path less its end
+CONTROL_WAIT_S: Final = 30.0  # an operation answers within it: drain, seal and joining of a stop take some 22 s
+CONTROL_CLIENT_S: Final = 5.0  # a client that neither sends nor reads for so long is dropped
+CONTROL_LINE_MAX: Final = 64 * 1024
+CONTROL_ANSWER_MAX: Final = 16 * 1024 * 1024  # a status of 1,000 markets is below 1 MB
+CONTROL_CLIENTS_MAX: Final = 8
+HTTP_CLIENTS_MAX: Final = 16
+HTTP_HEAD_MAX: Final = 64 * 1024
+HTTP_BODY_MAX: Final = 1024 * 1024  # the largest request of the protocol is a batch of some 20 kB
+# a connection without a whole request: longer than KEEPALIVE_EXPIRY_S, so that the client closes first
+HTTP_IDLE_S: Final = 75.0
+HTTP_SEND_S: Final = 30.0  # a peer that does not take its answer
+
+# --- emulator (its server side)
+EMULATOR_TICK_S: Final = 0.05  # how late its clock may act: expiry, opening, closing, the crowd
+EMULATOR_CONNECTIONS_MAX: Final = 400  # the exchange allows 200 streams per member; the rest is for requests
+STREAM_PING_S: Final = 10.0
+STREAM_QUEUE_MAX: Final = 10_000  # frames waiting for one slow reader, before its subscriptions end with error 25
+STREAM_COMMAND_MAX: Final = 1024 * 1024  # characters of one command: 25,000 tickers
+STREAM_NAMES_MAX: Final = 64  # channels or subscription ids in one command
+SUBSCRIPTION_MARKETS_MAX: Final = 100_000
+STREAM_SEND_S: Final = 30.0  # a reader that takes nothing at all for so long is left
+READ_QUEUE_MAX: Final = 100_000  # changes that the stale reads have not shown yet; beyond it they are shown early
+BATCH_SECONDS: Final = 1  # a batch may spend what the write bucket refills in so long
+STATUS_LINE_MAX: Final = 200
+LIVE_VIEW_S: Final = 0.25  # between two panels in the terminal
+LIVE_VIEW_LINE_S: Final = 5  # between two lines where there is no terminal
+LOG_VALUE_MAX: Final = 2_000  # characters of one value in a line of the log: a frame of 16 MB is not repeated there
+RECONNECTS_MAX: Final = 5  # in the window, and health says so (statecharts.md, connection)
+RECONNECTS_WINDOW_MS: Final[Milliseconds] = 600_000
+
+# --- the emulated exchange
+EMULATOR_TRADES_MAX: Final = 1_000  # public prints kept of each market: one page of the list
+CROWD_LAG_MAX_MS: Final[Milliseconds] = 5_000  # a crowd further behind leaves out what it missed
+RECORDING_FRAMES_MAX: Final = 1_000_000  # frames of one recording: about a gigabyte of JSON

@@ -1,0 +1,196 @@
+"""The shapes of the REST bodies that the daemon reads (api.md 4), as msgspec reads them.
+
+Rules: as for the frames: only what is used is declared, and what has no default must be there.
+`kalshi_daemon.wire.rest` and `kalshi_daemon.wire.orders` turn these into values; nobody else imports this module.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from kalshi_daemon.units import BookSide
+from kalshi_daemon.wire.frames import LevelTexts, RangeBody
+from kalshi_daemon.wire.reading import Id, Instant, Signed, Whole, Word
+
+MarketStatus: TypeAlias = Literal[
+    "initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized"
+]
+
+
+class MarketBody(msgspec.Struct, frozen=True):
+    ticker: Id
+    event_ticker: Id
+    status: MarketStatus
+    open_time: Instant
+    close_time: Instant
+    price_ranges: list[RangeBody]
+    exchange_index: Whole
+    result: Literal["yes", "no", "scalar", ""]
+    settlement_value_dollars: str | None = None
+
+
+class MarketAnswer(msgspec.Struct, frozen=True):
+    market: MarketBody
+
+
+class MarketsAnswer(msgspec.Struct, frozen=True):
+    markets: list[MarketBody]
+    cursor: str
+
+
+class LevelsBody(msgspec.Struct, frozen=True):
+    yes_dollars: LevelTexts
+    no_dollars: LevelTexts
+
+
+class OrderbookBody(msgspec.Struct, frozen=True):
+    ticker: Id
+    orderbook_fp: LevelsBody
+
+
+class OrderbooksAnswer(msgspec.Struct, frozen=True):
+    orderbooks: list[OrderbookBody]
+
+
+class SeriesBody(msgspec.Struct, frozen=True):
+    ticker: Id
+    fee_type: Word
+    fee_multiplier: msgspec.Raw  # a JSON number, taken as text: as a float it would already be rounded
+
+
+class SeriesAnswer(msgspec.Struct, frozen=True):
+    series: SeriesBody
+
+
+class ShardBody(msgspec.Struct, frozen=True):
+    exchange_index: Whole
+    exchange_active: bool
+    trading_active: bool
+    description: Word = ""
+
+
+class StatusAnswer(msgspec.Struct, frozen=True):
+    exchange_active: bool
+    trading_active: bool
+    exchange_estimated_resume_time: Instant | None = None
+    exchange_index_statuses: list[ShardBody] = []
+
+
+class BucketBody(msgspec.Struct, frozen=True):
+    refill_rate: Whole
+    bucket_capacity: Whole
+
+
+class LimitsAnswer(msgspec.Struct, frozen=True):
+    usage_tier: Word
+    read: BucketBody
+    write: BucketBody
+
+
+class AsOfAnswer(msgspec.Struct, frozen=True):
+    as_of_time: Instant
+
+
+class ShardBalanceBody(msgspec.Struct, frozen=True):
+    exchange_index: Whole
+    balance: str
+
+
+class BalanceAnswer(msgspec.Struct, frozen=True):
+    balance_dollars: str
+    portfolio_value: Signed  # cents
+    updated_ts: Whole  # seconds
+    balance_breakdown: list[ShardBalanceBody]
+
+
+class PositionBody(msgspec.Struct, frozen=True):
+    ticker: Id
+    exchange_index: Whole
+    position_fp: str
+    market_exposure_dollars: str
+    total_traded_dollars: str
+    realized_pnl_dollars: str
+    fees_paid_dollars: str
+    last_updated_ts: Instant
+
+
+class PositionsAnswer(msgspec.Struct, frozen=True):
+    market_positions: list[PositionBody]
+    cursor: str
+
+
+class OrderBody(msgspec.Struct, frozen=True):
+    order_id: Id
+    client_order_id: Word
+    ticker: Id
+    status: Literal["resting", "canceled", "executed"]
+    book_side: BookSide
+    yes_price_dollars: str
+    fill_count_fp: str
+    remaining_count_fp: str
+    initial_count_fp: str
+    exchange_index: Whole
+    created_time: Instant | None = None
+    last_update_time: Instant | None = None
+    expiration_time: Instant | None = None
+    last_update_reason: Word = ""
+
+
+class OrderAnswer(msgspec.Struct, frozen=True):
+    order: OrderBody
+
+
+class OrdersAnswer(msgspec.Struct, frozen=True):
+    orders: list[OrderBody]
+    cursor: str
+
+
+class FillBody(msgspec.Struct, frozen=True):
+    fill_id: Id
+    order_id: Id
+    ticker: Id
+    book_side: BookSide
+    yes_price_dollars: str
+    count_fp: str
+    fee_cost: str
+    is_taker: bool
+    created_time: Instant
+    exchange_index: Whole
+
+
+class FillsAnswer(msgspec.Struct, frozen=True):
+    fills: list[FillBody]
+    cursor: str
+
+
+class SettlementBody(msgspec.Struct, frozen=True):
+    ticker: Id
+    exchange_index: Whole
+    market_result: Literal["yes", "no", "scalar"]
+    yes_count_fp: str
+    no_count_fp: str
+    revenue: Whole  # cents
+    settled_time: Instant
+    fee_cost: str
+    value: Whole | None = None  # cents of one YES contract
+
+
+class SettlementsAnswer(msgspec.Struct, frozen=True):
+    settlements: list[SettlementBody]
+    cursor: str
+
+
+class CreateAnswer(msgspec.Struct, frozen=True):
+    order_id: Id
+    fill_count: str
+    remaining_count: str
+    ts_ms: Whole
+    client_order_id: Word | None = None
+
+
+class CancelAnswer(msgspec.Struct, frozen=True):
+    order_id: Id
+    reduced_by: str
+    ts_ms: Whole

@@ -1,0 +1,217 @@
+"""Order writes: the body of a create, and what the answers to a create and to a cancel mean (api.md 4.3, 4.7).
+
+Rules: an answer is one of a few values, and the order table has a row for each. Refused needs a body that reads and a
+code that is known to be final; what cannot be read, or has a code nobody told us of, is lost: unknown, neither failure
+nor success. A 2xx without our order in it is lost too, whatever its status says.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final, TypeAlias
+
+import msgspec
+from attrs import frozen
+
+from kalshi_daemon.errors import ExchangeError, WireError
+from kalshi_daemon.facts import OrderSpec
+from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, TimeInForce
+from kalshi_daemon.wire import bodies
+from kalshi_daemon.wire.fixed_point import format_count, format_price, parse_count
+from kalshi_daemon.wire.reading import read
+
+CLIENT_ORDER_ID: Final = re.compile(r"[-0-9A-Za-z_:+=/]{1,64}")
+SELF_TRADE_PREVENTION: Final = "taker_at_cross"  # the resting order stays: the taker is what we have just decided
+
+
+@frozen
+class Acknowledged:
+    order_id: str
+    filled: Count
+    remaining: Count
+    ts_ms: Milliseconds
+
+
+@frozen
+class Refused:
+    """Nothing was done, and asking again with the same words is answered the same until something changes."""
+
+    status: int
+    code: str
+    detail: str
+
+
+@frozen
+class Duplicate:
+    """An earlier send of this client order id arrived; where that order stands is not said."""
+
+
+@frozen
+class Lost:
+    """What became of the order is not known."""
+
+    cause: str
+
+
+@frozen
+class CancelAccepted:
+    reduced_by: Count
+    ts_ms: Milliseconds
+
+
+@frozen
+class CancelDenied:
+    """Nothing was done: the order stands as it stood."""
+
+    status: int
+    code: str
+    detail: str
+
+
+@frozen
+class CancelNotFound:
+    """404: cancelled before, filled, or never known. It proves nothing."""
+
+
+@frozen
+class CancelUnknown:
+    """What became of the cancel is not known."""
+
+    cause: str
+
+
+OrderAnswer: TypeAlias = Acknowledged | Refused | Duplicate | Lost
+CancelAnswer: TypeAlias = CancelAccepted | CancelDenied | CancelNotFound | CancelUnknown
+
+
+class Verdict(Enum):
+    """What an error's code says of the request that met it."""
+
+    REFUSED = "refused"
+    DUPLICATE = "duplicate"
+    MISSING = "missing"
+
+
+# Rows of (status, beginning of the code): the first that fits decides, "" fits every code. Codes may end in an id.
+CREATE_VERDICTS: Final[tuple[tuple[int, str, Verdict], ...]] = (
+    (400, "insufficient_balance", Verdict.REFUSED),
+    (400, "available_balance_too_low", Verdict.REFUSED),
+    (400, "invalid_", Verdict.REFUSED),  # price, order, order_size, parameters, content_type
+    (400, "bad_request", Verdict.REFUSED),
+    (400, "market_inactive", Verdict.REFUSED),
+    (401, "", Verdict.REFUSED),
+    (403, "", Verdict.REFUSED),
+    (404, "market_not_found", Verdict.REFUSED),
+    (409, "order_already_exists", Verdict.DUPLICATE),
+    (409, "trading_is_paused", Verdict.REFUSED),
+    (409, "exchange_is_paused", Verdict.REFUSED),
+    (409, "market_inactive", Verdict.REFUSED),
+    (409, "fill_or_kill_insufficient_resting_volume", Verdict.REFUSED),
+    (429, "", Verdict.REFUSED),
+)
+CANCEL_VERDICTS: Final[tuple[tuple[int, str, Verdict], ...]] = (
+    (400, "invalid_", Verdict.REFUSED),
+    (400, "bad_request", Verdict.REFUSED),
+    (400, "market_inactive", Verdict.REFUSED),
+    (401, "", Verdict.REFUSED),
+    (403, "", Verdict.REFUSED),
+    (404, "", Verdict.MISSING),
+    (409, "trading_is_paused", Verdict.REFUSED),
+    (409, "exchange_is_paused", Verdict.REFUSED),
+    (409, "market_inactive", Verdict.REFUSED),
+    (429, "", Verdict.REFUSED),
+)
+
+
+class _OrderRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Field names and words are the exchange's; numbers are texts, because it refuses JSON numbers."""
+
+    ticker: str
+    client_order_id: str
+    side: BookSide
+    count: str
+    price: str
+    time_in_force: TimeInForce
+    self_trade_prevention_type: str
+    exchange_index: int
+    post_only: bool = False
+    reduce_only: bool = False
+    cancel_order_on_pause: bool = False
+    expiration_time: int | None = None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_create: Final = msgspec.json.Decoder(bodies.CreateAnswer)
+_cancel: Final = msgspec.json.Decoder(bodies.CancelAnswer)
+
+
+def encode_order(client_order_id: str, spec: OrderSpec) -> bytes:
+    """The body of a create. What the exchange is known to refuse is a mistake of ours, so it is asserted."""
+    rests = spec.time_in_force is TimeInForce.GOOD_TILL_CANCELED
+    assert CLIENT_ORDER_ID.fullmatch(client_order_id), client_order_id
+    assert 0 < spec.price < PRICE_ONE, spec
+    assert spec.count > 0, spec
+    assert rests or (spec.expires_s is None and not spec.post_only), f"only what rests expires, or is post-only: {spec}"
+    assert not spec.reduce_only or spec.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL, f"reduce_only rests: {spec}"
+    return _encode(
+        _OrderRequest(
+            ticker=spec.market,
+            client_order_id=client_order_id,
+            side=spec.side,
+            count=format_count(spec.count),
+            price=format_price(spec.price),
+            time_in_force=spec.time_in_force,
+            self_trade_prevention_type=SELF_TRADE_PREVENTION,
+            exchange_index=spec.exchange_index,
+            post_only=spec.post_only,
+            reduce_only=spec.reduce_only,
+            cancel_order_on_pause=rests,
+            expiration_time=spec.expires_s,
+        )
+    )
+
+
+def read_created(body: bytes, client_order_id: str) -> Acknowledged:
+    """A 2xx answer to a create. Raises `WireError`, also where it speaks of another order."""
+    answer = read(_create, body)
+    if answer.client_order_id not in (None, client_order_id):
+        raise WireError("inconsistent", f"the answer for {client_order_id} names {answer.client_order_id!r}"[:200])
+    return Acknowledged(
+        answer.order_id, parse_count(answer.fill_count), parse_count(answer.remaining_count), answer.ts_ms
+    )
+
+
+def read_cancelled(body: bytes, order_id: str) -> CancelAccepted:
+    """A 2xx answer to a cancel. Raises `WireError`, also where it speaks of another order."""
+    answer = read(_cancel, body)
+    if answer.order_id != order_id:
+        raise WireError("inconsistent", f"the answer for {order_id} names {answer.order_id!r}"[:200])
+    return CancelAccepted(parse_count(answer.reduced_by), answer.ts_ms)
+
+
+def create_failed(error: ExchangeError) -> Refused | Duplicate | Lost:
+    """What an error answer says of the create that met it."""
+    verdict = _verdict(CREATE_VERDICTS, error)
+    if verdict is Verdict.DUPLICATE:
+        return Duplicate()
+    return Refused(error.status, error.code, _detail(error)) if verdict is Verdict.REFUSED else Lost(str(error))
+
+
+def cancel_failed(error: ExchangeError) -> CancelDenied | CancelNotFound | CancelUnknown:
+    """What an error answer says of the cancel that met it."""
+    verdict = _verdict(CANCEL_VERDICTS, error)
+    if verdict is Verdict.MISSING:
+        return CancelNotFound()
+    if verdict is Verdict.REFUSED:
+        return CancelDenied(error.status, error.code, _detail(error))
+    return CancelUnknown(str(error))
+
+
+def _verdict(rows: tuple[tuple[int, str, Verdict], ...], error: ExchangeError) -> Verdict | None:
+    code = error.code.lower()
+    return next((verdict for status, start, verdict in rows if status == error.status and code.startswith(start)), None)
+
+
+def _detail(error: ExchangeError) -> str:
+    return f"{error.message}: {error.details}" if error.details else error.message

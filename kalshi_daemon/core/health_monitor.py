@@ -1,0 +1,126 @@
+"""The health monitor: heartbeats and chart states in, a verdict with its reasons out.
+
+Rules: health reports and charts decide: nothing is paused, stopped or tried again because of a verdict. A verdict is
+the worst of its reasons, and ok has none. A heartbeat counts from the moment at which it is expected, so a loop that
+never beats is found as surely as one that stops. The words about a state are the chart's own sentence.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from attrs import frozen
+
+from kalshi_daemon.core.chart_states import sentences
+from kalshi_daemon.limits import RECONNECTS_MAX, RECONNECTS_WINDOW_MS
+from kalshi_daemon.units import Milliseconds
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"  # it works, or will by itself; somebody may want to know
+    FAILING = "failing"  # it does not do its work, and does not mend itself
+
+
+_RANK: Final = {Verdict.OK: 0, Verdict.DEGRADED: 1, Verdict.FAILING: 2}
+
+# The states that are not well, by chart; the longest prefix of a path wins, and a state without one is well.
+STATE_VERDICTS: Final[Mapping[str, Mapping[str, Verdict]]] = {
+    "trader": {
+        "starting": Verdict.DEGRADED,
+        "calibrating": Verdict.DEGRADED,
+        "trading.reducing": Verdict.DEGRADED,
+        "paused": Verdict.DEGRADED,
+        "paused.unswept": Verdict.FAILING,
+        "recovering": Verdict.DEGRADED,
+        "stopping": Verdict.DEGRADED,
+        "failed": Verdict.FAILING,
+    },
+    "connection": {
+        "session.connecting": Verdict.DEGRADED,
+        "backing_off": Verdict.DEGRADED,
+        "refused": Verdict.FAILING,
+    },
+    "orderbook_feed": {"polling": Verdict.DEGRADED, "polling.filling": Verdict.FAILING},
+    "actor": {"disabled": Verdict.FAILING},
+    "circuit_breaker": {"open": Verdict.DEGRADED, "half_open": Verdict.DEGRADED, "latched": Verdict.FAILING},
+}
+
+
+@frozen
+class ChartState:
+    """One chart at a moment. `instance` tells charts of one kind apart (a session, a breaker); it may be empty."""
+
+    chart: str
+    instance: str
+    path: str
+    since_ms: Milliseconds
+
+    @property
+    def label(self) -> str:
+        return f"{self.chart} {self.instance}" if self.instance else self.chart
+
+
+@frozen
+class HealthReason:
+    verdict: Verdict
+    subject: str
+    text: str
+
+
+@frozen
+class Health:
+    verdict: Verdict
+    reasons: tuple[HealthReason, ...] = ()  # worst first
+
+
+class HealthMonitor:
+    """Keeps the last heartbeat of each loop and the moments of reconnects."""
+
+    def __init__(self) -> None:
+        self._beats: dict[str, tuple[Milliseconds, Milliseconds]] = {}  # loop -> (last beat, how old it may be)
+        self._reconnects: deque[Milliseconds] = deque(maxlen=RECONNECTS_MAX)
+
+    def expect(self, loop: str, age_max_ms: Milliseconds, now_ms: Milliseconds) -> None:
+        """From now on the loop must beat at least so often."""
+        self._beats[loop] = (now_ms, age_max_ms)
+
+    def beat(self, loop: str, now_ms: Milliseconds) -> None:
+        _last_ms, age_max_ms = self._beats[loop]
+        self._beats[loop] = (now_ms, age_max_ms)
+
+    def forget(self, loop: str) -> None:
+        """The loop ended as it should."""
+        self._beats.pop(loop, None)
+
+    def reconnected(self, now_ms: Milliseconds) -> None:
+        self._reconnects.append(now_ms)
+
+    def stale(self, now_ms: Milliseconds) -> tuple[str, ...]:
+        """The loops whose heartbeat is too old: what the process's watchdog must not be told is alive."""
+        return tuple(loop for loop, (last_ms, age_max_ms) in self._beats.items() if now_ms - last_ms > age_max_ms)
+
+    def assess(self, states: Iterable[ChartState], now_ms: Milliseconds) -> Health:
+        reasons = [reason for state in states if (reason := _of_state(state)) is not None]
+        for loop in self.stale(now_ms):
+            age_ms = now_ms - self._beats[loop][0]
+            reasons.append(HealthReason(Verdict.FAILING, loop, f"no heartbeat for {age_ms} ms"))
+        recent = [at_ms for at_ms in self._reconnects if now_ms - at_ms <= RECONNECTS_WINDOW_MS]
+        if len(recent) == RECONNECTS_MAX:
+            text = f"{len(recent)} reconnects in {RECONNECTS_WINDOW_MS // 60_000} minutes"
+            reasons.append(HealthReason(Verdict.DEGRADED, "connection", text))
+        reasons.sort(key=lambda reason: -_RANK[reason.verdict])
+        return Health(reasons[0].verdict if reasons else Verdict.OK, tuple(reasons))
+
+
+def _of_state(state: ChartState) -> HealthReason | None:
+    verdicts = STATE_VERDICTS[state.chart]
+    parts = state.path.split(".")
+    for length in range(len(parts), 0, -1):
+        verdict = verdicts.get(".".join(parts[:length]))
+        if verdict is not None:
+            return HealthReason(verdict, state.label, f"{state.path}: {sentences(state.chart)[state.path]}")
+    return None

@@ -1,0 +1,297 @@
+"""The state of the account: a fold over account facts.
+
+Rules:
+- `apply` is the only thing that changes it. It is deterministic and total: late, repeated, early, foreign and
+  contradictory facts each have an answer, and it never raises for what the world sends. The same facts from empty
+  give the same `snapshot`.
+- Idempotent by id: trades, settlements (one a market), intents, runs. A repetition changes counters only.
+- Money is right when a fill is seen; whose fill it was may be learnt later.
+- What cannot be places the divergence hold inside the fold and leaves the account in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kalshi_daemon import facts
+from kalshi_daemon.core.changes import (
+    AgreementChanged,
+    Change,
+    Diverged,
+    FillBooked,
+    FillsWanted,
+    HoldsChanged,
+    Noticed,
+    OrderMoved,
+    PositionSettled,
+    RestrictionsChanged,
+    SweepWanted,
+)
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.ledger_view import PREFIX, LedgerView
+from kalshi_daemon.core.order_inputs import is_known_reason
+from kalshi_daemon.core.order_tracker import RESTING, OrderRecord, Told
+from kalshi_daemon.core.position_tracker import worth
+from kalshi_daemon.units import CENT, PRICE_ONE, Milliseconds, TimeInForce, contracts, dollars
+from statecharts.order import UNK
+
+__all__ = ["Change", "Ledger", "OrderRecord"]
+
+
+class Ledger(LedgerView):
+    """One account, folded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handlers: dict[type[Any], Callable[[Any, list[Change]], None]] = {
+            facts.RunStarted: self._run_started,
+            facts.OrderIntended: self._intended,
+            facts.OrderSeen: self._seen,
+            facts.FillSeen: self._fill_seen,
+            facts.SettlementSeen: self._settled_by,
+            facts.AccountOpened: self._account_opened,
+            facts.AccountAgreed: lambda _, changes: self._agree(changes, agreed=True),
+            facts.AccountDiffers: lambda _, changes: self._agree(changes, agreed=False),
+            facts.AccountDoubted: lambda _, changes: self._agree(changes, agreed=False),
+            facts.CashCorrected: lambda fact, _: self._cash.move(fact.exchange_index, fact.change),
+            facts.HoldPlaced: self._place,
+            facts.HoldLifted: self._lift,
+            facts.RestrictionPlaced: self._restrict,
+            facts.RestrictionLifted: self._release,
+            facts.SweepVerified: lambda fact, _: self._holds.swept(fact),
+        }
+        for kind in (facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
+            self._handlers[kind] = lambda _fact, _changes: None  # kept for people; nothing follows from them here
+
+    def apply(self, fact: facts.AccountFact) -> tuple[Change, ...]:
+        """Folds one fact and says what it changed."""
+        changes: list[Change] = []
+        self.version += 1
+        self._handlers.get(type(fact), self._order_told)(fact, changes)
+        return tuple(changes)
+
+    def _run_started(self, fact: facts.RunStarted, changes: list[Change]) -> None:
+        if fact.run_id in self._runs:
+            self._count("repeated_runs")
+            return
+        self._runs[fact.run_id] = None
+        self.run_id, self.next_number = fact.run_id, 1
+        self._accepted.clear()
+        for record in self._orders.open_orders():
+            told = self._orders.restart(record, fact.at_ms)
+            if told.record.state != told.before:
+                changes.append(OrderMoved(told.before, told.record))
+        released = self._holds.restrictions
+        changes.extend(HoldsChanged(each.kind, each.subject, placed=False) for each in self._holds.restart(fact.at_ms))
+        changes.extend(RestrictionsChanged(each.kind, placed=False) for each in released)
+        self._agree(changes, agreed=False)
+
+    def _account_opened(self, fact: facts.AccountOpened, _changes: list[Change]) -> None:
+        if self.opened:
+            self._count("repeated_openings")
+            return
+        self.opened, self.opened_ms, self.opening = True, fact.at_ms, fact.settled
+        self._cash.open(fact.settled)
+        self._positions.open(fact.positions)
+
+    def _agree(self, changes: list[Change], *, agreed: bool) -> None:
+        if self.account_agreed is not agreed:
+            self.account_agreed = agreed
+            changes.append(AgreementChanged(agreed))
+
+    # -------------------------------------------------------------------------------------------------------- orders
+
+    def _intended(self, fact: facts.OrderIntended, changes: list[Change]) -> None:
+        record = self._orders.intend(fact)
+        if record is None:
+            self._count("repeated_intents")
+            return
+        if fact.client_order_id == self.client_order_id(fact.number):
+            self.next_number = max(self.next_number, fact.number + 1)
+        changes.append(OrderMoved("", record))
+
+    def _order_told(self, fact: facts.OrderFact, changes: list[Change]) -> None:
+        """An answer to an order or a cancel of ours, or the proof that it is nowhere."""
+        record = self.orders.get(fact.client_order_id)
+        if record is None:
+            self._count("orphans")
+            text = f"{type(fact).__name__} of {fact.client_order_id}, which has no intent"
+            self._diverge(fact.at_ms, fact.client_order_id, text, changes)
+            return
+        self._answered(self._orders.answer(record, fact), fact, changes)
+
+    def _seen(self, fact: facts.OrderSeen, changes: list[Change]) -> None:
+        if not is_known_reason(fact):
+            self._count("unread_reasons")
+            changes.append(Noticed("unread_reason", f"order {fact.order_id} was cancelled by {fact.reason!r}"))
+        record = self._orders.by_order_id(fact.order_id)
+        if record is None and self._number(fact.client_order_id) is not None:
+            record = self.orders.get(fact.client_order_id)
+        if record is None:
+            self._met(fact, changes)
+            return
+        told = self._orders.answer(record, fact)
+        self._answered(told, fact, changes)
+        if not told.record.ours:
+            self._hold_foreign(told.record, fact.at_ms, changes)
+        elif fact.filled > told.record.filled and (fact.source == "read" or told.record.state == UNK):
+            # also when the rest of the fact was too old: what was filled stays filled
+            changes.append(FillsWanted(fact.order_id))
+
+    def _met(self, fact: facts.OrderSeen, changes: list[Change]) -> None:
+        """An order without a record: of an earlier run of ours, or not ours."""
+        number = self._number(fact.client_order_id)
+        if number is None and not fact.client_order_id and self._orders.awaits(fact.market, fact.side):
+            self._count("ambiguous_orders")  # perhaps the one whose answer is awaited; the next look will name it
+            return
+        if number is None and fact.status != "resting":
+            self._count("foreign_past")  # over, and not ours: its fills, if any are news, speak for themselves
+            return
+        record = self._orders.meet(fact, number)
+        changes.append(OrderMoved("", record))
+        self._count("orders_met" if record.ours else "foreign_orders")
+        self._attribute_held(fact.order_id, fact.at_ms, changes)
+        self._hold_foreign(record, fact.at_ms, changes)
+
+    def _answered(self, told: Told, fact: facts.OrderFact, changes: list[Change]) -> None:
+        """What an order's step means for the account."""
+        self._moved(told, fact.at_ms, changes)
+        if told.note:
+            self._count(told.note)
+        if told.record.order_id:
+            self._attribute_held(told.record.order_id, fact.at_ms, changes)
+        if self._fills.held_count:
+            self._judge_held(fact.at_ms, changes)
+
+    def _moved(self, told: Told, at_ms: Milliseconds, changes: list[Change]) -> None:
+        record = told.record
+        if record.state != told.before:
+            changes.append(OrderMoved(told.before, record))
+            came_to_rest = record.ours and record.rests and told.before not in RESTING
+            # an immediate order may be shown open for a moment, and never rests
+            stays = record.spec.time_in_force is TimeInForce.GOOD_TILL_CANCELED
+            if came_to_rest and stays and self._holds.rested(reduces=record.spec.reduce_only):
+                changes.append(SweepWanted(self._holds.sweep_scope))
+        if told.diverged:
+            self._diverge(at_ms, record.client_order_id, told.diverged, changes)
+
+    def _number(self, client_order_id: str) -> int | None:
+        """The intent's number in an id of ours, from any run whose facts were folded; None for all other ids."""
+        prefix, _, rest = client_order_id.partition("-")
+        run_id, _, number = rest.rpartition("-")
+        ours = prefix == PREFIX and run_id in self._runs and number.isascii() and number.isdecimal()
+        return int(number) if ours else None
+
+    # --------------------------------------------------------------------------------------------------------- fills
+
+    def _fill_seen(self, fact: facts.FillSeen, changes: list[Change]) -> None:
+        if not self._fills.is_new(fact.trade_id):
+            self._count("repeated_fills")
+            return
+        record = self._orders.by_order_id(fact.order_id)
+        if record is None and self._number(fact.client_order_id) is not None:
+            record = self.orders.get(fact.client_order_id)
+        if (record is None or not record.ours) and self.opened and fact.ts_ms < self.opened_ms:
+            self._count("earlier_fills")  # part of the account as it was opened
+            return
+        self.fills_booked += 1
+        self.last_fill_ms = max(self.last_fill_ms, fact.ts_ms)
+        moved = self._positions.book(fact)
+        self._cash.move(fact.exchange_index, moved.cash - fact.fee)
+        changes.append(FillBooked(fact, moved.realised, "" if record is None else record.client_order_id))
+        if self._positions.is_settled(fact.market):
+            self._count("late_fills")
+        if record is not None:
+            self._attribute(record, fact, fact.at_ms, changes)
+            self._attribute_held(fact.order_id, fact.at_ms, changes)
+        elif self._is_foreign(fact):
+            self._foreign_fill(fact, fact.at_ms, changes)
+        elif self._fills.hold(fact) is not None:
+            self._count("fills_unattributed")
+            changes.append(
+                Noticed("fills_held", "more fills wait for their order than are kept; the oldest has none now")
+            )
+
+    def _attribute(self, record: OrderRecord, fill: facts.FillSeen, at_ms: Milliseconds, changes: list[Change]) -> None:
+        self._moved(self._orders.fill(record, fill), at_ms, changes)
+
+    def _attribute_held(self, order_id: str, at_ms: Milliseconds, changes: list[Change]) -> None:
+        for fill in self._fills.take(order_id):
+            record = self._orders.by_order_id(order_id)
+            assert record is not None, "fills are taken for an order that is known"
+            self._attribute(record, fill, at_ms, changes)
+
+    def _judge_held(self, at_ms: Milliseconds, changes: list[Change]) -> None:
+        """Fills that waited for an order of ours, when none that could be theirs is left."""
+        for fill in self._fills.waiting():
+            if self._is_foreign(fill):
+                self._fills.take(fill.order_id)
+                self._foreign_fill(fill, at_ms, changes)
+
+    def _is_foreign(self, fill: facts.FillSeen) -> bool:
+        if fill.client_order_id:
+            return self._number(fill.client_order_id) is None
+        return not self._orders.awaits(fill.market, fill.side)
+
+    def _foreign_fill(self, fill: facts.FillSeen, at_ms: Milliseconds, changes: list[Change]) -> None:
+        self._count("foreign_fills")
+        if fill.order_id not in self._accepted:
+            cause = f"a fill of {contracts(fill.count)} on {fill.market}, order {fill.order_id}, is not ours"
+            self._place(hold(facts.HoldKind.FOREIGN, cause, at_ms), changes)
+
+    def _hold_foreign(self, record: OrderRecord, at_ms: Milliseconds, changes: list[Change]) -> None:
+        """Somebody else's order that can still be filled pauses us, until a person has let it be."""
+        if record.ours or record.final or record.order_id in self._accepted or self.find_hold(facts.HoldKind.FOREIGN):
+            return
+        cause = f"order {record.order_id} on {record.spec.market} is not ours"
+        self._place(hold(facts.HoldKind.FOREIGN, cause, at_ms), changes)
+
+    def _settled_by(self, fact: facts.SettlementSeen, changes: list[Change]) -> None:
+        ours = self._positions.count(fact.market)
+        before_us = self.opened and fact.ts_ms < self.opened_ms and not ours
+        settled = None if before_us else self._positions.settle(fact)
+        if settled is None:
+            self._count("earlier_settlements" if before_us else "repeated_settlements")
+            return
+        self.settlements_booked += 1
+        self._cash.move(fact.exchange_index, settled.cash)
+        changes.append(PositionSettled(fact.market, settled.realised))
+        surprise = ""
+        if fact.count != ours:
+            surprise = f"{contracts(fact.count)} settled where we hold {contracts(ours)}"
+        elif fact.result != "void" and abs(fact.revenue - worth(fact.count, fact.value)) >= CENT:
+            surprise = f"{dollars(fact.revenue)} paid for {contracts(fact.count)} at {fact.value}/{PRICE_ONE}"
+        if surprise:
+            self._count("settlement_surprises")
+            changes.append(Noticed("settlement", f"{fact.market}: {surprise}"))
+
+    # --------------------------------------------------------------------------------------- holds and restrictions
+
+    def _place(self, fact: facts.HoldPlaced, changes: list[Change]) -> None:
+        if self._holds.place(fact):
+            changes.append(HoldsChanged(fact.hold, fact.subject, placed=True))
+
+    def _lift(self, fact: facts.HoldLifted, changes: list[Change]) -> None:
+        if not self._holds.lift(fact):
+            return
+        changes.append(HoldsChanged(fact.hold, fact.subject, placed=False))
+        if fact.hold is facts.HoldKind.FOREIGN:
+            self._accepted.update(record.order_id for record in self.live() if not record.ours)
+
+    def _restrict(self, fact: facts.RestrictionPlaced, changes: list[Change]) -> None:
+        if self._holds.restrict(fact):
+            changes.append(RestrictionsChanged(fact.restriction, placed=True))
+
+    def _release(self, fact: facts.RestrictionLifted, changes: list[Change]) -> None:
+        if self._holds.release(fact.restriction):
+            changes.append(RestrictionsChanged(fact.restriction, placed=False))
+
+    def _diverge(self, at_ms: Milliseconds, subject: str, text: str, changes: list[Change]) -> None:
+        self._count("divergences")
+        changes.append(Diverged(subject, text))
+        self._place(hold(facts.HoldKind.DIVERGENCE, text, at_ms), changes)
+        self._agree(changes, agreed=False)
+
+    def _count(self, what: str) -> None:
+        self._counts[what] = self._counts.get(what, 0) + 1

@@ -1,0 +1,154 @@
+"""What readers see of the account: frozen records, read-only mappings and figures, and the canonical bytes of it all.
+
+Rules: nothing here changes anything; `Ledger` does, by folding facts. Who only reads takes a `LedgerView`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from kalshi_daemon.core.cash_manager import CashManager
+from kalshi_daemon.core.fill_processor import FillProcessor
+from kalshi_daemon.core.holds import Hold, Holds, Restriction
+from kalshi_daemon.core.order_tracker import OrderRecord, OrderTracker
+from kalshi_daemon.core.position_tracker import Position, PositionTracker
+from kalshi_daemon.facts import HoldKind
+from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
+
+PREFIX: Final = "kd"  # opens every client order id of ours
+
+
+class LedgerView:
+    """One account, to be read."""
+
+    def __init__(self) -> None:
+        self._cash = CashManager()
+        self._positions = PositionTracker()
+        self._orders = OrderTracker(self._cash)
+        self._fills = FillProcessor()
+        self._holds = Holds()
+        self._runs: dict[str, None] = {}  # every run whose facts were folded, oldest first
+        self._accepted: set[str] = set()  # orders that are not ours and that a person has let be
+        self.opened_ms: Milliseconds = 0
+        self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
+        self.fills_booked = 0
+        self.settlements_booked = 0
+        self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
+        self._counts: dict[str, int] = {}
+        self.orders: Mapping[str, OrderRecord] = self._orders.orders
+        self.positions: Mapping[Ticker, Position] = self._positions.positions
+        self.opened = False
+        self.account_agreed = False
+        self.run_id = ""
+        self.next_number = 1
+        self.version = 0  # facts applied
+
+    def by_order_id(self, order_id: str) -> OrderRecord | None:
+        return self._orders.by_order_id(order_id)
+
+    def live(self, market: Ticker | None = None) -> list[OrderRecord]:
+        """Orders, ours and foreign, that are not over: intended, on their way, resting, unknown."""
+        return [record for record in self._orders.open_orders(market) if not record.final]
+
+    @property
+    def live_count(self) -> int:
+        """How many orders are live."""
+        return self._orders.live_count
+
+    def open_orders(self, market: Ticker | None = None) -> list[OrderRecord]:
+        """Live orders, and those that are over and whose fills are not all here: what may still move a position."""
+        return self._orders.open_orders(market)
+
+    def position(self, market: Ticker) -> Count:
+        return self._positions.count(market)
+
+    def settled(self, shard: int) -> Money:
+        return self._cash.settled(shard)
+
+    def reserved(self, shard: int) -> Money:
+        return self._cash.reserved(shard)
+
+    def available(self, shard: int, threshold: Money) -> Money:
+        """What a new order on the shard may cost; `threshold` is what the account keeps (see `CashManager`)."""
+        return self._cash.available(shard, threshold)
+
+    @property
+    def settled_total(self) -> Money:
+        return self._cash.settled_total
+
+    @property
+    def reserved_total(self) -> Money:
+        return self._cash.reserved_total
+
+    @property
+    def shards(self) -> Mapping[int, Money]:
+        """Settled cash by shard."""
+        return self._cash.shards
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """All holds, strongest first; those with a subject close one market and pause nothing."""
+        return self._holds.holds
+
+    @property
+    def held(self) -> bool:
+        return self._holds.held
+
+    def find_hold(self, kind: HoldKind, subject: str = "") -> Hold | None:
+        return self._holds.find(kind, subject)
+
+    def market_hold(self, market: Ticker) -> Hold | None:
+        return self._holds.on_market(market)
+
+    @property
+    def restrictions(self) -> tuple[Restriction, ...]:
+        return self._holds.restrictions
+
+    @property
+    def restricted(self) -> bool:
+        return bool(self._holds.restrictions)
+
+    @property
+    def sweep_scope(self) -> str:
+        """What a sweep has to reach: "all", "increasing", or "" when none is wanted."""
+        return self._holds.sweep_scope
+
+    @property
+    def sweep_wanted(self) -> bool:
+        return bool(self._holds.sweep_scope)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often something changed nothing, or was not expected; and the fills that wait for their order."""
+        return {**self._counts, "fills_held": self._fills.held_count}
+
+    def client_order_id(self, number: int) -> str:
+        """The id of this run's intent `number`: a retry has the same, so it can never become a second order."""
+        return f"{PREFIX}-{self.run_id}-{number}"
+
+    def snapshot(self) -> bytes:
+        """The whole state as canonical JSON: equal states give equal bytes."""
+        state = {
+            "cash": self._cash.state(),
+            "positions": self._positions.state(),
+            "orders": self._orders.state(),
+            "fills": self._fills.state(),
+            "holds": self._holds.state(),
+            "runs": list(self._runs),
+            "accepted": sorted(self._accepted),
+            "opened_ms": self.opened_ms,
+            "opening": self.opening,
+            "fills_booked": self.fills_booked,
+            "settlements_booked": self.settlements_booked,
+            "last_fill_ms": self.last_fill_ms,
+            "opened": self.opened,
+            "account_agreed": self.account_agreed,
+            "run_id": self.run_id,
+            "next_number": self.next_number,
+            "version": self.version,
+            "counts": self._counts,
+        }
+        return msgspec.json.encode(state, order="sorted")

@@ -1,0 +1,360 @@
+"""Every order by its ids, stepped by the table of `statecharts/order.py`.
+
+Rules:
+- A record is replaced, never changed. `filled` counts the fills booked here; `claimed` is what the exchange has
+  said is filled, which may be ahead. What an order still owes counts as filled wherever the worst is asked, and
+  keeps its share of the reservation.
+- A fact older by the exchange's stamp than what is known is dropped before the table is asked.
+- An order without an intent has no history that the table could check: what is seen of it is what it is.
+- Records of orders that are over are kept up to a bound, oldest out first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from attrs import evolve, frozen
+
+from kalshi_daemon.core.cash_manager import CashManager
+from kalshi_daemon.core.order_inputs import cause_of, exchange_stamp_ms, order_input, seen_input
+from kalshi_daemon.core.position_tracker import side_price
+from kalshi_daemon.core.table import Table
+from kalshi_daemon.facts import (
+    CancelAcknowledged,
+    FillSeen,
+    OrderAbsent,
+    OrderAcknowledged,
+    OrderFact,
+    OrderIntended,
+    OrderSeen,
+    OrderSent,
+    OrderSpec,
+)
+from kalshi_daemon.limits import ORDERS_KEPT_MAX, REQUEST_LIFE_MS
+from kalshi_daemon.units import SECOND_MS, BookSide, Count, Milliseconds, Money, Ticker, TimeInForce, contracts
+from statecharts.order import CXL, EXP, FIL, FINAL_STATES, IN, ORDER, PAR, RES, UNK
+
+FOREIGN: Final = "foreign:"  # opens the key of an order that is not ours
+TABLE: Final = Table(ORDER)
+RESTING: Final = frozenset({RES, PAR})
+
+
+def owed(state: str, count: Count, filled: Count, claimed: Count, *, ours: bool) -> Count:
+    """Contracts whose fills may still come. Of an order that is not ours, those from before the journal never do."""
+    if state not in FINAL_STATES:
+        return max(0, count - (filled if ours else max(filled, claimed)))
+    return max(0, claimed - filled) if ours else 0
+
+
+@frozen
+class OrderRecord:
+    """One order as it is known.
+
+    `cost` is the fills' price * count on the YES leg, so cost / filled is the average price; fees are apart. `worst`
+    is what the whole order could cost when it was decided. `asked_ms` is the last moment at which a request for it may
+    have been signed, `updated_ms` the exchange's stamp of what is known.
+    """
+
+    client_order_id: str  # for an order that is not ours: FOREIGN + order_id
+    order_id: str  # empty until the exchange has said it
+    number: int
+    spec: OrderSpec
+    state: str  # a column of statecharts/order.py
+    filled: Count
+    claimed: Count
+    cost: Money
+    fees: Money
+    worst: Money
+    ours: bool
+    purpose: str
+    intended_ms: Milliseconds
+    asked_ms: Milliseconds
+    updated_ms: Milliseconds
+    decision: int
+    reason: str  # why it was withheld, refused, lost or cancelled, in the words of the fact
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL_STATES
+
+    @property
+    def rests(self) -> bool:
+        """Known to be in the exchange's book, with no cancel or amend under way."""
+        return self.state in RESTING
+
+    @property
+    def owed(self) -> Count:
+        return owed(self.state, self.spec.count, self.filled, self.claimed, ours=self.ours)
+
+    @property
+    def reserve(self) -> Money:
+        """What of `worst` is still set aside: the share of the contracts owed, rounded up."""
+        left = self.owed
+        return -(-self.worst * left // self.spec.count) if left else 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still change anything."""
+        return self.state not in FINAL_STATES or self.owed > 0
+
+
+@frozen
+class Told:
+    """What a fact did to a record: `note` counts why nothing happened, `diverged` says what cannot be."""
+
+    before: str
+    record: OrderRecord
+    note: str = ""
+    diverged: str = ""
+
+
+def _record_of_intent(fact: OrderIntended) -> OrderRecord:
+    return OrderRecord(
+        client_order_id=fact.client_order_id,
+        order_id="",
+        number=fact.number,
+        spec=fact.spec,
+        state=IN,
+        filled=0,
+        claimed=0,
+        cost=0,
+        fees=0,
+        worst=fact.reserve,
+        ours=True,
+        purpose=fact.purpose,
+        intended_ms=fact.at_ms,
+        asked_ms=fact.at_ms,
+        updated_ms=0,
+        decision=fact.decision,
+        reason="",
+    )
+
+
+def _state_seen(fact: OrderSeen) -> str:
+    """The state of an order without an intent."""
+    name = seen_input(fact, fact.initial)
+    if name == "seen_open":
+        return PAR if fact.filled else RES
+    return {"seen_executed": FIL, "seen_cancelled": CXL, "seen_expired": EXP}.get(name or "", UNK)
+
+
+def _record_of_sight(fact: OrderSeen, key: str, number: int, *, ours: bool) -> OrderRecord:
+    """A record of an order that has no intent here: its cost at the limit is set aside, its fees are not known."""
+    spec = OrderSpec(
+        market=fact.market,
+        side=fact.side,
+        price=fact.price,
+        count=fact.initial,
+        time_in_force=TimeInForce.GOOD_TILL_CANCELED,
+        post_only=False,
+        reduce_only=False,
+        expires_s=fact.expires_s,
+        exchange_index=fact.exchange_index,
+    )
+    return OrderRecord(
+        client_order_id=key,
+        order_id=fact.order_id,
+        number=number,
+        spec=spec,
+        state=_state_seen(fact),
+        filled=0,
+        claimed=fact.filled,
+        cost=0,
+        fees=0,
+        worst=side_price(fact.side, fact.price) * fact.initial,
+        ours=ours,
+        purpose="",
+        intended_ms=fact.at_ms,
+        asked_ms=fact.at_ms,
+        updated_ms=fact.updated_ms,
+        decision=0,
+        reason=fact.reason,
+    )
+
+
+class OrderTracker:
+    """The records, their indices, and the reservations that follow them."""
+
+    def __init__(self, cash: CashManager, kept_max: int = ORDERS_KEPT_MAX) -> None:
+        self._cash = cash
+        self._kept_max = kept_max
+        self._orders: dict[str, OrderRecord] = {}
+        self._keys: dict[str, str] = {}  # order_id -> key of _orders
+        self._open: dict[Ticker, dict[str, None]] = {}  # market -> keys of its open records, oldest first; never empty
+        self.live_count = 0  # records whose state is not final
+        self.orders: Mapping[str, OrderRecord] = MappingProxyType(self._orders)
+
+    def by_order_id(self, order_id: str) -> OrderRecord | None:
+        key = self._keys.get(order_id)
+        return None if key is None else self._orders[key]
+
+    def open_orders(self, market: Ticker | None = None) -> list[OrderRecord]:
+        """Orders that can still change something, oldest first within a market."""
+        if market is None:
+            return [self._orders[key] for keys in self._open.values() for key in keys]
+        return [self._orders[key] for key in self._open.get(market, ())]
+
+    def awaits(self, market: Ticker, side: BookSide) -> bool:
+        """Whether an order of ours there may be known at the exchange by an id that we have not been told."""
+        return any(not each.order_id and each.spec.side is side for each in self.open_orders(market))
+
+    def intend(self, fact: OrderIntended) -> OrderRecord | None:
+        """The record of a new intent; None where it was told before."""
+        if fact.client_order_id in self._orders:
+            return None
+        return self._put(_record_of_intent(fact))
+
+    def meet(self, fact: OrderSeen, number: int | None) -> OrderRecord:
+        """The record of an order that is seen and has no intent; ours by its number, or else foreign."""
+        ours = number is not None
+        key = fact.client_order_id if ours else FOREIGN + fact.order_id
+        return self._put(_record_of_sight(fact, key, number or 0, ours=ours))
+
+    def answer(self, record: OrderRecord, fact: OrderFact) -> Told:
+        """One fact about a known order, through the table."""
+        if isinstance(fact, OrderSeen) and not record.ours:
+            return self._sight(record, fact)
+        name = order_input(fact, record.spec.count, record.order_id)
+        note = "unread_statuses" if name is None else self._too_old(record, fact, name)
+        order_id = fact.order_id if isinstance(fact, OrderSeen | OrderAcknowledged) else ""
+        text = self._misnamed(record, order_id) if order_id and not note else ""
+        if name is None or note or text:
+            return Told(record.state, record, note=note, diverged=text)
+        claimed = self._claimed(record, fact)
+        cell = TABLE.step(record.state, name).opened(max(claimed, record.filled))
+        diverged = f"order {record.client_order_id}: {name} while {record.state}" if cell.diverged else ""
+        if cell.diverged and cell.next is None:
+            return Told(record.state, record, diverged=diverged)
+        known = (order_id or record.order_id, claimed, max(record.updated_ms, exchange_stamp_ms(fact)))
+        if cell.next is None and known == (record.order_id, record.claimed, record.updated_ms):
+            return Told(record.state, record, note="ignored_inputs")
+        after = evolve(
+            record,
+            order_id=known[0],
+            state=cell.next or record.state,
+            claimed=claimed,
+            asked_ms=fact.at_ms if isinstance(fact, OrderSent) else record.asked_ms,
+            updated_ms=known[2],
+            reason=cause_of(fact) or record.reason if cell.next else record.reason,
+        )
+        note = "ignored_inputs" if cell.next is None else ""
+        return Told(record.state, self._put(after), note=note, diverged=diverged)
+
+    def fill(self, record: OrderRecord, fill: FillSeen) -> Told:
+        """A fill of a known order; its money is booked elsewhere, in every case."""
+        text = self._misnamed(record, fill.order_id)
+        if text or (fill.market, fill.side) != (record.spec.market, record.spec.side):
+            text = text or f"order {record.client_order_id}: a fill on {fill.market}, side {fill.side}"
+            return Told(record.state, record, diverged=text)
+        filled = record.filled + fill.count
+        whole = filled >= record.spec.count
+        state, diverged = record.state, ""
+        if record.ours:
+            cell = TABLE.step(state, "fill_rest" if whole else "fill_part")
+            if cell.diverged:
+                diverged = f"order {record.client_order_id}: a fill while {state}"
+            elif filled > record.spec.count:
+                asked = contracts(record.spec.count)
+                diverged = f"order {record.client_order_id}: {contracts(filled)} filled of {asked} asked for"
+            state = cell.next or state
+        elif whole:
+            state = FIL
+        after = evolve(
+            record,
+            order_id=fill.order_id,
+            state=state,
+            filled=filled,
+            cost=record.cost + fill.price * fill.count,
+            fees=record.fees + fill.fee,
+            updated_ms=max(record.updated_ms, fill.ts_ms),
+        )
+        return Told(record.state, self._put(after), diverged=diverged)
+
+    def restart(self, record: OrderRecord, at_ms: Milliseconds) -> Told:
+        """The process that knew more is gone; what it was about to send may have left until now."""
+        cell = TABLE.step(record.state, "restarted")
+        if cell.next is None:
+            return Told(record.state, record)
+        return Told(record.state, self._put(evolve(record, state=cell.next, asked_ms=at_ms)))
+
+    def _sight(self, record: OrderRecord, fact: OrderSeen) -> Told:
+        """An order that is not ours, seen again."""
+        if fact.updated_ms < record.updated_ms:
+            return Told(record.state, record, note="older_facts")
+        after = evolve(
+            _record_of_sight(fact, record.client_order_id, record.number, ours=False),
+            filled=record.filled,
+            cost=record.cost,
+            fees=record.fees,
+            intended_ms=record.intended_ms,
+        )
+        return Told(record.state, self._put(after))
+
+    def _misnamed(self, record: OrderRecord, order_id: str) -> str:
+        """What cannot be about this order id: it is another's, or the order has another."""
+        if record.order_id not in ("", order_id):
+            return f"order {record.client_order_id} is {record.order_id} and now also {order_id}"
+        key = self._keys.get(order_id, record.client_order_id)
+        return "" if key == record.client_order_id else f"{order_id} is {key} and now also {record.client_order_id}"
+
+    @staticmethod
+    def _too_old(record: OrderRecord, fact: OrderFact, name: str) -> str:
+        """Why this evidence says nothing about the order as it is now; empty where it does."""
+        if isinstance(fact, OrderSeen):
+            # of two things in one millisecond the final one is the later
+            same = fact.updated_ms == record.updated_ms and name == "seen_open" and record.final
+            return "older_facts" if same or fact.updated_ms < record.updated_ms else ""
+        if isinstance(fact, OrderAbsent):
+            arrives_until_ms = record.asked_ms + REQUEST_LIFE_MS
+            if record.spec.expires_s is not None:
+                arrives_until_ms = min(arrives_until_ms, record.spec.expires_s * SECOND_MS)
+            return "early_absences" if fact.as_of_ms < arrives_until_ms else ""
+        return ""
+
+    @staticmethod
+    def _claimed(record: OrderRecord, fact: OrderFact) -> Count:
+        """How many contracts the exchange has said are filled, with this fact."""
+        if isinstance(fact, CancelAcknowledged):
+            return max(record.claimed, record.spec.count - fact.reduced_by)
+        if isinstance(fact, OrderSeen) and fact.status != "resting":
+            return max(record.filled, fact.filled)  # its last word
+        if isinstance(fact, OrderSeen | OrderAcknowledged):
+            return max(record.claimed, fact.filled)
+        return record.claimed
+
+    def _put(self, record: OrderRecord) -> OrderRecord:
+        """Replaces a record and keeps indices and reservations equal to it."""
+        key = record.client_order_id
+        before = self._orders.get(key)
+        if before is not None:
+            self._cash.reserve(before.spec.exchange_index, -before.reserve)
+            self.live_count -= not before.final
+        self._cash.reserve(record.spec.exchange_index, record.reserve)
+        self.live_count += not record.final
+        self._orders[key] = record
+        if record.order_id:
+            self._keys[record.order_id] = key
+        market = record.spec.market
+        if record.open:
+            self._open.setdefault(market, {})[key] = None
+        elif market in self._open:
+            self._open[market].pop(key, None)
+            if not self._open[market]:
+                del self._open[market]
+        if before is None and len(self._orders) > self._kept_max:
+            self._forget()
+        return record
+
+    def _forget(self) -> None:
+        """Drops the oldest record that is over."""
+        for key, record in self._orders.items():
+            if not record.open:
+                del self._orders[key]
+                self._keys.pop(record.order_id, None)
+                return
+
+    def state(self) -> dict[str, object]:
+        """Everything that is remembered, for the ledger's snapshot."""
+        return {"orders": self._orders}

@@ -1,0 +1,140 @@
+"""What is held: one signed count a market, its cost, its realised profit, and the fees beside it.
+
+How a fill moves the cash, on the YES leg (money.md, api.md 3.1 and 3.4), before its fee:
+
+| fill | flat or on the same side | against the position |
+|---|---|---|
+| bid at p | pays p: buys YES | receives 1 - p: closes NO |
+| ask at p | pays 1 - p: opens NO | receives p: sells YES |
+
+Rules: a fill that crosses zero is split in two. Cost is kept as a sum, not as an average, so nothing is lost to
+rounding: what a partial close leaves behind and what it takes away add up to what was there. Fees never enter cost
+or profit. A settled market is flat; a fill that arrives after its settlement moves cash and profit as it did at the
+exchange, where it met the position that the settlement then closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from attrs import evolve, frozen
+
+from kalshi_daemon.facts import FillSeen, PositionOpening, SettlementSeen
+from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Money, Price, Ticker
+
+
+@frozen
+class Position:
+    """`cost` is what the contracts held now were bought for, on the side held; `realised` leaves fees out."""
+
+    market: Ticker
+    count: Count
+    cost: Money
+    realised: Money
+    fees: Money
+
+
+@frozen
+class Booked:
+    """What booking one fill did: the cash it moved before its fee, and the profit it realised."""
+
+    cash: Money
+    realised: Money
+
+
+def side_price(side: BookSide, price: Price) -> Price:
+    """What a contract costs that is opened on `side` at the YES price `price`."""
+    return price if side is BookSide.BID else PRICE_ONE - price
+
+
+def held_price(count: Count, price: Price) -> Price:
+    """What a contract of the side held is worth at the YES price `price`."""
+    return price if count >= 0 else PRICE_ONE - price
+
+
+def worth(count: Count, price: Price) -> Money:
+    """A position's value at one YES price; long at the bid and short at the ask is the conservative one."""
+    return abs(count) * held_price(count, price)
+
+
+def unrealised(position: Position, price: Price) -> Money:
+    """Profit if the position were closed at the YES price `price`, before fees."""
+    return worth(position.count, price) - position.cost
+
+
+def booked(position: Position, side: BookSide, price: Price, count: Count) -> tuple[Position, Booked]:
+    """The position after a fill, and what the fill did. The fee is not part of it."""
+    held = position.count
+    closes = min(count, abs(held)) if held * side.sign < 0 else 0
+    opens = count - closes
+    received = closes * held_price(held, price)
+    released = position.cost * closes // abs(held) if closes else 0
+    paid = opens * side_price(side, price)
+    realised = received - released
+    after = Position(
+        market=position.market,
+        count=held + side.sign * count,
+        cost=position.cost - released + paid,
+        realised=position.realised + realised,
+        fees=position.fees,
+    )
+    return after, Booked(cash=received - paid, realised=realised)
+
+
+class PositionTracker:
+    """All positions, and for every settled market the count at which it was closed."""
+
+    def __init__(self) -> None:
+        self._positions: dict[Ticker, Position] = {}
+        # market -> what we held when it settled, walked on by fills that arrive late
+        self._settled: dict[Ticker, Count] = {}
+        self.positions: Mapping[Ticker, Position] = MappingProxyType(self._positions)
+
+    def count(self, market: Ticker) -> Count:
+        position = self._positions.get(market)
+        return 0 if position is None else position.count
+
+    def is_settled(self, market: Ticker) -> bool:
+        return market in self._settled
+
+    def open(self, openings: tuple[PositionOpening, ...]) -> None:
+        """The positions the account had when the journal began; what was folded before is part of them."""
+        self._positions.clear()
+        for opening in openings:
+            self._positions[opening.market] = Position(
+                market=opening.market, count=opening.count, cost=opening.cost, realised=0, fees=opening.fees
+            )
+
+    def book(self, fill: FillSeen) -> Booked:
+        """Books one fill; telling duplicates is the caller's business."""
+        market = fill.market
+        position = self._positions.get(market) or Position(market, count=0, cost=0, realised=0, fees=0)
+        if market in self._settled:
+            ghost = evolve(position, count=self._settled[market])
+            moved = booked(ghost, fill.side, fill.price, fill.count)[1]
+            self._settled[market] += fill.side.sign * fill.count
+            after = evolve(position, realised=position.realised + moved.cash)
+            moved = Booked(cash=moved.cash, realised=moved.cash)
+        else:
+            after, moved = booked(position, fill.side, fill.price, fill.count)
+        self._positions[market] = evolve(after, fees=after.fees + fill.fee)
+        return moved
+
+    def settle(self, fact: SettlementSeen) -> Booked | None:
+        """Closes a market for what the exchange credited; None when it was settled before: once a market."""
+        if fact.market in self._settled:
+            return None
+        position = self._positions.get(fact.market)
+        self._settled[fact.market] = 0 if position is None else position.count
+        if position is None:
+            if not fact.revenue:
+                return Booked(cash=0, realised=0)
+            position = Position(fact.market, count=0, cost=0, realised=0, fees=0)
+        realised = fact.revenue - position.cost
+        self._positions[fact.market] = evolve(position, count=0, cost=0, realised=position.realised + realised)
+        return Booked(cash=fact.revenue, realised=realised)
+
+    def state(self) -> dict[str, object]:
+        """Everything that is remembered, for the ledger's snapshot."""
+        return {"positions": self._positions, "settled": self._settled}

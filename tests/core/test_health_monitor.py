@@ -1,0 +1,98 @@
+"""core/health_monitor.py: heartbeats and chart states in, a verdict with reasons out."""
+
+from __future__ import annotations
+
+import pytest
+
+from kalshi_daemon.core.chart_states import CHARTS, leaves, sentences
+from kalshi_daemon.core.health_monitor import STATE_VERDICTS, ChartState, Health, HealthMonitor, HealthReason, Verdict
+from kalshi_daemon.limits import RECONNECTS_MAX, RECONNECTS_WINDOW_MS
+
+TRADING = (
+    ChartState("trader", "", "trading.normal", 0),
+    ChartState("connection", "market", "session.live", 0),
+    ChartState("orderbook_feed", "", "streaming.current", 0),
+    ChartState("actor", "", "running", 0),
+    ChartState("circuit_breaker", "writes", "closed", 0),
+)
+
+
+def test_every_verdict_names_a_state_of_its_chart() -> None:
+    """The table of verdicts and the charts are in step: no path in it is unknown, and every chart is in it."""
+    assert STATE_VERDICTS.keys() == CHARTS.keys()
+    assert [path for chart, table in STATE_VERDICTS.items() for path in table if path not in sentences(chart)] == []
+
+
+def test_trading_is_well() -> None:
+    """Every chart where it should be is ok, without a reason."""
+    assert HealthMonitor().assess(TRADING, 0) == Health(Verdict.OK)
+
+
+@pytest.mark.parametrize(
+    ("chart", "path", "verdict"),
+    [
+        ("trader", "paused.holding", Verdict.DEGRADED),
+        ("trader", "paused.unswept", Verdict.FAILING),
+        ("trader", "starting.deferred", Verdict.DEGRADED),
+        ("trader", "failed", Verdict.FAILING),
+        ("connection", "session.subscribing", None),
+        ("connection", "refused", Verdict.FAILING),
+        ("orderbook_feed", "polling.fresh", Verdict.DEGRADED),
+        ("orderbook_feed", "polling.filling", Verdict.FAILING),
+        ("circuit_breaker", "latched", Verdict.FAILING),
+    ],
+)
+def test_a_state_speaks_with_the_charts_own_sentence(chart: str, path: str, verdict: Verdict | None) -> None:
+    """The longest prefix decides, and the reason is the sentence in the chart."""
+    health = HealthMonitor().assess([ChartState(chart, "x", path, 0)], 0)
+    if verdict is None:
+        assert health == Health(Verdict.OK)
+    else:
+        assert health == Health(verdict, (HealthReason(verdict, f"{chart} x", f"{path}: {sentences(chart)[path]}"),))
+
+
+def test_every_leaf_can_be_assessed() -> None:
+    """No state of any chart is without an answer."""
+    for chart in CHARTS:
+        for path in leaves(chart):
+            HealthMonitor().assess([ChartState(chart, "", path, 0)], 0)
+
+
+def test_a_loop_that_stops_or_never_beats_is_failing() -> None:
+    """A heartbeat counts from when it is expected; one that ended as it should is forgotten."""
+    monitor = HealthMonitor()
+    monitor.expect("writer", 1_000, now_ms=0)
+    monitor.expect("policy", 5_000, now_ms=0)
+    monitor.beat("writer", 900)
+    assert monitor.stale(1_900) == ()
+    assert monitor.stale(1_901) == ("writer",)
+    health = monitor.assess(TRADING, 5_001)
+    assert health.verdict is Verdict.FAILING
+    assert [(reason.subject, reason.text) for reason in health.reasons] == [
+        ("writer", "no heartbeat for 4101 ms"),
+        ("policy", "no heartbeat for 5001 ms"),
+    ]
+    monitor.forget("writer")
+    monitor.forget("policy")
+    assert monitor.assess(TRADING, 9_000).verdict is Verdict.OK
+
+
+def test_a_beat_nobody_expects_is_our_mistake() -> None:
+    """A misspelt loop would otherwise look alive for ever."""
+    with pytest.raises(KeyError):
+        HealthMonitor().beat("polcy", 0)
+
+
+def test_many_reconnects_are_a_figure_not_an_event() -> None:
+    """Five in ten minutes degrade; the verdict ends when the oldest leaves the window; the worst is first."""
+    monitor = HealthMonitor()
+    for number in range(RECONNECTS_MAX):
+        assert monitor.assess(TRADING, number).verdict is Verdict.OK
+        monitor.reconnected(number)
+    assert monitor.assess(TRADING, RECONNECTS_WINDOW_MS).reasons == (
+        HealthReason(Verdict.DEGRADED, "connection", "5 reconnects in 10 minutes"),
+    )
+    assert monitor.assess(TRADING, RECONNECTS_WINDOW_MS + 1).verdict is Verdict.OK
+    monitor.reconnected(6)
+    worst = monitor.assess([ChartState("trader", "", "failed", 0)], 10).reasons
+    assert [reason.verdict for reason in worst] == [Verdict.FAILING, Verdict.DEGRADED]

@@ -1,0 +1,90 @@
+"""The ledger and what is not ours: orders and fills without an intent."""
+
+from __future__ import annotations
+
+from account_facts import (
+    NOON,
+    M,
+    acked,
+    apply_all,
+    fill,
+    intended,
+    key,
+    ledger_of,
+    seen,
+    sent,
+    started,
+)
+
+from kalshi_daemon import facts
+from kalshi_daemon.core import changes as ch
+from kalshi_daemon.facts import (
+    HoldKind,
+    HoldLifted,
+)
+from kalshi_daemon.units import DOLLAR
+
+
+def test_an_order_that_is_not_ours_is_recorded_and_holds() -> None:
+    """Seen, reserved for, and the reason of a pause that leaves our own orders alone."""
+    ledger = ledger_of()
+    changes = ledger.apply(seen(order_id="x1", client_order_id="somebody"))
+    assert [type(each) for each in changes] == [ch.OrderMoved, ch.HoldsChanged]
+    assert (ledger.held, ledger.sweep_wanted) == (True, False)
+    assert ledger.orders["foreign:x1"].ours is False
+    assert ledger.reserved(0) == 4 * DOLLAR
+    assert [each.client_order_id for each in ledger.live(M)] == ["foreign:x1"]
+
+
+def test_a_person_who_lifts_the_foreign_hold_lets_those_orders_be() -> None:
+    """Seen again they hold no more; another one does; after a restart all are asked for again."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id=""))
+    ledger.apply(HoldLifted(NOON, HoldKind.FOREIGN, "", "ignore"))
+    assert ledger.apply(seen(order_id="x1", client_order_id="", filled=1, updated_ms=NOON + 500)) != ()
+    assert not ledger.held
+    ledger.apply(seen(order_id="x2", client_order_id=""))
+    assert ledger.held
+    apply_all(ledger, HoldLifted(NOON, HoldKind.FOREIGN, "", "ignore"), started("run0000002"))
+    assert not ledger.held
+    ledger.apply(seen(order_id="x1", client_order_id="", filled=1, updated_ms=NOON + 500))
+    assert ledger.held
+
+
+def test_old_orders_of_others_are_no_news() -> None:
+    """A list of every status shows orders that were over long ago: counted, not kept, no hold."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id="", status="executed", filled=10))
+    assert (dict(ledger.orders), ledger.held, ledger.counts["foreign_past"]) == ({}, False, 1)
+
+
+def test_an_order_of_an_earlier_run_is_ours_without_its_intent() -> None:
+    """The run's id is known from the journal; a run nobody knows makes a foreign order."""
+    ledger = ledger_of(started("run0000002"), seen(7))
+    record = ledger.orders[key(7)]
+    assert (record.ours, record.number, record.state, ledger.held) == (True, 7, "resting", False)
+    ledger.apply(seen(8, client_order_id=key(8, "run0000009")))
+    assert ledger.orders["foreign:o8"].ours is False
+    assert ledger.held
+
+
+def test_a_sight_without_our_id_waits_while_an_answer_is_awaited() -> None:
+    """It may be the order whose 201 is on its way: neither foreign nor known yet."""
+    ledger = ledger_of(intended(), sent())
+    assert ledger.apply(seen(client_order_id="")) == ()
+    assert ledger.counts["ambiguous_orders"] == 1
+    apply_all(ledger, acked(), seen(client_order_id="", updated_ms=NOON + 500))
+    assert (ledger.orders[key(1)].state, ledger.held) == ("resting", False)
+
+
+def test_a_foreign_fill_moves_the_money_and_holds() -> None:
+    """Booked at once, attributed to nobody."""
+    ledger = ledger_of(fill("a", 5, client_order_id="somebody"))
+    assert (ledger.position(M), ledger.held, ledger.counts["foreign_fills"]) == (1_000, True, 1)
+    assert ledger.settled(0) == 1_000 * DOLLAR - 4_001_000
+
+
+def test_a_nameless_fill_is_foreign_when_nothing_of_ours_is_left_that_could_own_it() -> None:
+    """It waits while an order of ours may be its own, and is judged when that one is refused."""
+    ledger = ledger_of(intended(), sent(), fill("a", 5, client_order_id="", source="read"))
+    assert (ledger.held, ledger.counts["fills_held"]) == (False, 1)
+    ledger.apply(facts.OrderRefused(NOON, key(1), 400, "insufficient_balance", ""))
+    assert (ledger.held, ledger.counts["fills_held"], ledger.counts["foreign_fills"]) == (True, 0, 1)

@@ -1,0 +1,1 @@
+"""What makes a model: never imported by the daemon."""

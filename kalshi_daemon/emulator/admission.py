@@ -1,0 +1,110 @@
+"""Whether an order may reach the book: every check of the exchange, in one fixed order, before anything changes.
+
+Rules: a refused order leaves no trace; in particular its client order id is not used up. Terms are checked before the
+market's state, the market's state before the book, and money last.
+
+Affordability (assumed): the order at its own limit price with the taker's fee, beside all that rests, must be
+covered by the shard's cash. Resting orders are set down with the maker's fee as one fill each; many small fills may
+cost more in rounding, so cash can fall below zero by at most two fee grains for each fill.
+"""
+
+from __future__ import annotations
+
+import re
+
+from kalshi_daemon.emulator import refusals
+from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.fees import trade_fee
+from kalshi_daemon.emulator.grid import on_grid
+from kalshi_daemon.emulator.model import Market, MarketStatus, NewOrder
+from kalshi_daemon.emulator.orders import LiveOrder
+from kalshi_daemon.emulator.venue import MarketState, Venue
+from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, TimeInForce
+
+AUTO_ROUTE = -1
+_CLIENT_ORDER_ID = re.compile(r"[-A-Za-z0-9_:+=/]{0,64}")
+
+
+def routed(venue: Venue, order: NewOrder) -> MarketState:
+    """The market that an order goes to. A market on another shard than the one asked for is not found there."""
+    state = venue.states.get(order.market)
+    if state is None or order.exchange_index not in (None, AUTO_ROUTE, state.market.exchange_index):
+        raise refusals.market_not_found()
+    return state
+
+
+def check_terms(account: Account, order: NewOrder, market: Market, now_ms: Milliseconds) -> None:
+    """What can be refused without looking at the market's state."""
+    if not _CLIENT_ORDER_ID.fullmatch(order.client_order_id):
+        raise refusals.invalid_parameters("client_order_id: at most 64 of letters, digits and -_:+=/")
+    if order.client_order_id in account.client_order_ids:
+        raise refusals.order_already_exists()
+    if order.count <= 0:
+        raise refusals.invalid_order_size()
+    if not on_grid(order.price, market.price_ranges):
+        raise refusals.invalid_price()
+    if order.expires_s is not None:
+        _check_expiry(order, order.expires_s, now_ms)
+    if order.reduce_only and order.time_in_force is TimeInForce.GOOD_TILL_CANCELED:
+        raise refusals.invalid_order("reduce_only can only be used with IoC or FoK orders")
+
+
+def _check_expiry(order: NewOrder, expires_s: int, now_ms: Milliseconds) -> None:
+    if order.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL:
+        raise refusals.invalid_parameters("Cannot specify both immediate_or_cancel and expiration_ts")
+    if order.time_in_force is TimeInForce.FILL_OR_KILL:
+        raise refusals.invalid_parameters("Cannot specify both fill_or_kill and expiration_ts")
+    if expires_s * SECOND_MS <= now_ms:
+        raise refusals.invalid_parameters("expiration_time must be in the future")
+
+
+def check_open(venue: Venue, market: Market) -> None:
+    """Whether the market takes orders now."""
+    if market.status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
+        raise refusals.market_inactive()
+    if market.status is MarketStatus.INACTIVE or not venue.trading_active:
+        raise refusals.trading_is_paused()
+
+
+def admitted_count(account: Account, order: NewOrder) -> Count:
+    """How much of the order may go on: all of it, or with reduce_only at most what it closes."""
+    if not order.reduce_only:
+        return order.count
+    closable = -account.count(order.market) * order.side.sign
+    if closable <= 0:
+        raise refusals.invalid_order("reduce_only order would not reduce the position")  # assumed
+    return min(order.count, closable)
+
+
+def check_book(state: MarketState, order: NewOrder, live: LiveOrder) -> None:
+    """What depends on the orders that stand there now."""
+    if order.post_only and state.book.crosses(live.side, live.own):
+        raise refusals.invalid_order("post only cross")
+    if (
+        order.time_in_force is TimeInForce.FILL_OR_KILL
+        and state.book.crossing_count(live.side, live.own) < live.initial
+    ):
+        raise refusals.fill_or_kill_insufficient()
+
+
+def check_money(venue: Venue, account: Account, state: MarketState, order: LiveOrder) -> None:
+    """Whether the shard's cash covers the order beside everything that rests there."""
+    if account.credit:
+        return
+    shard = state.market.exchange_index
+    held = account.count(order.market)
+    opening = order.initial - min(order.initial, max(0, -held * order.side.sign))
+    needed = account.collateral(order.market, order) + trade_fee(state.series, order.price, opening, is_taker=True)
+    for ticker, orders in account.resting.items():
+        other = venue.states[ticker]
+        if other.market.exchange_index != shard:
+            continue
+        if ticker != order.market:
+            needed += account.collateral(ticker)
+        needed += _maker_fees(other, orders)
+    if needed > account.cash[shard]:
+        raise refusals.insufficient_balance()
+
+
+def _maker_fees(state: MarketState, orders: dict[str, LiveOrder]) -> Money:
+    return sum(trade_fee(state.series, o.price, o.remaining, is_taker=False) for o in orders.values())

@@ -1,0 +1,368 @@
+"""What REST answers look like: the emulator's values as the exchange's JSON, with its keys and number formats.
+
+Rules: numbers are written from integers, never through a float; an optional field that is unset is absent, and a fact
+that the exchange removed is not sent (api.md 2); lists come from `rest.py`, here is the shape of one item.
+The deprecated `side` and `action` are still sent, as the exchange still sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+import msgspec
+
+from kalshi_daemon.emulator.model import (
+    Balance,
+    BookView,
+    Cancelled,
+    ErrorShape,
+    Fill,
+    Market,
+    MarketFigures,
+    Order,
+    OrderStatus,
+    Placed,
+    PositionRecord,
+    Refused,
+    Series,
+    Settlement,
+    Trade,
+)
+from kalshi_daemon.units import (
+    CENT,
+    CONTRACT,
+    DOLLAR,
+    FEE_GRAIN,
+    PRICE_CENT,
+    PRICE_ONE,
+    SECOND_MS,
+    BookSide,
+    Count,
+    Milliseconds,
+    Money,
+    Price,
+)
+
+Body: TypeAlias = dict[str, object]
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+SUBACCOUNT: Final = 0  # the emulator has the primary account only
+PPM: Final = 1_000_000
+
+
+# ----------------------------------------------------------------------------------------------------------- numbers
+
+
+def price_text(price: Price) -> str:
+    """`"0.5600"`."""
+    return f"{price // PRICE_ONE}.{price % PRICE_ONE:04d}"
+
+
+def count_text(count: Count) -> str:
+    """`"-10.00"`."""
+    return f"{'-' if count < 0 else ''}{abs(count) // CONTRACT}.{abs(count) % CONTRACT:02d}"
+
+
+def money_text(amount: Money) -> str:
+    """`"-0.520000"`."""
+    return f"{'-' if amount < 0 else ''}{abs(amount) // DOLLAR}.{abs(amount) % DOLLAR:06d}"
+
+
+def balance_text(amount: Money) -> str:
+    """Balances have four decimals; what is finer than the account's precision is never shown."""
+    return money_text(amount - amount % FEE_GRAIN)[:-2]
+
+
+def time_text(at_ms: Milliseconds) -> str:
+    """RFC3339 in UTC, without trailing zeros in the fraction, as the exchange writes it."""
+    text = (EPOCH + timedelta(milliseconds=at_ms)).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return text.rstrip("0").rstrip(".") + "Z"
+
+
+def sides(side: BookSide) -> Body:
+    """Both directions of one side of the book, on the YES leg (api.md 3.1)."""
+    bid = side is BookSide.BID
+    return {"outcome_side": "yes" if bid else "no", "book_side": side.value}
+
+
+def old_sides(side: BookSide) -> Body:
+    """The deprecated pair, as recorded: always of the YES leg."""
+    return {"side": "yes", "action": "buy" if side is BookSide.BID else "sell"}
+
+
+def levels(pairs: Sequence[tuple[Price, Count]]) -> list[list[str]]:
+    return [[price_text(price), count_text(count)] for price, count in pairs]
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+def error_body(refused: Refused) -> Body:
+    """One refusal in the shape that the exchange uses for it (api.md 4.7)."""
+    if refused.shape is ErrorShape.MSG:
+        return {"msg": refused.message}
+    parts: Body = {"code": refused.code, "message": refused.message}
+    if refused.details:
+        parts["details"] = refused.details
+    return parts if refused.shape is ErrorShape.FLAT else {"error": parts}
+
+
+# ------------------------------------------------------------------------------------------------------------ markets
+
+
+def market_body(market: Market, figures: MarketFigures) -> Body:
+    """One market. An empty side is written as 0 (no bid) or 1 (no ask)."""
+    bid = 0 if figures.best_bid is None else figures.best_bid
+    ask = PRICE_ONE if figures.best_ask is None else figures.best_ask
+    close = time_text(market.close_ms)
+    body: Body = {
+        "can_close_early": market.can_close_early,
+        "close_time": close,
+        "created_time": time_text(market.created_ms),
+        "event_ticker": market.event,
+        "exchange_index": market.exchange_index,
+        "expected_expiration_time": close,
+        "expiration_time": close,
+        "expiration_value": "",
+        "last_price_dollars": price_text(figures.last_price or 0),
+        "latest_expiration_time": close,
+        "market_type": "binary",
+        "no_ask_dollars": price_text(PRICE_ONE - bid),
+        "no_bid_dollars": price_text(PRICE_ONE - ask),
+        "no_sub_title": market.no_subtitle,
+        "notional_value_dollars": price_text(PRICE_ONE),
+        "open_interest_fp": count_text(figures.open_interest),
+        "open_time": time_text(market.open_ms),
+        "previous_price_dollars": price_text(0),
+        "previous_yes_ask_dollars": price_text(0),
+        "previous_yes_bid_dollars": price_text(0),
+        "price_level_structure": market.price_level_structure,
+        "price_ranges": price_ranges_body(market),
+        "result": market.result,
+        "rules_primary": market.rules,
+        "rules_secondary": "",
+        "settlement_bounds_type": "default",
+        "settlement_timer_seconds": market.settlement_timer_ms // SECOND_MS,
+        "status": market.status.value,
+        "ticker": market.ticker,
+        "title": market.title,
+        "updated_time": time_text(market.updated_ms),
+        "volume_24h_fp": count_text(figures.volume),  # nothing here trades for longer than a day
+        "volume_fp": count_text(figures.volume),
+        "yes_ask_dollars": price_text(ask),
+        "yes_ask_size_fp": count_text(figures.best_ask_count),
+        "yes_bid_dollars": price_text(bid),
+        "yes_bid_size_fp": count_text(figures.best_bid_count),
+        "yes_sub_title": market.yes_subtitle,
+    }
+    if market.settlement_value is not None:
+        body["settlement_value_dollars"] = price_text(market.settlement_value)
+    if market.settled_ms is not None:
+        body["settlement_ts"] = time_text(market.settled_ms)
+    return body
+
+
+def price_ranges_body(market: Market) -> list[dict[str, str]]:
+    return [
+        {"end": price_text(piece.end), "start": price_text(piece.start), "step": price_text(piece.step)}
+        for piece in market.price_ranges
+    ]
+
+
+def orderbook_body(book: BookView) -> Body:
+    return {"no_dollars": levels(book.no), "yes_dollars": levels(book.yes)}
+
+
+def trade_body(trade: Trade) -> Body:
+    taker = sides(trade.taker_side)
+    return {
+        "count_fp": count_text(trade.count),
+        "created_time": time_text(trade.ts_ms),
+        "is_block_trade": False,
+        "no_price_dollars": price_text(PRICE_ONE - trade.price),
+        "taker_book_side": taker["book_side"],
+        "taker_outcome_side": taker["outcome_side"],
+        "taker_side": taker["outcome_side"],
+        "ticker": trade.market,
+        "trade_id": trade.trade_id,
+        "yes_price_dollars": price_text(trade.price),
+    }
+
+
+def series_body(series: Series) -> Body:
+    """A series. The multiplier is a JSON number on the wire; it is written from millionths."""
+    multiplier = f"{series.multiplier_ppm // PPM}.{series.multiplier_ppm % PPM:06d}".rstrip("0").rstrip(".")
+    return {
+        "additional_prohibitions": [],
+        "categories": [series.category],
+        "category": series.category,
+        "contract_terms_url": "",
+        "contract_url": "",
+        "exchange_index": series.exchange_index,
+        "fee_multiplier": msgspec.Raw(multiplier.encode()),
+        "fee_type": series.fee_type.value,
+        "frequency": "custom",
+        "product_metadata": None,
+        "settlement_sources": [],
+        "tags": [],
+        "ticker": series.ticker,
+        "title": series.title,
+    }
+
+
+def event_body(event: str, series: Series) -> Body:
+    return {
+        "category": series.category,
+        "collateral_return_type": "",
+        "event_ticker": event,
+        "exchange_index": series.exchange_index,
+        "mutually_exclusive": False,
+        "product_metadata": None,
+        "series_ticker": series.ticker,
+        "settlement_sources": [],
+        "sub_title": event,
+        "title": series.title,
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------- orders
+
+
+def placed_body(placed: Placed) -> Body:
+    """The answer to a create: averages only where something was filled, the client's id only where there is one."""
+    body: Body = {}
+    if placed.average_fee is not None and placed.average_price is not None:
+        body["average_fee_paid"] = balance_text(placed.average_fee)
+        body["average_fill_price"] = price_text(placed.average_price)
+    if placed.client_order_id:
+        body["client_order_id"] = placed.client_order_id
+    body["fill_count"] = count_text(placed.filled)
+    body["order_id"] = placed.order_id
+    body["remaining_count"] = count_text(placed.remaining)
+    body["ts_ms"] = placed.ts_ms
+    return body
+
+
+def cancelled_body(cancelled: Cancelled) -> Body:
+    body: Body = {"client_order_id": cancelled.client_order_id} if cancelled.client_order_id else {}
+    return body | {
+        "order_id": cancelled.order_id,
+        "reduced_by": count_text(cancelled.reduced_by),
+        "ts_ms": cancelled.ts_ms,
+    }
+
+
+def order_body(order: Order) -> Body:
+    body: Body = {
+        **old_sides(order.side),
+        **sides(order.side),
+        "client_order_id": order.client_order_id,
+        "created_time": time_text(order.created_ms),
+        "exchange_index": order.exchange_index,
+        "fill_count_fp": count_text(order.filled),
+        "initial_count_fp": count_text(order.initial),
+        "last_update_time": time_text(order.updated_ms),
+        "maker_fees_dollars": money_text(order.maker_fees),
+        "maker_fill_cost_dollars": money_text(order.maker_cost),
+        "no_price_dollars": price_text(PRICE_ONE - order.price),
+        "order_id": order.order_id,
+        "remaining_count_fp": count_text(order.remaining if order.status is OrderStatus.RESTING else 0),
+        "self_trade_prevention_type": order.self_trade_prevention.value,
+        "status": order.status.value,
+        "subaccount_number": SUBACCOUNT,
+        "taker_fees_dollars": money_text(order.taker_fees),
+        "taker_fill_cost_dollars": money_text(order.taker_cost),
+        "ticker": order.market,
+        "type": "limit",
+        "user_id": order.user_id,
+        "yes_price_dollars": price_text(order.price),
+    }
+    if order.expires_ms is not None:
+        body["expiration_time"] = time_text(order.expires_ms)
+    if order.cancel_on_pause:
+        body["cancel_order_on_pause"] = True
+    return body
+
+
+# ---------------------------------------------------------------------------------------------------------- portfolio
+
+
+def balance_body(balance: Balance) -> Body:
+    """Cents are cut off, not rounded; the same amount follows exactly."""
+    total = sum(amount for _index, amount in balance.shown)
+    return {
+        "balance": total // CENT,
+        "balance_breakdown": [
+            {"balance": balance_text(amount), "exchange_index": index} for index, amount in balance.shown
+        ],
+        "balance_dollars": balance_text(total),
+        "portfolio_value": balance.portfolio_value // CENT,
+        "updated_ts": balance.updated_ms // SECOND_MS,
+    }
+
+
+def position_body(position: PositionRecord) -> Body:
+    return {
+        "exchange_index": position.exchange_index,
+        "fees_paid_dollars": money_text(position.fees),
+        "last_updated_ts": time_text(position.updated_ms),
+        "market_exposure_dollars": money_text(position.cost),
+        "position_fp": count_text(position.count),
+        "realized_pnl_dollars": money_text(position.realised),
+        "ticker": position.market,
+        "total_traded_dollars": money_text(position.traded),
+    }
+
+
+def event_position_body(event: str, positions: Sequence[PositionRecord]) -> Body:
+    """The positions in one event's markets, added up."""
+    return {
+        "event_exposure_dollars": money_text(sum(one.cost for one in positions)),
+        "event_ticker": event,
+        "fees_paid_dollars": money_text(sum(one.fees for one in positions)),
+        "realized_pnl_dollars": money_text(sum(one.realised for one in positions)),
+        "total_cost_dollars": money_text(sum(one.traded for one in positions)),
+        "total_cost_shares_fp": count_text(sum(abs(one.count) for one in positions)),
+    }
+
+
+def fill_body(fill: Fill) -> Body:
+    """One fill. The exchange shows no client_order_id here: a reader has to join by order_id."""
+    return {
+        **old_sides(fill.side),
+        **sides(fill.side),
+        "count_fp": count_text(fill.count),
+        "created_time": time_text(fill.ts_ms),
+        "exchange_index": fill.exchange_index,
+        "fee_cost": money_text(fill.fee),
+        "fill_id": fill.trade_id,
+        "is_taker": fill.is_taker,
+        "market_ticker": fill.market,
+        "no_price_dollars": price_text(PRICE_ONE - fill.price),
+        "order_id": fill.order_id,
+        "subaccount_number": SUBACCOUNT,
+        "ticker": fill.market,
+        "trade_id": fill.trade_id,
+        "ts": fill.ts_ms // SECOND_MS,
+        "yes_price_dollars": price_text(fill.price),
+    }
+
+
+def settlement_body(settlement: Settlement) -> Body:
+    """One settlement; `revenue` and `value` are the two amounts that are still whole cents."""
+    return {
+        "event_ticker": settlement.event,
+        "exchange_index": settlement.exchange_index,
+        "fee_cost": money_text(settlement.fees),
+        "market_result": settlement.result,
+        "no_count_fp": count_text(settlement.no_count),
+        "no_total_cost_dollars": money_text(settlement.no_cost),
+        "revenue": settlement.revenue // CENT,
+        "settled_time": time_text(settlement.ts_ms),
+        "ticker": settlement.market,
+        "value": settlement.value // PRICE_CENT,
+        "yes_count_fp": count_text(settlement.yes_count),
+        "yes_total_cost_dollars": money_text(settlement.yes_cost),
+    }

@@ -1,0 +1,40 @@
+"""One REST call: the request, with everything that its endpoint may look at."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.buckets import Allowance
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.reads import Reads
+from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.shell.http_server import Request
+from kalshi_daemon.units import Milliseconds
+
+
+class TokensSpent(Exception):
+    """The bucket that the call draws on is empty."""
+
+
+@frozen
+class Call:
+    """One request with everything that an endpoint may look at. `account` may be asked for on signed endpoints only."""
+
+    request: Request
+    exchange: Exchange
+    reads: Reads
+    settings: ServerSettings
+    now_ms: Milliseconds
+    member: Account | None
+    allowance: Allowance | None = field(repr=False)
+
+    @property
+    def account(self) -> Account:
+        assert self.member is not None, "a public endpoint asked for the account"
+        return self.member
+
+    def charge_write(self, cost: int) -> None:
+        assert self.allowance is not None, "a public endpoint writes"
+        if not self.allowance.write.take(cost, self.now_ms):
+            raise TokensSpent

@@ -1,0 +1,318 @@
+"""The exchange: every member's door to markets, orders and accounts. A facade; admission, execution, lifecycle do
+the work.
+
+Rules: every call that looks at or changes orders first does what the clock has made due, so nothing expired can
+trade and no read is ahead of the clock. What the exchange refuses is raised as `Refused`; a wrong use of its own
+side is an assertion. Lists are newest first, as the exchange lists them. Order reads of an account see that
+account's own orders only.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from attrs import evolve
+
+from kalshi_daemon.emulator import admission, refusals
+from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.execution import Execution, Taken
+from kalshi_daemon.emulator.lifecycle import Lifecycle
+from kalshi_daemon.emulator.model import (
+    Balance,
+    BookView,
+    Cancelled,
+    Event,
+    ExchangeSettings,
+    Fill,
+    Market,
+    MarketFigures,
+    MarketStatus,
+    NewOrder,
+    Order,
+    OrderStatus,
+    Placed,
+    PositionRecord,
+    Series,
+    Settlement,
+    Trade,
+    UpdateReason,
+)
+from kalshi_daemon.emulator.orders import LiveOrder, live_order
+from kalshi_daemon.emulator.recorded import RecordedBook
+from kalshi_daemon.emulator.venue import MarketState, Venue
+from kalshi_daemon.units import CONTRACT, PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
+
+
+class Exchange:
+    """One emulated exchange."""
+
+    def __init__(self, settings: ExchangeSettings, now_ms: Callable[[], Milliseconds], rng: random.Random) -> None:
+        self.settings = settings
+        self._venue = Venue(settings, now_ms, rng)
+        self._execution = Execution(self._venue)
+        self._lifecycle = Lifecycle(self._venue, self._execution)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Hear every event, in order, while it happens. A listener must not call back into the exchange."""
+        self._venue.listen(listener)
+
+    # ------------------------------------------------------------------------------------------------------- markets
+
+    def add_series(self, series: Series) -> None:
+        self._venue.series[series.ticker] = series
+
+    def add_market(self, market: Market) -> None:
+        """List a market of a known series; it opens by its own times."""
+        assert market.ticker not in self._venue.states, f"{market.ticker} is listed"
+        assert market.exchange_index in self.settings.exchange_indexes, f"no shard {market.exchange_index}"
+        market = evolve(market, market_id=market.market_id or self._venue.new_id())
+        state = MarketState(market, self._venue.series[market.series])
+        self._venue.states[market.ticker] = state
+        self._venue.markets[market.ticker] = market
+        self._lifecycle.begin(state)
+
+    @property
+    def series(self) -> Mapping[Ticker, Series]:
+        return self._venue.series
+
+    @property
+    def markets(self) -> Mapping[Ticker, Market]:
+        return self._venue.markets
+
+    def market(self, ticker: Ticker) -> Market:
+        """Raises Refused market_not_found, like the reads below."""
+        return self._state(ticker).market
+
+    def figures(self, ticker: Ticker) -> MarketFigures:
+        return self._state(ticker).figures()
+
+    def book(self, ticker: Ticker) -> BookView:
+        """All levels; `clock` covers every LevelChanged told so far."""
+        state = self._state(ticker)
+        return BookView(ticker, state.book.yes.counts(), state.book.no.counts(), state.clock)
+
+    def best(self, ticker: Ticker, side: BookSide) -> Price | None:
+        """The best bid or the best ask, in the YES leg's price."""
+        state = self._state(ticker)
+        best = state.book.leg(side).best
+        return best if best is None or side is BookSide.BID else PRICE_ONE - best
+
+    def trades(self, ticker: Ticker | None = None) -> list[Trade]:
+        """The last prints of one market, or of all."""
+        if ticker is not None:
+            return list(reversed(self._state(ticker).trades))
+        prints = [trade for state in self._venue.states.values() for trade in state.trades]
+        return sorted(prints, key=lambda trade: trade.ts_ms, reverse=True)
+
+    def _state(self, ticker: Ticker) -> MarketState:
+        self._lifecycle.advance()
+        state = self._venue.states.get(ticker)
+        if state is None:
+            raise refusals.market_not_found()
+        return state
+
+    # ------------------------------------------------------------------------------------------------------ accounts
+
+    def open_account(self, key_id: str, cash: Money, exchange_index: int = 0) -> Account:
+        """A member's account with cash on one shard."""
+        assert key_id, "a member's account has a key"
+        account = self._venue.open_account(key_id, credit=False)
+        self.deposit(account, cash, exchange_index)
+        return account
+
+    def open_crowd_account(self) -> Account:
+        """An account without key, fees, lists or limits, for simulated participants."""
+        return self._venue.open_account("", credit=True)
+
+    def deposit(self, account: Account, amount: Money, exchange_index: int = 0) -> None:
+        assert amount % self.settings.balance_grain == 0, "balances are whole grains"
+        account.cash[exchange_index] += amount
+        account.updated_ms = self._venue.now_ms()
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """Members' accounts by key id."""
+        return self._venue.by_key
+
+    def balance(self, account: Account) -> Balance:
+        """Positions are worth what they last traded at, or what they cost where nothing traded."""
+        self._lifecycle.advance()
+        collateral = dict.fromkeys(account.cash, 0)
+        for ticker in account.resting:
+            collateral[self._venue.markets[ticker].exchange_index] += account.collateral(ticker)
+        value = 0
+        for ticker, position in account.positions.items():
+            last = self._venue.states[ticker].last_price
+            value += position.cost if last is None else position.worth(last)
+        less = collateral if self.settings.balance_excludes_collateral else {}
+        return Balance(
+            shown=tuple((index, cash - less.get(index, 0)) for index, cash in account.cash.items()),
+            cash=tuple(account.cash.items()),
+            collateral=tuple(collateral.items()),
+            portfolio_value=value,
+            updated_ms=account.updated_ms,
+        )
+
+    def order(self, account: Account, order_id: str) -> Order:
+        """Raises Refused not_found."""
+        self._lifecycle.advance()
+        order = account.orders.get(order_id)
+        if order is None:
+            raise refusals.not_found()
+        return order.view()
+
+    def orders(self, account: Account, ticker: Ticker | None = None, status: OrderStatus | None = None) -> list[Order]:
+        self._lifecycle.advance()
+        return [
+            order.view()
+            for order in reversed(account.orders.values())
+            if ticker in (None, order.market) and status in (None, order.status)
+        ]
+
+    def fills(self, account: Account, ticker: Ticker | None = None, order_id: str | None = None) -> list[Fill]:
+        fills = reversed(account.fills)
+        return [fill for fill in fills if ticker in (None, fill.market) and order_id in (None, fill.order_id)]
+
+    def positions(self, account: Account) -> list[PositionRecord]:
+        """Every market ever traded in, flat and settled ones included."""
+        self._lifecycle.advance()
+        records = [position.view(self._venue.markets[ticker]) for ticker, position in account.positions.items()]
+        return sorted(records, key=lambda record: record.updated_ms, reverse=True)
+
+    def settlements(self, account: Account) -> list[Settlement]:
+        self._lifecycle.advance()
+        return list(reversed(account.settlements))
+
+    # -------------------------------------------------------------------------------------------------------- orders
+
+    def create_order(self, account: Account, order: NewOrder) -> Placed:
+        """Admit an order and let it meet the book. Raises Refused; then nothing has changed."""
+        self._lifecycle.advance()
+        venue, now = self._venue, self._venue.now_ms()
+        state = admission.routed(venue, order)
+        admission.check_terms(account, order, state.market, now)
+        admission.check_open(venue, state.market)
+        count = admission.admitted_count(account, order)
+        live = live_order(order, count, venue.new_id(), account.user_id, state.market.exchange_index, now)
+        admission.check_book(state, order, live)
+        admission.check_money(venue, account, state, live)
+        if not account.credit:
+            account.orders[live.order_id] = live
+            if live.client_order_id:
+                account.client_order_ids.add(live.client_order_id)
+        return _placed(live, self._execution.place(state, account, live))
+
+    def cancel_order(
+        self, account: Account, order_id: str, market_ticker: Ticker | None, exchange_index: int | None = None
+    ) -> Cancelled:
+        """Cancel what remains. Without a ticker the shard asked for is searched, shard 0 by default.
+
+        Raises Refused not_found for orders that do not rest there, and MARKET_INACTIVE once the market has closed.
+        """
+        self._lifecycle.advance()
+        order = self._resting(account, order_id, market_ticker, exchange_index)
+        reduced = self._execution.cancel(order, UpdateReason.NONE)
+        return Cancelled(order.order_id, order.client_order_id, reduced, order.updated_ms)
+
+    def _resting(
+        self, account: Account, order_id: str, market_ticker: Ticker | None, exchange_index: int | None
+    ) -> LiveOrder:
+        if market_ticker is not None:
+            state = self._venue.states.get(market_ticker)
+            if state is None:
+                raise refusals.not_found()
+            if state.market.status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
+                raise refusals.market_inactive()
+        order = self._venue.live.get(order_id)
+        if order is None or order.user_id != account.user_id:
+            raise refusals.not_found()
+        asked = exchange_index if exchange_index not in (None, admission.AUTO_ROUTE) else None
+        shard = (order.exchange_index if market_ticker is not None else 0) if asked is None else asked
+        if market_ticker not in (None, order.market) or shard != order.exchange_index:
+            raise refusals.not_found()
+        return order
+
+    def rests(self, order_id: str) -> bool:
+        """Whether an order stands in a book."""
+        return order_id in self._venue.live
+
+    def cancel_all(self, account: Account) -> int:
+        """Cancel every resting order of an account on every shard; returns how many there were."""
+        self._lifecycle.advance()
+        orders = [order for resting in account.resting.values() for order in resting.values()]
+        for order in orders:
+            self._execution.cancel(order, UpdateReason.NONE)
+        return len(orders)
+
+    # ------------------------------------------------------------------------------------------- the exchange's doing
+
+    @property
+    def trading_active(self) -> bool:
+        return self._venue.trading_active
+
+    def pause_trading(self) -> None:
+        """No orders on any market; cancels pass."""
+        self._lifecycle.pause_trading()
+
+    def resume_trading(self) -> None:
+        self._lifecycle.resume_trading()
+
+    def halt(self, ticker: Ticker) -> None:
+        """Stop one market, while the exchange's status stays green."""
+        self._lifecycle.halt(self._state(ticker))
+
+    def resume(self, ticker: Ticker) -> None:
+        self._lifecycle.resume(self._state(ticker))
+
+    def move_close(self, ticker: Ticker, close_ms: Milliseconds) -> None:
+        self._lifecycle.move_close(self._state(ticker), close_ms)
+        self.advance()
+
+    def settle(self, ticker: Ticker, result: str, value: Price | None = None) -> None:
+        """Determine a market: "yes", "no", "scalar" with the YES leg's value, or "void"."""
+        self._lifecycle.settle(self._state(ticker), result, value)
+
+    def advance(self) -> None:
+        """Do what the clock has made due: expiry, opening, closing, determination, payment."""
+        self._lifecycle.advance()
+
+    @property
+    def next_due_ms(self) -> Milliseconds | None:
+        """When `advance` may next have something to do; None: never, as things stand."""
+        return self._venue.next_due_ms
+
+    # ------------------------------------------------------------------------------------------------ recorded books
+
+    def set_recorded(self, ticker: Ticker, price: Price, count: Count, *, yes: bool) -> None:
+        """Set one recorded level, in its own leg's price (recorded.py)."""
+        state = self._state(ticker)
+        if state.recorded is None:
+            state.recorded = RecordedBook()
+        leg = state.book.yes if yes else state.book.no
+        self._execution.set_recorded(state, state.recorded, leg, price, count)
+
+    def replace_recorded(self, ticker: Ticker, yes: Mapping[Price, Count], no: Mapping[Price, Count]) -> None:
+        """Replace all recorded levels. What shrinks goes first, so that the book is at no moment crossed."""
+        recorded = self._state(ticker).recorded or RecordedBook()
+        steps = []
+        for is_yes, new, old in ((True, yes, recorded.yes), (False, no, recorded.no)):
+            for price in {**old, **new}:
+                count = new.get(price, 0)
+                steps.append((count > old.get(price, 0), is_yes, price, count))
+        for _, is_yes, price, count in sorted(steps):
+            self.set_recorded(ticker, price, count, yes=is_yes)
+
+
+def _placed(order: LiveOrder, taken: Taken) -> Placed:
+    """The answer to a create; averages are rounded half up."""
+    count = taken.count
+    return Placed(
+        order_id=order.order_id,
+        client_order_id=order.client_order_id,
+        filled=count,
+        remaining=order.remaining,
+        average_price=(2 * taken.cost + count) // (2 * count) if count else None,
+        average_fee=(2 * taken.fees * CONTRACT + count) // (2 * count) if count else None,
+        ts_ms=order.created_ms,
+    )

@@ -1,0 +1,198 @@
+"""A market's life by the clock and by the exchange's own word: opening, halts, closing, determination, payment.
+
+Rules (api.md 6): opening and closing send no event; a halt keeps resting orders, except those that asked to go
+(cancel_order_on_pause), and its end cancels all; a close cancels all; a market is paid `settlement_timer_ms` after
+it was determined. A void market is paid at its last price (assumed: the exchange names a fair price) and shown as
+scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve
+
+from kalshi_daemon.emulator.accounts import Account, Position
+from kalshi_daemon.emulator.execution import EXPIRY, Execution
+from kalshi_daemon.emulator.model import MarketMoved, MarketStatus, PositionChanged, Settlement, UpdateReason
+from kalshi_daemon.emulator.orders import LiveOrder
+from kalshi_daemon.emulator.venue import MarketState, Venue
+from kalshi_daemon.units import PRICE_ONE, Milliseconds, Price
+
+MARKET = "market"  # the calendar's kind for a market's next step
+
+_BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+
+
+class Lifecycle:
+    """Moves markets through their statuses."""
+
+    def __init__(self, venue: Venue, execution: Execution) -> None:
+        self._venue = venue
+        self._execution = execution
+
+    def begin(self, state: MarketState) -> None:
+        """A market was added: tell of it, and take the steps that are already due."""
+        self._venue.emit(MarketMoved(state.market, "created", self._venue.now_ms()))
+        self._venue.schedule(state.market.open_ms, MARKET, state.market.ticker)
+        self.advance()
+
+    def advance(self) -> None:
+        """Do everything that is due: expiries and the steps of markets, in the order of their times."""
+        now = self._venue.now_ms()
+        while (due := self._venue.take_due(now)) is not None:
+            kind, key = due
+            if kind == MARKET:
+                self._step(self._venue.states[key], now)
+            else:
+                assert kind == EXPIRY, kind
+                order = self._venue.live.get(key)
+                if order is not None and order.expires_ms is not None and order.expires_ms <= now:
+                    self._execution.cancel(order, UpdateReason.EXPIRY_CANCEL)
+
+    def _step(self, state: MarketState, now: Milliseconds) -> None:
+        """Take every step of one market that is due, and note when the next one is."""
+        while (due := self._next_step_ms(state)) is not None:
+            if due > now:
+                self._venue.schedule(due, MARKET, state.market.ticker)
+                return
+            match state.market.status:
+                case MarketStatus.INITIALIZED:
+                    self._venue.change_market(state, evolve(state.market, status=MarketStatus.ACTIVE), "")
+                case MarketStatus.ACTIVE | MarketStatus.INACTIVE:
+                    self._close(state)
+                case MarketStatus.CLOSED:
+                    self._determine(state, state.market.planned_result, None)
+                case _:
+                    self._pay(state)
+
+    def _next_step_ms(self, state: MarketState) -> Milliseconds | None:
+        """When the clock moves a market next; None if only the exchange's word does."""
+        market = state.market
+        match market.status:
+            case MarketStatus.INITIALIZED:
+                return market.open_ms
+            case MarketStatus.ACTIVE | MarketStatus.INACTIVE:
+                return market.close_ms
+            case MarketStatus.CLOSED if market.planned_result:
+                return market.close_ms + market.determination_delay_ms
+            case MarketStatus.DETERMINED:
+                assert market.determined_ms is not None
+                return market.determined_ms + market.settlement_timer_ms
+            case _:
+                return None
+
+    def _close(self, state: MarketState) -> None:
+        self._venue.change_market(state, evolve(state.market, status=MarketStatus.CLOSED), "")
+        self._cancel(self._resting(state), UpdateReason.CLOSE_CANCEL)
+        self._execution.clear_recorded(state)
+
+    # ---------------------------------------------------------------------------------------------- pauses and halts
+
+    def pause_trading(self) -> None:
+        self._venue.trading_active = False
+        self._cancel([o for o in self._venue.live.values() if o.cancel_on_pause], UpdateReason.HALT_CANCEL)
+
+    def resume_trading(self) -> None:
+        self._venue.trading_active = True
+
+    def halt(self, state: MarketState) -> None:
+        assert state.market.status is MarketStatus.ACTIVE, "only an active market can be halted"
+        self._venue.change_market(state, evolve(state.market, status=MarketStatus.INACTIVE), "deactivated")
+        self._cancel([o for o in self._resting(state) if o.cancel_on_pause], UpdateReason.HALT_CANCEL)
+
+    def resume(self, state: MarketState) -> None:
+        assert state.market.status is MarketStatus.INACTIVE, "only a halted market can be resumed"
+        self._cancel(self._resting(state), UpdateReason.HALT_CANCEL)
+        self._venue.change_market(state, evolve(state.market, status=MarketStatus.ACTIVE), "activated")
+
+    def move_close(self, state: MarketState, close_ms: Milliseconds) -> None:
+        """Close earlier or later; a closed market with a later close stands halted until it is resumed."""
+        market = state.market
+        assert market.status in (*_BEFORE_CLOSE, MarketStatus.CLOSED), "its result is known"
+        status = market.status
+        if status is MarketStatus.CLOSED and close_ms > self._venue.now_ms():
+            status = MarketStatus.INACTIVE
+        self._venue.change_market(state, evolve(market, close_ms=close_ms, status=status), "close_date_updated")
+        self._venue.schedule(close_ms, MARKET, market.ticker)
+
+    def _resting(self, state: MarketState) -> list[LiveOrder]:
+        legs = (state.book.yes, state.book.no)
+        return [order for leg in legs for price in leg.prices for order in leg.levels[price].orders]
+
+    def _cancel(self, orders: Iterable[LiveOrder], reason: UpdateReason) -> None:
+        for order in list(orders):
+            self._execution.cancel(order, reason)
+
+    # ---------------------------------------------------------------------------------------------------- settlement
+
+    def settle(self, state: MarketState, result: str, value: Price | None) -> None:
+        """The exchange's word on the outcome; an open market closes first. Payment follows by the timer."""
+        now = self._venue.now_ms()
+        if state.market.status in _BEFORE_CLOSE:
+            self.move_close(state, now)
+            self._close(state)
+        assert state.market.status is MarketStatus.CLOSED, "its result is known"
+        self._determine(state, result, value)
+        self._step(state, now)
+
+    def _determine(self, state: MarketState, result: str, value: Price | None) -> None:
+        worth = {"yes": PRICE_ONE, "no": 0}.get(result, value)
+        if result == "void":
+            result = "scalar"
+            if worth is None:
+                worth = PRICE_ONE // 2 if state.last_price is None else state.last_price
+        assert result in ("yes", "no", "scalar"), result
+        assert worth is not None, "a scalar result needs its value"
+        assert 0 <= worth <= PRICE_ONE, worth
+        determined = evolve(
+            state.market,
+            status=MarketStatus.DETERMINED,
+            result=result,
+            settlement_value=worth,
+            determined_ms=self._venue.now_ms(),
+        )
+        self._venue.change_market(state, determined, "determined")
+
+    def _pay(self, state: MarketState) -> None:
+        """Pay every holder and tell of it; what flooring to a balance takes is part of the fees."""
+        now = self._venue.now_ms()
+        paid = evolve(state.market, status=MarketStatus.FINALIZED, settled_ms=now)
+        self._venue.change_market(state, paid, "settled")
+        for account in self._venue.by_user.values():
+            position = account.positions.get(state.market.ticker)
+            if position is not None:
+                self._pay_account(state, account, position, now)
+        state.open_interest = 0
+
+    def _pay_account(self, state: MarketState, account: Account, position: Position, now: Milliseconds) -> None:
+        market, value = state.market, state.market.settlement_value
+        assert value is not None
+        position.settled = True
+        count, cost = position.count, position.cost
+        if not count:
+            return
+        paid = position.pay_out(value, now)
+        floored = 0 if account.credit else paid % self._venue.settings.balance_grain
+        position.fees += floored
+        account.cash[market.exchange_index] += paid - floored
+        if account.credit:
+            return
+        account.updated_ms = now
+        account.settlements.append(
+            Settlement(
+                market=market.ticker,
+                event=market.event,
+                result=market.result,
+                value=value,
+                yes_count=max(0, count),
+                yes_cost=cost if count > 0 else 0,
+                no_count=max(0, -count),
+                no_cost=cost if count < 0 else 0,
+                revenue=paid - floored,
+                fees=position.fees,
+                ts_ms=now,
+                exchange_index=market.exchange_index,
+            )
+        )
+        self._venue.emit(PositionChanged(account.user_id, position.view(market)))

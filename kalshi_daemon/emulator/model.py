@@ -1,0 +1,399 @@
+"""The values of the emulated exchange: what a market, an order, a fill, a settlement are, and what is said to
+listeners.
+
+Rules: prices are of the YES leg unless a field says otherwise; all values are frozen, so a listener may keep what
+it hears; words that the wire shows (statuses, reasons, event types) are the exchange's own.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from kalshi_daemon.facts import PriceRange
+from kalshi_daemon.units import (
+    FEE_GRAIN,
+    BookSide,
+    Count,
+    FeeType,
+    Milliseconds,
+    Money,
+    Price,
+    Ticker,
+    TimeInForce,
+)
+
+
+class SelfTradePrevention(StrEnum):
+    """What happens when an order meets one of its own account: the arriving one stops, or the resting one goes."""
+
+    TAKER_AT_CROSS = "taker_at_cross"
+    MAKER = "maker"
+
+
+class MarketStatus(StrEnum):
+    """The response vocabulary of `status`; disputed and amended are not emulated."""
+
+    INITIALIZED = "initialized"
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+    CLOSED = "closed"
+    DETERMINED = "determined"
+    FINALIZED = "finalized"
+
+
+class OrderStatus(StrEnum):
+    RESTING = "resting"
+    CANCELED = "canceled"
+    EXECUTED = "executed"
+
+
+class UpdateReason(StrEnum):
+    """`last_update_reason` of user_order. NONE: the member's own doing (placed, cancelled, rest of an IOC), not
+    shown.
+    """
+
+    NONE = ""
+    TRADE = "Trade"
+    SELF_TRADE_CANCEL = "SelfTradeCancel"
+    EXPIRY_CANCEL = "ExpiryCancel"
+    CLOSE_CANCEL = "CloseCancel"
+    HALT_CANCEL = "HaltCancel"
+
+
+class ErrorShape(StrEnum):
+    """Which of the exchange's error bodies a refusal is sent in."""
+
+    NESTED = "nested"  # {"error": {"code", "message", "details"?}}
+    FLAT = "flat"  # {"code", "message", "details"}
+    MSG = "msg"  # {"msg"}
+
+
+class Refused(Exception):
+    """The exchange says no. Everything an error body needs; `details` empty means the key is absent."""
+
+    def __init__(
+        self, status: int, code: str, message: str, details: str = "", shape: ErrorShape = ErrorShape.NESTED
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}" + (f" ({details})" if details else ""))
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.shape = shape
+
+
+# ------------------------------------------------------------------------------------------------------------ settings
+
+
+@frozen
+class ExchangeSettings:
+    """What of the exchange's behaviour is undocumented, or differs between members.
+
+    `balance_excludes_collateral`: whether the balance shown already leaves out what resting orders hold.
+    `balance_grain`: what balance changes are floored to; direct members $0.0001, others $0.01.
+    `exchange_indexes`: the shards; the first column of balances.
+    """
+
+    balance_excludes_collateral: bool = True
+    balance_grain: Money = FEE_GRAIN
+    exchange_indexes: tuple[int, ...] = (0,)
+
+
+# ------------------------------------------------------------------------------------------------------------- markets
+
+
+@frozen
+class Series:
+    """A series and its fee schedule; the multiplier is in millionths."""
+
+    ticker: Ticker
+    title: str
+    category: str
+    fee_type: FeeType
+    multiplier_ppm: int
+    exchange_index: int = 0
+    invented: bool = False
+
+
+@frozen
+class Market:
+    """One market: its terms, and where it stands in its life. Replaced, never changed.
+
+    `planned_result`, if set, is what it is determined as, `determination_delay_ms` after its close, without anybody
+    asking. `settlement_timer_ms` passes between determination and payment. `invented`: terms that no exchange ever
+    published.
+    """
+
+    ticker: Ticker
+    event: Ticker
+    series: Ticker
+    title: str
+    yes_subtitle: str
+    no_subtitle: str
+    rules: str
+    price_level_structure: str
+    price_ranges: tuple[PriceRange, ...]
+    created_ms: Milliseconds
+    updated_ms: Milliseconds
+    open_ms: Milliseconds
+    close_ms: Milliseconds
+    settlement_timer_ms: Milliseconds
+    exchange_index: int = 0
+    can_close_early: bool = True
+    planned_result: str = ""
+    determination_delay_ms: Milliseconds = 0
+    market_id: str = ""  # a UUID; the exchange gives one to a market that comes without
+    status: MarketStatus = MarketStatus.INITIALIZED
+    result: str = ""  # "", "yes", "no" or "scalar"
+    settlement_value: Price | None = None  # of the YES leg, once determined
+    determined_ms: Milliseconds | None = None
+    settled_ms: Milliseconds | None = None
+    invented: bool = False
+
+
+@frozen
+class MarketFigures:
+    """What trading did to a market so far. `last_price` is None before the first trade."""
+
+    best_bid: Price | None
+    best_bid_count: Count
+    best_ask: Price | None
+    best_ask_count: Count
+    last_price: Price | None
+    last_count: Count
+    volume: Count
+    open_interest: Count
+    dollar_volume: Money
+
+
+@frozen
+class BookView:
+    """All levels of one market: `(price, count)` in each leg's own prices, ascending, best last, as the wire has
+    them.
+    """
+
+    market: Ticker
+    yes: tuple[tuple[Price, Count], ...]
+    no: tuple[tuple[Price, Count], ...]
+    clock: int
+
+
+# -------------------------------------------------------------------------------------------------------------- orders
+
+
+@frozen
+class NewOrder:
+    """What a member asks for. `exchange_index` None or -1: routed by the ticker."""
+
+    market: Ticker
+    side: BookSide
+    price: Price
+    count: Count
+    time_in_force: TimeInForce
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.TAKER_AT_CROSS
+    client_order_id: str = ""
+    expires_s: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    cancel_on_pause: bool = False
+    exchange_index: int | None = None
+
+
+@frozen
+class Placed:
+    """The answer to a create. Averages are None without fills; `average_fee` is per contract."""
+
+    order_id: str
+    client_order_id: str
+    filled: Count
+    remaining: Count
+    average_price: Price | None
+    average_fee: Money | None
+    ts_ms: Milliseconds
+
+
+@frozen
+class Cancelled:
+    """The answer to a cancel."""
+
+    order_id: str
+    client_order_id: str
+    reduced_by: Count
+    ts_ms: Milliseconds
+
+
+@frozen
+class Order:
+    """An order as it stood at one moment. Fill costs are in the prices of the leg that the order is on (an ask: NO
+    dollars).
+    """
+
+    order_id: str
+    client_order_id: str
+    user_id: str
+    market: Ticker
+    side: BookSide
+    price: Price
+    status: OrderStatus
+    initial: Count
+    filled: Count
+    remaining: Count
+    taker_cost: Money
+    maker_cost: Money
+    taker_fees: Money
+    maker_fees: Money
+    time_in_force: TimeInForce
+    self_trade_prevention: SelfTradePrevention
+    cancel_on_pause: bool
+    expires_ms: Milliseconds | None
+    created_ms: Milliseconds
+    updated_ms: Milliseconds
+    reason: UpdateReason
+    exchange_index: int
+
+
+@frozen
+class Fill:
+    """One execution of one account's order. The two sides of a trade share `trade_id`."""
+
+    trade_id: str
+    order_id: str
+    client_order_id: str
+    market: Ticker
+    side: BookSide
+    price: Price
+    count: Count
+    fee: Money
+    is_taker: bool
+    ts_ms: Milliseconds
+    exchange_index: int
+
+
+@frozen
+class Trade:
+    """A public print."""
+
+    trade_id: str
+    market: Ticker
+    price: Price
+    count: Count
+    taker_side: BookSide
+    ts_ms: Milliseconds
+
+
+@frozen
+class PositionRecord:
+    """One account's standing in one market. `count` is signed; `cost` is what the held side cost, without fees.
+
+    `traded` is all that was ever spent on opening, `volume` all contracts ever traded; `open_fees` the fees of what
+    is held.
+    """
+
+    market: Ticker
+    event: Ticker
+    count: Count
+    cost: Money
+    realised: Money
+    fees: Money
+    open_fees: Money
+    traded: Money
+    volume: Count
+    updated_ms: Milliseconds
+    exchange_index: int
+    settled: bool
+
+
+@frozen
+class Settlement:
+    """A market paid out to one account. `revenue` is what was credited; `fees` all fees that the position ever
+    cost.
+    """
+
+    market: Ticker
+    event: Ticker
+    result: str
+    value: Price
+    yes_count: Count
+    yes_cost: Money
+    no_count: Count
+    no_cost: Money
+    revenue: Money
+    fees: Money
+    ts_ms: Milliseconds
+    exchange_index: int
+
+
+@frozen
+class Balance:
+    """`shown` is the balance as the exchange shows it under the setting; `cash` is what is owned, `collateral` what
+    rests.
+    """
+
+    shown: tuple[tuple[int, Money], ...]  # (exchange_index, balance)
+    cash: tuple[tuple[int, Money], ...]
+    collateral: tuple[tuple[int, Money], ...]
+    portfolio_value: Money
+    updated_ms: Milliseconds
+
+
+# -------------------------------------------------------------------------------------------------------------- events
+
+
+@frozen
+class LevelChanged:
+    """A level of the book changed: `price` is of the leg it is on (`yes` false: a NO price).
+
+    `account` and `client_order_id` name whose order placed or cancelled it; empty where a trade or nobody of ours
+    did. `account` is the user_id.
+    """
+
+    market: Ticker
+    yes: bool
+    price: Price
+    change: Count
+    clock: int
+    ts_ms: Milliseconds
+    account: str = ""
+    client_order_id: str = ""
+
+
+@frozen
+class Traded:
+    trade: Trade
+
+
+@frozen
+class Filled:
+    """One account's side of a trade; `post_position` is the signed position after it."""
+
+    account: str  # user_id
+    fill: Fill
+    post_position: Count
+
+
+@frozen
+class OrderUpdated:
+    account: str  # user_id
+    order: Order
+
+
+@frozen
+class PositionChanged:
+    account: str  # user_id
+    position: PositionRecord
+
+
+@frozen
+class MarketMoved:
+    """A step in a market's life. `event` is the word of market_lifecycle_v2; empty where the exchange sends nothing
+    (opening and closing by the clock)."""
+
+    market: Market
+    event: str
+    ts_ms: Milliseconds
+
+
+Event: TypeAlias = LevelChanged | Traded | Filled | OrderUpdated | PositionChanged | MarketMoved

@@ -1,0 +1,149 @@
+"""The read side of the accounts: what portfolio reads show, which lags behind what has happened (api.md 4.3).
+
+Every order, position and balance that changes is shown `lag_ms` later; fills and settlements by their own stamps. A
+read is therefore consistent in itself and old, as the exchange's are, and `as_of_ms` says how old. With no lag all
+reads are current.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+from attrs import Factory, define, evolve
+
+from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.model import (
+    Balance,
+    Event,
+    Fill,
+    Filled,
+    MarketMoved,
+    Order,
+    OrderUpdated,
+    PositionChanged,
+    PositionRecord,
+    Settlement,
+)
+from kalshi_daemon.limits import READ_QUEUE_MAX
+from kalshi_daemon.units import Milliseconds, Ticker
+
+Shown: TypeAlias = Order | PositionRecord | Balance
+
+
+@define
+class _View:
+    """One account as reads show it. `captured` is the newest balance that is shown or waits to be."""
+
+    account: Account
+    captured: Balance
+    balance: Balance
+    orders: dict[str, Order] = Factory(dict)  # by order id, oldest first
+    positions: dict[Ticker, PositionRecord] = Factory(dict)
+
+
+class Reads:
+    """The lagging views of the accounts that have a key; the crowd's are nobody's to read."""
+
+    def __init__(self, exchange: Exchange, lag_ms: Milliseconds, now_ms: Callable[[], Milliseconds]) -> None:
+        self._exchange = exchange
+        self._lag_ms = lag_ms
+        self._now_ms = now_ms
+        self._views: dict[str, _View] = {}  # by user id
+        self._unsettled: dict[str, _View] = {}  # views whose balance may have changed since it was captured
+        self._waiting: deque[tuple[Milliseconds, _View, Shown]] = deque()  # by when they are shown, ascending
+        exchange.listen(self._hear)
+
+    @property
+    def as_of_ms(self) -> Milliseconds:
+        return self._now_ms() - self._lag_ms
+
+    def meet(self, account: Account) -> None:
+        """Begin to show an account, from what it is now."""
+        if account.user_id in self._views:
+            return
+        balance = self._exchange.balance(account)
+        view = _View(account, balance, balance)
+        view.orders = {order.order_id: order for order in reversed(self._exchange.orders(account))}
+        view.positions = {position.market: position for position in self._exchange.positions(account)}
+        self._views[account.user_id] = view
+
+    def orders(self, account: Account) -> list[Order]:
+        """Oldest first."""
+        return list(self._current(account).orders.values())
+
+    def order(self, account: Account, order_id: str) -> Order | None:
+        return self._current(account).orders.get(order_id)
+
+    def positions(self, account: Account) -> list[PositionRecord]:
+        return list(self._current(account).positions.values())
+
+    def balance(self, account: Account) -> Balance:
+        return self._current(account).balance
+
+    def fills(self, account: Account) -> list[Fill]:
+        """Oldest first."""
+        as_of_ms = self.as_of_ms
+        return [fill for fill in reversed(self._exchange.fills(account)) if fill.ts_ms <= as_of_ms]
+
+    def settlements(self, account: Account) -> list[Settlement]:
+        """Oldest first."""
+        as_of_ms = self.as_of_ms
+        return [one for one in reversed(self._exchange.settlements(account)) if one.ts_ms <= as_of_ms]
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, MarketMoved) and event.event == "settled":
+            self._settle(event.market.ticker)
+        if not isinstance(event, OrderUpdated | PositionChanged | Filled):
+            return
+        view = self._views.get(event.account)
+        if view is None:
+            return
+        self._unsettled[event.account] = view
+        if isinstance(event, OrderUpdated):
+            self._wait(view, event.order)
+        elif isinstance(event, PositionChanged):
+            self._wait(view, event.position)
+
+    def _settle(self, ticker: Ticker) -> None:
+        """A position that is flat when its market pays is over too, though nothing is told of it."""
+        for view in self._views.values():
+            position = view.positions.get(ticker)
+            if position is not None and not position.count:
+                self._wait(view, evolve(position, settled=True))
+
+    def capture(self) -> None:
+        """Note the balances as they are now: called between two steps of the exchange, when they add up."""
+        views = list(self._unsettled.values())
+        self._unsettled.clear()
+        for view in views:  # asking for a balance lets time pass, and may unsettle others
+            balance = self._exchange.balance(view.account)
+            if balance != view.captured:
+                view.captured = balance
+                self._wait(view, balance)
+
+    def _wait(self, view: _View, value: Shown) -> None:
+        self._waiting.append((self._now_ms() + self._lag_ms, view, value))
+        if len(self._waiting) > READ_QUEUE_MAX:
+            self._show(*self._waiting.popleft()[1:])
+
+    def _current(self, account: Account) -> _View:
+        view = self._views[account.user_id]
+        self._unsettled[account.user_id] = view  # marks and deposits move a balance without an event
+        self.capture()
+        now_ms = self._now_ms()
+        while self._waiting and self._waiting[0][0] <= now_ms:
+            self._show(*self._waiting.popleft()[1:])
+        return view
+
+    @staticmethod
+    def _show(view: _View, value: Shown) -> None:
+        match value:
+            case Order():
+                view.orders[value.order_id] = value
+            case PositionRecord():
+                view.positions[value.market] = value
+            case Balance():
+                view.balance = value

@@ -1,0 +1,54 @@
+"""The exchange's refusals, word for word: one function for each answer that the recordings or the documents know.
+
+Where neither says what the exchange answers (marked "assumed"), the nearest known code is used.
+"""
+
+from __future__ import annotations
+
+from kalshi_daemon.emulator.model import Refused
+
+
+def market_not_found() -> Refused:
+    return Refused(404, "market_not_found", "market not found")
+
+
+def not_found() -> Refused:
+    """Cancelled before, executed, another's or never known: one answer for all."""
+    return Refused(404, "not_found", "not found")
+
+
+def order_already_exists() -> Refused:
+    return Refused(409, "order_already_exists", "order already exists")
+
+
+def invalid_parameters(details: str) -> Refused:
+    return Refused(400, "invalid_parameters", "invalid parameters", details)
+
+
+def invalid_order(details: str) -> Refused:
+    return Refused(400, "invalid_order", "invalid order", details)
+
+
+def invalid_order_size() -> Refused:
+    return Refused(400, "invalid_order_size", "invalid order size")
+
+
+def invalid_price() -> Refused:
+    return Refused(400, "invalid_price", "invalid price")
+
+
+def insufficient_balance() -> Refused:
+    return Refused(400, "insufficient_balance", "insufficient balance")
+
+
+def fill_or_kill_insufficient() -> Refused:
+    return Refused(409, "fill_or_kill_insufficient_resting_volume", "fill or kill insufficient resting volume")
+
+
+def trading_is_paused() -> Refused:
+    return Refused(409, "trading_is_paused", "trading is paused")
+
+
+def market_inactive() -> Refused:
+    """Before the opening and after the close, cancels included; the status is assumed."""
+    return Refused(409, "MARKET_INACTIVE", "market inactive")

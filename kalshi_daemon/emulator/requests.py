@@ -1,0 +1,207 @@
+"""What requests say: JSON bodies and query parameters, refused with the exchange's words where they do not read.
+
+Rules: a value of the wrong JSON type is refused flat, in the words of the exchange's decoder, before anything else;
+what reads but is not allowed is refused nested; a query that does not validate is refused with `msg`. Prices and
+counts are strings and become integers here; whether they suit the market is the exchange's to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+import msgspec
+
+from kalshi_daemon.emulator import refusals
+from kalshi_daemon.emulator.model import ErrorShape, NewOrder, Refused, SelfTradePrevention
+from kalshi_daemon.shell.http_server import Request
+from kalshi_daemon.units import CONTRACT, PRICE_ONE, BookSide, Count, Price, TimeInForce
+
+CREATE: Final = {
+    "ticker": "string",
+    "client_order_id": "string",
+    "side": "string",
+    "count": "string",
+    "price": "string",
+    "time_in_force": "string",
+    "self_trade_prevention_type": "string",
+    "order_group_id": "string",
+    "expiration_time": "int64",
+    "subaccount": "int",
+    "exchange_index": "int",
+    "post_only": "bool",
+    "reduce_only": "bool",
+    "cancel_order_on_pause": "bool",
+}
+CANCEL: Final = {"order_id": "string", "market_ticker": "string", "subaccount": "int", "exchange_index": "int"}
+REQUIRED: Final = ("ticker", "side", "count", "price", "time_in_force", "self_trade_prevention_type")
+PAGE_MAX: Final = 1_000
+PAGE_DEFAULT: Final = 100
+_DECIMAL: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
+_INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
+Word = TypeVar("Word", bound=StrEnum)
+
+
+def bad_request(details: str) -> Refused:
+    return Refused(400, "bad_request", "bad request", details, ErrorShape.FLAT)
+
+
+def decode_object(request: Request) -> dict[str, object]:
+    """The request's JSON object. Raises Refused, flat."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise Refused(400, "invalid_content_type", "invalid content type", "", ErrorShape.FLAT)
+    try:
+        value = msgspec.json.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise bad_request("invalid JSON") from None
+    if not isinstance(value, dict):
+        raise bad_request(f"json: cannot unmarshal {_json_kind(value)} into Go value of type object")
+    return value
+
+
+def decode_items(body: Mapping[str, object], struct: str, fields: Mapping[str, str]) -> list[dict[str, object]]:
+    """The `orders` of a batch, each with its types checked."""
+    items = body.get("orders")
+    if not isinstance(items, list):
+        if items is not None:
+            raise bad_request(f"json: cannot unmarshal {_json_kind(items)} into Go struct field orders of type array")
+        raise refusals.invalid_parameters("orders is required")
+    for item in items:
+        if not isinstance(item, dict):
+            raise bad_request(f"json: cannot unmarshal {_json_kind(item)} into Go value of type {struct}")
+        check_types(item, struct, fields)
+    return items
+
+
+def check_types(body: Mapping[str, object], struct: str, fields: Mapping[str, str]) -> None:
+    """Refuse the first field, in the order sent, whose JSON type is not its own. Null counts as absent."""
+    for name, value in body.items():
+        wanted = fields.get(name)
+        if wanted is None or value is None:
+            continue
+        kind = _json_kind(value)
+        fits = isinstance(value, int) if kind == "number" and wanted.startswith("int") else kind == wanted
+        if not fits:
+            shown = f"number {value}" if kind == "number" and wanted.startswith("int") else kind
+            raise bad_request(f"json: cannot unmarshal {shown} into Go struct field {struct}.{name} of type {wanted}")
+
+
+def _json_kind(value: object) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+        case _:
+            return "null"
+
+
+def new_order(body: Mapping[str, object]) -> NewOrder:
+    """A create's body, types already checked. Raises Refused."""
+    for name in REQUIRED:
+        if not body.get(name):
+            raise refusals.invalid_parameters(f"{name} is required")
+    check_emulated(body)
+    expires_s = body.get("expiration_time")
+    index = body.get("exchange_index")
+    return NewOrder(
+        market=str(body["ticker"]),
+        side=_one_of(BookSide, body, "side"),
+        price=read_price(str(body["price"])),
+        count=read_count(str(body["count"])),
+        time_in_force=_one_of(TimeInForce, body, "time_in_force"),
+        self_trade_prevention=_one_of(SelfTradePrevention, body, "self_trade_prevention_type"),
+        client_order_id=str(body.get("client_order_id") or ""),
+        expires_s=expires_s if isinstance(expires_s, int) else None,
+        post_only=bool(body.get("post_only")),
+        reduce_only=bool(body.get("reduce_only")),
+        cancel_on_pause=bool(body.get("cancel_order_on_pause")),
+        exchange_index=index if isinstance(index, int) else None,
+    )
+
+
+def check_emulated(body: Mapping[str, object]) -> None:
+    """Refuse what this emulator has none of, rather than do something else."""
+    if body.get("subaccount"):
+        raise refusals.invalid_parameters("subaccount: the emulator has the primary account only")
+    if body.get("order_group_id"):
+        raise refusals.invalid_parameters("order_group_id: the emulator has no order groups")
+
+
+def _one_of(words: type[Word], body: Mapping[str, object], name: str) -> Word:
+    try:
+        return words(str(body[name]))
+    except ValueError:
+        raise refusals.invalid_parameters(f"{name}: {' or '.join(word.value for word in words)}") from None
+
+
+def read_price(text: str) -> Price:
+    """A price, in 1/10,000 dollar; finer than that is on no grid."""
+    return _read_decimal(text, 4, PRICE_ONE, refusals.invalid_price())
+
+
+def read_count(text: str) -> Count:
+    """A count, in hundredths; finer than that is not traded."""
+    return _read_decimal(text, 2, CONTRACT, refusals.invalid_order_size())
+
+
+def _read_decimal(text: str, places: int, one: int, too_fine: Refused) -> int:
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise refusals.invalid_parameters("a price or a count is a decimal number in a string")
+    whole, fraction = match.group(1), (match.group(2) or "").rstrip("0")
+    if len(fraction) > places:
+        raise too_fine
+    return int(whole) * one + int(fraction.ljust(places, "0"))
+
+
+# -------------------------------------------------------------------------------------------------------- queries
+
+
+def parameter(request: Request, name: str) -> str:
+    """One query parameter, empty if it is not there."""
+    values = request.query.get(name)
+    return values[0] if values else ""
+
+
+def csv(request: Request, name: str) -> list[str]:
+    """A list, written with commas or by repeating the parameter."""
+    return [part for value in request.query.get(name, []) for part in value.split(",") if part]
+
+
+def seconds(request: Request, name: str, params: str) -> int | None:
+    """A time in Unix seconds. `params` is the exchange's name for the query."""
+    text = parameter(request, name)
+    if not text:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise _invalid(params, f'strconv.ParseInt: parsing "{name}": invalid syntax')
+    return int(text)
+
+
+def page_size(request: Request, params: str, least: int = 1) -> int:
+    """The `limit` of a list: from `least` to 1,000, 100 where it is absent or 0."""
+    text = parameter(request, "limit")
+    if not text:
+        return PAGE_DEFAULT
+    if not _INTEGER.fullmatch(text):
+        raise _invalid(params, 'strconv.ParseInt: parsing "limit": invalid syntax')
+    size = int(text)
+    if size > PAGE_MAX or size < least:
+        tag = "lte" if size > PAGE_MAX else "gte"
+        key = f"'{params}Params.Limit'"
+        raise _invalid(params, f"Key: {key} Error:Field validation for 'Limit' failed on the '{tag}' tag")
+    return size or PAGE_DEFAULT
+
+
+def _invalid(params: str, text: str) -> Refused:
+    return Refused(400, "", f"Parameter validation failed for {params}: {text}", shape=ErrorShape.MSG)

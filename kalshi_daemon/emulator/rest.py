@@ -1,0 +1,195 @@
+"""REST: which endpoint a request is for, who sent it, what it costs, and in which shape the answer or the refusal goes.
+
+Rules, in this order: an unknown path is 404 before anybody is asked for a signature; then the signature; then the
+tokens; then the endpoint. Public endpoints need no signature, and take no notice of a bad one; a good one pays read
+tokens. A refusal changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+from urllib.parse import unquote
+
+import msgspec
+from attrs import frozen
+
+from kalshi_daemon.emulator import member_routes as member
+from kalshi_daemon.emulator import public_routes as public
+from kalshi_daemon.emulator import refusals
+from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.auth import PublicKey, authenticate
+from kalshi_daemon.emulator.bodies import Body, error_body
+from kalshi_daemon.emulator.buckets import Allowance
+from kalshi_daemon.emulator.call import Call, TokensSpent
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.model import Refused
+from kalshi_daemon.emulator.reads import Reads
+from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.shell.http_server import NO_CONTENT, Request, Response
+from kalshi_daemon.units import Milliseconds
+
+PREFIX: Final = "/trade-api/v2"
+DEFAULT_COST: Final = 10
+TOO_MANY_REQUESTS: Final = Response(429, b'{"error":"too many requests"}')
+
+
+Endpoint: TypeAlias = Callable[..., Body | None]  # of the call and the ticker or id in its path
+
+
+@frozen
+class Route:
+    """In `pattern`, `:name` matches one part of a path. `bucket`: read, write, balance, or items (the endpoint charges
+    by the item). `status` is that of success."""
+
+    method: str
+    pattern: str
+    endpoint: Endpoint
+    bucket: str = "read"
+    cost: int = DEFAULT_COST
+    status: int = 200
+    is_public: bool = False
+
+
+def _public(pattern: str, endpoint: Endpoint) -> Route:
+    return Route("GET", pattern, endpoint, is_public=True)
+
+
+def _gone(method: str, pattern: str) -> Route:
+    return Route(method, pattern, member.legacy_write, "write")
+
+
+def endpoint_costs(_call: Call) -> Body:
+    """What differs from the default, as the table below has it."""
+    paid = [route for route in ROUTES if route.cost != DEFAULT_COST]
+    costs = [{"cost": route.cost, "method": route.method, "path": PREFIX + route.pattern} for route in paid]
+    return {"default_cost": DEFAULT_COST, "endpoint_costs": costs}
+
+
+V2: Final = "/portfolio/events/orders"
+V1: Final = "/portfolio/orders"
+ROUTES: Final = (  # the first that matches, so the particular stands before the general
+    _public("/exchange/status", public.exchange_status),
+    _public("/exchange/schedule", public.exchange_schedule),
+    _public("/account/endpoint_costs", endpoint_costs),
+    _public("/markets", public.list_markets),
+    _public("/markets/trades", public.list_trades),
+    _public("/markets/orderbooks", public.orderbooks),
+    _public("/markets/:ticker", public.one_market),
+    _public("/markets/:ticker/orderbook", public.orderbook),
+    _public("/series/:ticker", public.one_series),
+    _public("/events/:ticker", public.one_event),
+    Route("GET", "/exchange/user_data_timestamp", member.user_data_timestamp),
+    Route("GET", "/account/limits", member.account_limits),
+    Route("POST", V2, member.create_order, "write", member.CREATE_COST, 201),
+    Route("DELETE", V2, member.cancel_all, "write", member.CANCEL_COST, NO_CONTENT),
+    Route("POST", V2 + "/batched", member.create_orders, "items", member.CREATE_COST, 201),
+    Route("DELETE", V2 + "/batched", member.cancel_orders, "items", member.CANCEL_COST),
+    Route("DELETE", V2 + "/:order_id", member.cancel_order, "write", member.CANCEL_COST),
+    Route("GET", V1, member.list_orders),
+    Route("GET", V1 + "/:order_id", member.one_order, "read", 2),
+    _gone("POST", V1),
+    _gone("DELETE", V1),
+    _gone("POST", V1 + "/batched"),
+    _gone("DELETE", V1 + "/batched"),
+    _gone("DELETE", V1 + "/:order_id"),
+    _gone("POST", V1 + "/:order_id/amend"),
+    _gone("POST", V1 + "/:order_id/decrease"),
+    Route("GET", "/portfolio/balance", member.balance, "balance", 1),
+    Route("GET", "/portfolio/positions", member.list_positions),
+    Route("GET", "/portfolio/fills", member.list_fills),
+    Route("GET", "/portfolio/settlements", member.list_settlements),
+)
+
+
+class Rest:
+    """The endpoints over one exchange. `keys` may grow while it runs; its accounts are met at their first request."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        keys: Mapping[str, PublicKey],
+        settings: ServerSettings,
+        now_ms: Callable[[], Milliseconds],
+    ) -> None:
+        self._exchange = exchange
+        self._keys = keys
+        self._settings = settings
+        self._now_ms = now_ms
+        self._allowances: dict[str, Allowance] = {}
+        self.reads = Reads(exchange, settings.read_lag_ms, now_ms)
+
+    def answer(self, request: Request) -> Response:
+        """One request's answer. Nothing that a peer can send raises."""
+        try:
+            response = self._answer(request)
+        except Refused as refused:
+            response = refusal(refused)
+        except TokensSpent:
+            response = TOO_MANY_REQUESTS
+        self.reads.capture()
+        return response
+
+    def member(self, request: Request) -> Account:
+        """Who signed this request; raises Refused (401)."""
+        key_id = authenticate(request.headers, request.method, request.path, self._keys, self._now_ms())
+        account = self._exchange.accounts.get(key_id)
+        assert account is not None, f"key {key_id} was registered without an account"
+        self.reads.meet(account)
+        return account
+
+    def _answer(self, request: Request) -> Response:
+        if request.path.startswith(PREFIX) and request.path.endswith("/"):
+            return Response(301, headers=(("Location", request.path.rstrip("/")),))
+        route, names = _route(request)
+        account = self._visitor(request) if route.is_public else self.member(request)
+        allowance = None if account is None else self._allowance(account)
+        now_ms = self._now_ms()
+        if allowance is not None and not _pays(route, allowance, now_ms):
+            raise TokensSpent
+        call = Call(request, self._exchange, self.reads, self._settings, now_ms, account, allowance)
+        body = route.endpoint(call, *names)
+        return Response(route.status) if body is None else Response(route.status, msgspec.json.encode(body))
+
+    def _visitor(self, request: Request) -> Account | None:
+        """Who asks a public question, if they say so and it is true."""
+        try:
+            return self.member(request)
+        except Refused:
+            return None
+
+    def _allowance(self, account: Account) -> Allowance:
+        allowance = self._allowances.get(account.user_id)
+        if allowance is None:
+            allowance = self._allowances[account.user_id] = Allowance(self._settings.limits, self._now_ms())
+        return allowance
+
+
+def refusal(refused: Refused) -> Response:
+    return Response(refused.status, msgspec.json.encode(error_body(refused)))
+
+
+def _pays(route: Route, allowance: Allowance, now_ms: Milliseconds) -> bool:
+    match route.bucket:
+        case "read":
+            return allowance.read.take(route.cost, now_ms)
+        case "write":
+            return allowance.write.take(route.cost, now_ms)
+        case "balance":
+            return allowance.balance.take(route.cost, now_ms)
+        case _:
+            return True
+
+
+def _route(request: Request) -> tuple[Route, list[str]]:
+    """The endpoint and the names in its path; raises Refused (404)."""
+    if request.path.startswith(PREFIX + "/"):
+        parts = request.path[len(PREFIX) :].split("/")
+        for route in ROUTES:
+            pattern = route.pattern.split("/")
+            if route.method != request.method or len(pattern) != len(parts):
+                continue
+            pairs = list(zip(pattern, parts, strict=True))
+            if all(part == own or (own.startswith(":") and part) for own, part in pairs):
+                return route, [unquote(part) for own, part in pairs if own.startswith(":")]
+    raise refusals.not_found()

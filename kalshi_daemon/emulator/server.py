@@ -1,0 +1,158 @@
+"""The emulator as a server: one exchange behind REST and WebSocket, on any streams, with its own background.
+
+`handle` serves one connection of either kind; `run` makes time pass: what the exchange does by the clock, what the
+drivers (a crowd, a recording) do, and the pings. Rules: no threads, no clock and no randomness of its own, so that a
+run under a virtual clock can be had again; streams are told in the order in which they were opened.
+
+All that a client gets passes one of three places: `_answer` (each request), `_open` (each upgrade) and the outbox of a
+stream (each frame). There is the room for faults.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import frozen
+from wsproto.events import Ping
+
+from kalshi_daemon.emulator import requests
+from kalshi_daemon.emulator.auth import KEY_HEADER, KeyPair, PublicKey, make_key
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.model import Event, Refused
+from kalshi_daemon.emulator.rest import Rest, refusal
+from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.emulator.streams import StreamSession
+from kalshi_daemon.emulator.websocket import Outbox, accept, serve_frames
+from kalshi_daemon.limits import EMULATOR_CONNECTIONS_MAX, EMULATOR_TICK_S, STREAM_PING_S
+from kalshi_daemon.shell.http_server import Request, Response, serve_http
+from kalshi_daemon.units import Milliseconds, Money
+
+STREAM_PATH: Final = "/trade-api/ws/v2"
+HEARTBEAT: Final = b"heartbeat"
+
+
+@frozen(eq=False)
+class _OpenStream:
+    """One WebSocket: what tells it, what it writes, and what ends it."""
+
+    session: StreamSession
+    outbox: Outbox
+    scope: trio.CancelScope
+
+
+class EmulatorServer:
+    """Serves one exchange. The accounts of `keys` must be open there; `drivers` are stepped with the time."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        keys: Mapping[str, PublicKey],
+        settings: ServerSettings,
+        now_ms: Callable[[], Milliseconds],
+        rng: random.Random,
+        drivers: Sequence[Callable[[Milliseconds], object]] = (),
+    ) -> None:
+        self.exchange = exchange
+        self.connections = 0
+        self._keys = dict(keys)
+        self._settings = settings
+        self._now_ms = now_ms
+        self._rng = rng
+        self._drivers = drivers
+        self._rest = Rest(exchange, self._keys, settings, now_ms)
+        self._streams: dict[int, _OpenStream] = {}  # in the order in which they were opened
+        self._opened = 0
+        exchange.listen(self._tell)
+
+    def join(self, cash: Money, *, kind: str = "ed25519") -> KeyPair:
+        """Open an account with this much cash and give its member a fresh key, `ed25519` or `rsa`."""
+        key = make_key(self._rng, kind=kind)
+        self.exchange.open_account(key.key_id, cash)
+        self._keys[key.key_id] = key.public
+        return key
+
+    @property
+    def streams(self) -> int:
+        return len(self._streams)
+
+    def drop_streams(self) -> int:
+        """Close every WebSocket where it stands, without a close frame; returns how many there were."""
+        dropped = list(self._streams.values())
+        for stream in dropped:
+            stream.scope.cancel()
+        return len(dropped)
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection: REST with keep-alive, or a WebSocket. One too many is closed at once."""
+        if self.connections >= EMULATOR_CONNECTIONS_MAX:
+            await trio.aclose_forcefully(stream)
+            return
+        self.connections += 1
+        try:
+            await serve_http(stream, self._answer, upgrade=self._open, now_ms=self._now_ms)
+        finally:
+            self.connections -= 1
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Make time pass, until cancelled."""
+        task_status.started()
+        ping_at = trio.current_time() + STREAM_PING_S
+        while True:
+            now_ms = self._now_ms()
+            self.exchange.advance()
+            for drive in self._drivers:
+                drive(now_ms)
+            self._rest.reads.capture()
+            if trio.current_time() >= ping_at:
+                ping_at += STREAM_PING_S
+                self._ping()
+            await trio.sleep(EMULATOR_TICK_S)
+
+    def _ping(self) -> None:
+        for stream in self._streams.values():
+            if not stream.outbox.full:
+                stream.outbox.add(Ping(payload=HEARTBEAT))
+
+    def _tell(self, event: Event) -> None:
+        for stream in self._streams.values():
+            stream.session.tell(event)
+
+    async def _answer(self, request: Request) -> Response:
+        self.exchange.advance()
+        return self._accept(request) if request.path == STREAM_PATH else self._rest.answer(request)
+
+    def _accept(self, request: Request) -> Response:
+        """Let a signed handshake through; refuse anything else in the shape of REST."""
+        try:
+            self._rest.member(request)
+        except Refused as refused:
+            return refusal(refused)
+        return accept(request) or refusal(requests.bad_request("not a WebSocket handshake"))
+
+    async def _open(self, stream: trio.abc.Stream, request: Request, early: bytes) -> None:
+        """Serve one WebSocket whose handshake was accepted."""
+        user_id = self.exchange.accounts[request.headers[KEY_HEADER]].user_id
+        outbox = Outbox(self._settings.frames_max)
+        session = StreamSession(self.exchange, user_id, self._settings, self._now_ms, outbox)
+        self._opened += 1
+        number = self._opened
+        with trio.CancelScope() as scope:
+            self._streams[number] = _OpenStream(session, outbox, scope)
+            try:
+                await serve_frames(stream, early, outbox, session.hear)
+            finally:
+                del self._streams[number]
+
+
+async def run_emulator(
+    host: str, port: int, server: EmulatorServer, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run a server on real sockets; `started` gives the port, which the system chooses where `port` is 0."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.run)
+        listeners = await nursery.start(partial(trio.serve_tcp, server.handle, port, host=host))
+        task_status.started(int(listeners[0].socket.getsockname()[1]))

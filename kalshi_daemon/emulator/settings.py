@@ -1,0 +1,41 @@
+"""What can be chosen about the emulator's server side: how stale its reads are, what its frames carry, its rate
+limits."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+from attrs.validators import ge
+
+from kalshi_daemon.limits import STREAM_QUEUE_MAX
+from kalshi_daemon.units import Milliseconds
+
+
+@frozen
+class RateLimits:
+    """Tokens per second and the most a bucket holds, as `GET /account/limits` shows them. The default is the basic
+    tier.
+
+    `balance_rate`: balance has a bucket of its own, in calls per second and without a reserve.
+    """
+
+    usage_tier: str = "basic"
+    read_rate: int = 200
+    read_capacity: int = 200
+    write_rate: int = 100
+    write_capacity: int = 100
+    balance_rate: int = 1
+
+
+@frozen
+class ServerSettings:
+    """`read_lag_ms`: portfolio reads show the account as it was so long ago, as the exchange's do.
+
+    `send_clock`: book frames carry the exchange clock; `send_sending_ts`: every frame carries when it was sent. Both
+    are recent, and a client must do without. `frames_max`: frames that may wait for one slow reader.
+    """
+
+    read_lag_ms: Milliseconds = field(default=0, validator=ge(0))
+    send_clock: bool = True
+    send_sending_ts: bool = True
+    limits: RateLimits = RateLimits()
+    frames_max: int = field(default=STREAM_QUEUE_MAX, validator=ge(1))

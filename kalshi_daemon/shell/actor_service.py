@@ -1,0 +1,155 @@
+"""The loop that decides: dirty markets in, one batch, one inference, proposals out through the gate.
+
+It is invoked by the actor's chart, which lives in the trading state's nursery. Waiting, deciding and acting are
+phases of the loop and a label that people can read; they never step a chart.
+
+Rules:
+- Markets are conflated, never queued: the newest book wins. A market that was decided less than
+  `DECISION_INTERVAL_MS` ago stays dirty until its time has come; one without news is decided again after `REDECIDE_S`.
+- Nothing sleeps but the tick that conflates. Nothing here waits for the exchange or the journal.
+- A decision is a function of its inputs; each carries its number, the model and the observation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+import trio
+from attrs import frozen
+
+from kalshi_daemon import limits
+from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.policy.action_executor import execute
+from kalshi_daemon.policy.action_selector import Selector
+from kalshi_daemon.policy.mask import mask
+from kalshi_daemon.policy.observation_adapter import observe
+from kalshi_daemon.policy.pricing import Pricing
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.gates import OrderGate
+from kalshi_daemon.shell.market_inputs import MarketInputs
+from kalshi_daemon.shell.orderbook_client import OrderBookClient
+from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Ticker
+
+
+@frozen
+class Decided:
+    """One decision that was not to hold, for people."""
+
+    at_ms: Milliseconds
+    number: int
+    market: Ticker
+    action: int
+
+
+class PolicySlow(Exception):
+    """The policy's breaker opened: it does not answer within its budget."""
+
+
+class ActorService:
+    def __init__(
+        self,
+        books: OrderBookClient,
+        inputs: MarketInputs,
+        selector: Selector,
+        sizes: Sequence[Count],
+        pricing: Pricing,
+        clock: Clock,
+        increases_allowed: Callable[[], bool],
+        stopwatch: Callable[[], float],
+    ) -> None:
+        """`stopwatch`: seconds of a clock that the simulation replaces, so that no real time reaches a decision."""
+        self.phase = "waiting"
+        self.beat_s = 0.0  # when the loop last came round; the watchdog reads it
+        self.decisions = 0
+        self.batches = 0
+        self.actions: Counter[int] = Counter()
+        self.recent: deque[Decided] = deque(maxlen=limits.RECENT_MAX)
+        self.breaker = CircuitBreaker("policy", 3, 60.0, 30.0, 600.0, 5.0)
+        self.inference_s = 0.0
+        self._books = books
+        self._inputs = inputs
+        self._selector = selector
+        self._sizes = tuple(sizes)
+        self._pricing = pricing
+        self._clock = clock
+        self._increases_allowed = increases_allowed
+        self._stopwatch = stopwatch
+        self._decided_ms: dict[Ticker, Milliseconds] = {}
+        self._held_back: dict[Ticker, None] = {}  # dirty, and decided too short a time ago
+
+    async def run(self, gate: OrderGate) -> None:
+        """Never returns. Raises what the policy raises: the actor's chart takes it as `policy_failed`."""
+        while True:
+            self.phase = "waiting"
+            with trio.move_on_after(self._patience_s()):
+                await self._books.dirtied.wait()
+            self.beat_s = trio.current_time()
+            await trio.sleep(limits.DECISION_TICK_S)
+            due = self._due()
+            if due:
+                self.decide(due, gate)
+
+    def _patience_s(self) -> float:
+        """Until the first market that is held back may be decided; half the time after which quiet ones are, at
+        most.
+        """
+        now_ms = self._clock.now_ms()
+        due_ms = [self._decided_ms.get(m, 0) + limits.DECISION_INTERVAL_MS - now_ms for m in self._held_back]
+        return max(0.0, min([limits.REDECIDE_S / 2, *(ms / SECOND_MS for ms in due_ms)]))
+
+    def _due(self) -> list[Ticker]:
+        """The dirty markets whose time has come, and those without news for long; the others are held back."""
+        now_ms = self._clock.now_ms()
+        dirty = {**self._held_back, **dict.fromkeys(self._books.take_dirty())}
+        newest_ms = now_ms - limits.DECISION_INTERVAL_MS
+        self._held_back = {m: None for m in dirty if self._decided_ms.get(m, 0) > newest_ms}
+        stale_ms = now_ms - round(limits.REDECIDE_S * SECOND_MS)
+        quiet = [m for m in self._books.books if m not in dirty and self._decided_ms.get(m, 0) <= stale_ms]
+        due = [m for m in dirty if m not in self._held_back] + quiet
+        self._decided_ms.update(dict.fromkeys(due, now_ms))
+        return due
+
+    def decide(self, tickers: Sequence[Ticker], gate: OrderGate) -> None:
+        """One batch: observe, infer, mask, select, propose."""
+        self.phase = "deciding"
+        exchange_ms = self._clock.exchange_now_ms()
+        markets = [found for found in self._inputs.markets(tickers, exchange_ms) if found.usable]
+        if not markets:
+            return
+        observation = observe(markets, self._inputs.account(), exchange_ms)
+        allowed = mask(markets, self._sizes, self._pricing, increases_allowed=self._increases_allowed())
+        began_s = self._stopwatch()
+        actions = self._selector.select(observation, allowed)
+        self._inferred(self._stopwatch() - began_s)
+        self.phase = "acting"
+        self.batches += 1
+        for row, (market, chosen) in enumerate(zip(markets, actions, strict=True)):
+            action = int(chosen)
+            self.decisions += 1
+            self.actions[action] += 1
+            proposal = execute(
+                action, market, self._sizes, self._pricing, self.decisions, self._selector.model, observation[row]
+            )
+            if proposal is not None:
+                self.recent.append(Decided(self._clock.now_ms(), self.decisions, market.market, action))
+                gate.propose(proposal)
+
+    def _inferred(self, seconds: float) -> None:
+        """Over the budget is a failure of the policy's breaker, which the chart hears of when it opens."""
+        self.inference_s = seconds
+        now_s = trio.current_time()
+        if seconds <= limits.INFERENCE_BUDGET_S:
+            self.breaker.succeeded(now_s)
+            return
+        self.breaker.failed(
+            now_s, f"an inference took {seconds * 1000:.0f} ms, allowed {limits.INFERENCE_BUDGET_S * 1000:.0f}"
+        )
+        if self.breaker.state == "open":
+            raise PolicySlow(self.breaker.cause)
+
+    def failed(self, cause: str) -> None:
+        self.breaker.failed(trio.current_time(), cause)
+
+    def may_probe(self) -> bool:
+        return self.breaker.allows(trio.current_time())

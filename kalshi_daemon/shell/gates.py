@@ -1,0 +1,118 @@
+"""The gates: who may send what, asked when an intent is made and again in the step that writes to the socket.
+
+- `OrderGate` is the power to propose an order. The actor and the closing rules are handed one by the state that invokes
+  them, and it is shut when that state is left: what is proposed afterwards is our mistake, not a race to be lost.
+- `Gates.decide` turns a proposal into an intent, or refuses it with a code. The event bus calls it between two facts,
+  so that every order intended before is already reserved.
+- `Gates.ask` is called by the order writer in the step that writes to the socket; a refusal there is `Withheld`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.core.risk import BookEvidence, Levels, Refusal, RiskLimits, evaluate, may_send
+from kalshi_daemon.errors import Withheld
+from kalshi_daemon.facts import OrderIntended
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.units import Money, Ticker
+
+
+class OrderGate:
+    """The power to propose; shut for good when its state is left."""
+
+    def __init__(self, post: Callable[[ProposeOrder], None]) -> None:
+        self._post = post
+        self._shut = False
+
+    def propose(self, proposal: ProposeOrder) -> None:
+        assert not self._shut, f"{proposal.purpose} proposes an order after its state was left"
+        self._post(proposal)
+
+    def shut(self) -> None:
+        self._shut = True
+
+
+@frozen
+class GateViews:
+    """What the gates look at; each is read at the moment of asking."""
+
+    ledger: Ledger
+    universe: MarketUniverse
+    evidence: Callable[[Ticker], BookEvidence]
+    levels: Callable[[], Levels]
+    bankroll: Callable[[], Money]
+
+
+class Gates:
+    def __init__(self, views: GateViews, risk_limits: RiskLimits, clock: Clock) -> None:
+        self.refused: Counter[str] = Counter()
+        self.last_refusal: tuple[int, Ticker, Refusal] | None = None
+        self._views = views
+        self._limits = risk_limits
+        self._clock = clock
+
+    @contextmanager
+    def opened(self, post: Callable[[ProposeOrder], None]) -> Iterator[OrderGate]:
+        gate = OrderGate(post)
+        try:
+            yield gate
+        finally:
+            gate.shut()
+
+    def decide(self, proposal: ProposeOrder) -> OrderIntended | None:
+        views, now_ms = self._views, self._clock.now_ms()
+        verdict = evaluate(
+            proposal,
+            views.ledger,
+            views.universe.market(proposal.market),
+            views.evidence(proposal.market),
+            views.levels(),
+            self._clock.exchange_now_ms(),
+            self._limits,
+            views.bankroll(),
+        )
+        if isinstance(verdict, Refusal):
+            self._note(proposal.market, verdict)
+            return None
+        number = views.ledger.next_number
+        return OrderIntended(
+            at_ms=now_ms,
+            number=number,
+            client_order_id=views.ledger.client_order_id(number),
+            spec=verdict.spec,
+            reserve=verdict.reserve,
+            purpose=proposal.purpose,
+            decision=proposal.decision,
+            model=proposal.model,
+            observation=proposal.observation,
+        )
+
+    def ask(self, client_order_id: str) -> None:
+        """Raises Withheld. Called in the same step as the write to the socket, so nothing can change in between."""
+        views = self._views
+        record = views.ledger.orders[client_order_id]
+        market = record.spec.market
+        refusal = may_send(
+            record,
+            views.ledger,
+            views.universe.market(market),
+            views.evidence(market),
+            views.levels(),
+            self._clock.exchange_now_ms(),
+            self._limits,
+        )
+        if refusal is not None:
+            self._note(market, refusal)
+            raise Withheld(refusal.code, f"{refusal.control}: {refusal.figure}, allowed {refusal.limit}")
+
+    def _note(self, market: Ticker, refusal: Refusal) -> None:
+        self.refused[refusal.code] += 1
+        self.last_refusal = (self._clock.now_ms(), market, refusal)

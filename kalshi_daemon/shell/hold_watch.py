@@ -1,0 +1,77 @@
+"""Lifts holds whose clearing condition has come to be: the task `watch_holds`, alive while paused.
+
+A hold that a person clears is not touched here. Each lift is a fact that says by what; the last one lets the chart look
+whether it may leave `paused`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from kalshi_daemon import limits
+from kalshi_daemon.core.holds import Hold
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.units import Ticker
+
+
+class HoldWatch:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        settle: Callable[[AccountFact], Awaitable[None]],
+        *,
+        feeds_usable: Callable[[], bool],
+        agreements: Callable[[], int],
+        foreign_positions: Callable[[], Sequence[Ticker]],
+        reachable: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`agreements` counts full audits that agreed; `reachable` asks REST once."""
+        self._ledger = ledger
+        self._clock = clock
+        self._settle = settle
+        self._feeds_usable = feeds_usable
+        self._agreements = agreements
+        self._foreign_positions = foreign_positions
+        self._reachable = reachable
+        self._agreements_before: dict[tuple[HoldKind, str], int] = {}
+        self._usable_since_s: float | None = None
+
+    async def run(self) -> None:
+        """Never returns; looks once a second."""
+        self._agreements_before.clear()
+        self._usable_since_s = None
+        while True:
+            self._note_levels()
+            for held in self._ledger.holds:
+                by = await self._cleared(held)
+                if by:
+                    await self._settle(HoldLifted(self._clock.now_ms(), held.kind, held.subject, by))
+            await trio.sleep(limits.HOLD_WATCH_S)
+
+    def _note_levels(self) -> None:
+        if not self._feeds_usable():
+            self._usable_since_s = None
+        elif self._usable_since_s is None:
+            self._usable_since_s = trio.current_time()
+
+    async def _cleared(self, held: Hold) -> str:
+        """What clears it, in words; empty while nothing does."""
+        if held.until_ms is not None and self._clock.now_ms() >= held.until_ms:
+            return "its time is over"
+        if held.kind is HoldKind.DIVERGENCE:
+            before = self._agreements_before.setdefault((held.kind, held.subject), self._agreements())
+            return "two audits agreed" if self._agreements() - before >= limits.AGREEMENTS_AFTER_DIVERGENCE else ""
+        if held.kind is HoldKind.FOREIGN:
+            positions = any(self._ledger.position(market) for market in self._foreign_positions())
+            orders = any(not record.ours for record in self._ledger.live())
+            return "" if positions or orders else "what was not ours is gone"
+        if held.kind is HoldKind.RECOVERY:
+            since_s = self._usable_since_s
+            calm = since_s is not None and trio.current_time() - since_s >= limits.RECOVERED_S
+            return "REST and feeds are usable again" if calm and await self._reachable() else ""
+        return ""

@@ -1,0 +1,273 @@
+"""The journal: every account fact, in order, durable before it takes effect outside.
+
+One SQLite file in WAL mode with synchronous=FULL, one table, one row a fact:
+
+| column | holds |
+|---|---|
+| seq | 1, 2, 3, ... without a gap |
+| at_ms | the fact's own time |
+| kind | the fact's class name |
+| body | its fields, JSON |
+| checksum | crc32 of the row and of the checksum before it: no row can change, go or trade places unseen |
+| schema | the version that wrote it |
+
+Rules:
+- One writer. The directory is locked while the journal is open, the file is ours alone (state_directory.py).
+- `append` is one transaction. When it returns, the facts are on the disk; when it raises, none is, and the journal
+  takes no more: after a failed flush nobody knows what the disk holds.
+- Reading refuses what it cannot prove (gap, checksum, unknown kind or version) and names the event. A torn tail is
+  SQLite's to cut. A damaged file is never written to, mended or moved: nothing is appended before all was read.
+- The class is synchronous; `append` runs it through the runner that was handed in: a thread, or in place where time is
+  virtual.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import typing
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+import trio
+from attrs import define
+
+from kalshi_daemon import limits
+from kalshi_daemon.errors import JournalCorrupt, OperatingError
+from kalshi_daemon.facts import AccountFact
+from kalshi_daemon.shell.state_directory import advice, lock_directory, make_private
+
+SCHEMA: Final = 1
+APPLICATION_ID: Final = 0x6B64_6A31  # "kdj1", in SQLite's own header: a file of somebody else's is not taken for ours
+MEMORY: Final = ":memory:"
+CREATE: Final = (
+    "CREATE TABLE events (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " body BLOB NOT NULL, checksum INTEGER NOT NULL, schema INTEGER NOT NULL)"
+)
+INSERT: Final = "INSERT INTO events (seq, at_ms, kind, body, checksum, schema) VALUES (?, ?, ?, ?, ?, ?)"
+SELECT: Final = "SELECT seq, at_ms, kind, body, checksum, schema FROM events ORDER BY seq"
+MEND: Final = "restore the state directory from a copy, or move it away and start from the exchange alone"
+
+KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(AccountFact)}
+_DECODERS: Final[dict[str, msgspec.json.Decoder[typing.Any]]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()
+}
+_encode: Final = msgspec.json.Encoder().encode
+
+T = TypeVar("T")
+
+
+class RunInThread(Protocol):
+    """`trio.to_thread.run_sync`, or `in_place`."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def in_place(work: Callable[[], T], /) -> T:
+    """Runs the work in the caller's own step: for a journal in memory, and wherever time is virtual."""
+    return work()
+
+
+@define
+class JournalCounts:
+    events: int = 0  # written by this process
+    commits: int = 0
+    bytes: int = 0  # of bodies
+    last_commit_s: float = 0.0
+    slowest_commit_s: float = 0.0
+
+
+class Journal:
+    """An open journal. Made by `open`."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, where: str, lock: int | None, run_in_thread: RunInThread
+    ) -> None:
+        self.counts = JournalCounts()
+        self.last_seq = 0
+        self._checksum = 0  # of the last row
+        self._proven = True  # nothing in it is unread
+        self._connection = connection
+        self._where = where
+        self._lock = lock
+        self._run_in_thread = run_in_thread
+        self._busy = False  # a call is under way, maybe in another thread
+        self._failure: str | None = None  # why nothing is written any more
+
+    @classmethod
+    def open(cls, path: str | Path, run_in_thread: RunInThread) -> Journal:
+        """Opens, or creates, and locks. `path` may be ":memory:".
+
+        Raises JournalLocked, JournalCorrupt, and OperatingError where the file system refuses.
+        """
+        where = str(path)
+        with ExitStack() as undo:
+            lock = None
+            if where != MEMORY:
+                lock = lock_directory(Path(path))
+                undo.callback(os.close, lock)
+            try:
+                if where != MEMORY:
+                    make_private(Path(path))
+                connection = sqlite3.connect(
+                    where, timeout=limits.JOURNAL_BUSY_S, isolation_level=None, check_same_thread=False
+                )
+                undo.callback(connection.close)
+                journal = cls(connection, where, lock, run_in_thread)
+                journal._prepare()
+            except (sqlite3.Error, OSError) as error:
+                raise OperatingError(f"the journal {where} cannot be opened: {error}; {advice(error)}") from error
+            undo.pop_all()
+        return journal
+
+    def verify_and_read(self) -> Iterator[tuple[int, AccountFact]]:
+        """Every fact in order, each proven. Raises JournalCorrupt, which names the event."""
+        yield from _read(self._connection, self._where)
+        self._proven = True
+
+    async def append(self, facts: Sequence[AccountFact]) -> int:
+        """One durable transaction. The sequence number of the last fact. Raises OperatingError."""
+        began_s = trio.current_time()
+        seq = await self._run_in_thread(lambda: self.write(facts))
+        took_s = trio.current_time() - began_s
+        self.counts.last_commit_s = took_s
+        self.counts.slowest_commit_s = max(self.counts.slowest_commit_s, took_s)
+        return seq
+
+    def write(self, facts: Sequence[AccountFact]) -> int:
+        """What `append` does, in the caller's own thread."""
+        assert facts, "an empty commit proves nothing"
+        if self._failure is not None:
+            raise OperatingError(self._failure)
+        assert self._proven, "this journal has not been read to its end: nothing is added to what may be damaged"
+        assert not self._busy, "the journal has one writer"
+        self._busy = True
+        try:
+            self._commit(self._rows(facts))
+        except sqlite3.Error as error:
+            self._failure = f"the journal {self._where} cannot be written: {error}; {advice(error)}, then start again"
+            raise OperatingError(self._failure) from error
+        finally:
+            self._busy = False
+        return self.last_seq
+
+    def close(self) -> None:
+        """Folds the write-ahead log back into the file and gives the lock back. May be called again."""
+        self._failure = self._failure or f"the journal {self._where} is closed"
+        if self._busy:
+            return  # a commit hangs in its thread: only the end of the process can take the file from it
+        self._connection.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _rows(self, facts: Sequence[AccountFact]) -> list[tuple[int, int, str, bytes, int, int]]:
+        rows = []
+        checksum = self._checksum
+        for seq, fact in enumerate(facts, self.last_seq + 1):
+            kind = type(fact).__name__
+            assert kind in KINDS, f"{kind} is not a fact of the account"
+            body = _encode(fact)
+            checksum = _checksum(checksum, seq, fact.at_ms, kind, SCHEMA, body)
+            rows.append((seq, fact.at_ms, kind, body, checksum, SCHEMA))
+        return rows
+
+    def _commit(self, rows: list[tuple[int, int, str, bytes, int, int]]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany(INSERT, rows)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self.last_seq, self._checksum = rows[-1][0], rows[-1][4]
+        self.counts.events += len(rows)
+        self.counts.commits += 1
+        self.counts.bytes += sum(len(row[3]) for row in rows)
+
+    def _prepare(self) -> None:
+        """Makes the table of a new file; of an old one, checks that it is ours and finds its end."""
+        connection = self._connection
+        try:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if application not in (0, APPLICATION_ID) or (application == 0 and tables):
+                raise JournalCorrupt(f"{self._where} is not a journal of this daemon: move it away")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if not tables:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(CREATE)
+                connection.execute("COMMIT")
+            last = connection.execute("SELECT seq, checksum FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise JournalCorrupt(f"the journal {self._where} is damaged: {error}; {MEND}") from error
+        if last is not None:
+            self.last_seq, self._checksum = last
+            self._proven = False
+
+
+def read_journal(path: Path) -> Iterator[tuple[int, AccountFact]]:
+    """Every fact of a journal that another process may hold open: nothing is locked and nothing written."""
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.Error as error:
+        raise OperatingError(f"the journal {path} cannot be read: {error}; {advice(error)}") from error
+    try:
+        if application != APPLICATION_ID:
+            raise JournalCorrupt(f"{path} is not a journal of this daemon")
+        yield from _read(connection, str(path))
+    finally:
+        connection.close()
+
+
+def _read(connection: sqlite3.Connection, where: str) -> Iterator[tuple[int, AccountFact]]:
+    checksum = 0
+    expected = 1
+    try:
+        for row in connection.execute(SELECT):
+            fact = _prove(row, expected, checksum, where)
+            checksum = row[4]
+            yield expected, fact
+            expected += 1
+    except sqlite3.Error as error:
+        raise JournalCorrupt(f"the journal {where} is damaged after event {expected - 1}: {error}; {MEND}") from error
+
+
+def _prove(row: tuple[object, ...], expected: int, previous: int, where: str) -> AccountFact:
+    seq, at_ms, kind, body, checksum, schema = row
+    name = f"event {seq} ({kind}) of the journal {where}"
+    if seq != expected:
+        raise JournalCorrupt(
+            f"event {expected} of the journal {where} is missing, the next is event {seq} ({kind}); {MEND}"
+        )
+    if schema != SCHEMA:
+        raise JournalCorrupt(
+            f"{name} has schema {schema}, this version reads {SCHEMA}: start the version that wrote it"
+        )
+    if not (isinstance(at_ms, int) and isinstance(kind, str) and isinstance(body, bytes)):
+        raise JournalCorrupt(f"{name} holds values of the wrong type; {MEND}")
+    if checksum != _checksum(previous, expected, at_ms, kind, SCHEMA, body):
+        raise JournalCorrupt(f"{name} does not match its checksum; {MEND}")
+    decoder = _DECODERS.get(kind)
+    if decoder is None:
+        raise JournalCorrupt(f"{name} is of an unknown kind: start the version that wrote it")
+    try:
+        fact: AccountFact = decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise JournalCorrupt(f"{name} cannot be read: {error}: start the version that wrote it") from error
+    return fact
+
+
+def _checksum(previous: int, seq: int, at_ms: int, kind: str, schema: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(f"{previous} {seq} {at_ms} {kind} {schema} ".encode()))

@@ -1,0 +1,71 @@
+"""Gathers what a decision looks at: books and histories of the client, positions and orders of the ledger, the
+universe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.policy.inputs import AccountInput, MarketInput, OpenOrder
+from kalshi_daemon.policy.portfolio import Portfolio
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.orderbook_client import OrderBookClient
+from kalshi_daemon.units import Milliseconds, Money, Ticker
+
+
+class MarketInputs:
+    def __init__(
+        self,
+        books: OrderBookClient,
+        ledger: Ledger,
+        universe: MarketUniverse,
+        clock: Clock,
+        reserve: Callable[[], Money],
+    ) -> None:
+        """`reserve`: the cash that is kept whatever happens (risk P10)."""
+        self._books = books
+        self._ledger = ledger
+        self._universe = universe
+        self._clock = clock
+        self._reserve = reserve
+        self._portfolio = Portfolio(books.histories)
+
+    def markets(self, tickers: Sequence[Ticker], now_ms: Milliseconds) -> list[MarketInput]:
+        """The inputs of those markets that are known; `now_ms` is the exchange's time."""
+        return [found for ticker in tickers if (found := self._market(ticker, now_ms)) is not None]
+
+    def _market(self, ticker: Ticker, now_ms: Milliseconds) -> MarketInput | None:
+        market = self._universe.market(ticker)
+        if market is None or market.fees is None:
+            return None
+        position = self._ledger.positions.get(ticker)
+        live = self._ledger.live(ticker)
+        offset_ms = self._clock.offset_ms  # orders are stamped by our clock, features by the exchange's
+        return MarketInput(
+            market=ticker,
+            book=self._books.books[ticker],
+            history=self._books.histories[ticker],
+            last_trade=self._books.last_trades.get(ticker),
+            fee_multiplier_ppm=market.fees.multiplier_ppm,
+            position=position.count if position else 0,
+            cost=position.cost if position else 0,
+            orders=tuple(
+                OpenOrder(record.spec.side, record.spec.price, record.intended_ms + offset_ms) for record in live
+            ),
+            reducing=sum(record.spec.count - record.filled for record in live if record.spec.reduce_only),
+            grid=market.grid,
+            usable=self._books.usable(ticker) and market.is_active(now_ms),
+            closing=market.closes_soon(now_ms),
+            unknown=any(record.state == "unknown" for record in live),
+        )
+
+    def account(self) -> AccountInput:
+        held = [(market, position.count, position.cost) for market, position in self._ledger.positions.items()]
+        available = max(0, self._ledger.settled_total - self._ledger.reserved_total - self._reserve())
+        return self._portfolio.account(available, self._ledger.settled_total, held)
+
+    def portfolio_value(self) -> Money:
+        """Settled cash and every position at the mid of the side held."""
+        return self.account().portfolio_value

@@ -1,0 +1,114 @@
+"""The policy's network: an ONNX file behind the selector `onnx`.
+
+Rules:
+- The only importer of onnxruntime. Its telemetry uploader is on by default and reads `ORT_DISABLE_TELEMETRY` once, when
+  it is imported, so the variable is set here before that, whatever the environment says. numpy's BLAS reads
+  `OPENBLAS_NUM_THREADS` when numpy is imported, which may have happened; the service's unit sets both as well.
+- One thread, sequential, no spinning, CPU provider: a decision is a function of its inputs, and an idle daemon is idle.
+- A file is read once: what was hashed is what runs. It is checked, and run once on zeros, before `load` returns it, so
+  that a model that cannot answer never replaces one that can.
+- Ties go to the lowest index. An answer that is no allowed action (a logit that is not a number, an `action` that the
+  mask forbids or that does not exist) is holding, and is counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import onnxruntime
+
+from kalshi_daemon.errors import ModelRefused
+from kalshi_daemon.limits import MODEL_BYTES_MAX
+from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, only_allowed
+from kalshi_daemon.policy.actions import action_count
+from kalshi_daemon.policy.features import FEATURES
+from kalshi_daemon.policy.model_contract import ModelContract, ModelDescription, Tensor, check
+from kalshi_daemon.policy.pricing import Pricing
+from kalshi_daemon.units import Count
+
+
+class Model:
+    """A checked model. `model` is the file's SHA-256, which each order carries."""
+
+    name = "onnx"
+
+    def __init__(self, session: Any, contract: ModelContract, sha256: str) -> None:
+        self.contract = contract
+        self.model = sha256
+        self.senseless = 0  # answers that were no allowed action
+        self._output = "logits" if contract.gives_logits else "action"
+        self._session = session
+
+    def select(self, observation: Observation, mask: Mask) -> Actions:
+        """One inference for the batch."""
+        feeds: dict[str, Any] = {"observation": observation}
+        if self.contract.takes_mask:
+            feeds["action_mask"] = mask
+        answer = self._session.run([self._output], feeds)[0]
+        if self.contract.gives_logits:
+            senseless = np.isnan(answer).any(axis=1)
+            chosen = np.where(senseless, 0, np.where(mask, answer, -np.inf).argmax(axis=1))
+        else:
+            chosen = only_allowed(answer, mask)
+            senseless = chosen != answer
+        self.senseless += int(senseless.sum())
+        return chosen
+
+
+def load(path: Path, sizes: Sequence[Count], pricing: Pricing, *, production: bool) -> Model:
+    """Reads, checks and warms a model. Raises ModelRefused."""
+    content = _read(path)
+    try:
+        session = onnxruntime.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library's have no other root
+        raise ModelRefused(f"{path} cannot be read as ONNX: {_first_line(error)}; use another") from error
+    contract = check(_describe(session), sizes, pricing, production=production)
+    model = Model(session, contract, hashlib.sha256(content).hexdigest())
+    try:
+        observation = np.zeros((1, len(FEATURES)), dtype=np.float32)
+        chosen = model.select(observation, np.ones((1, action_count(sizes)), dtype=np.bool_))
+    except Exception as error:
+        raise ModelRefused(f"{path} fails on an observation of zeros: {_first_line(error)}; use another") from error
+    if chosen.shape != (1,) or not 0 <= int(chosen[0]) < action_count(sizes):
+        raise ModelRefused(f"{path} answers {chosen!r} to one observation; wanted one action")
+    return model
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MODEL_BYTES_MAX:
+            raise ModelRefused(f"{path} has {path.stat().st_size} bytes; at most {MODEL_BYTES_MAX} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelRefused(f"{path} cannot be read: {error.strerror}; check KALSHI_MODEL") from error
+
+
+def _options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors: warnings about an unreadable /proc say nothing about a decision
+    return options
+
+
+def _describe(session: Any) -> ModelDescription:
+    return ModelDescription(
+        inputs=tuple(Tensor(node.name, node.type, tuple(node.shape)) for node in session.get_inputs()),
+        outputs=tuple(Tensor(node.name, node.type, tuple(node.shape)) for node in session.get_outputs()),
+        metadata=dict(session.get_modelmeta().custom_metadata_map),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

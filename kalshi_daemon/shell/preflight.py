@@ -1,0 +1,134 @@
+"""What is checked before anything is trusted: journal, key, model, exchange, access, markets, in this order.
+
+A check that fails is one of two things. *Refused*: a person must mend it, and the daemon ends in `failed`, saying so.
+*Deferred*: it could not be made because the exchange or the network is away, and it is tried again without end.
+
+Rules: nothing here trades, and nothing is changed at the exchange. The journal is verified whole before its first
+fact is folded. A kill latch left by the separate command is a hold like the others, and is placed before preflight
+passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.core.startup import StartupTracker
+from kalshi_daemon.errors import ConfigurationError, OperatingError, RateLimited, Unreachable
+from kalshi_daemon.facts import AccountFact, HoldKind
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.journal import Journal
+from kalshi_daemon.shell.logging import log
+from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.units import Ticker
+from kalshi_daemon.wire.rest import AccountLimits
+
+STEPS = ("journal", "key", "model", "exchange", "access", "markets")
+
+
+class Preflight:
+    def __init__(  # noqa: PLR0913 - one argument for each thing that is checked
+        self,
+        *,
+        ledger: Ledger,
+        universe: MarketUniverse,
+        rest: RestClient,
+        clock: Clock,
+        open_key: Callable[[], None],
+        load_model: Callable[[], str],
+        latched: Callable[[], str],
+        settle: Callable[[AccountFact], Awaitable[None]],
+        on_limits: Callable[[AccountLimits], None],
+        markets: tuple[Ticker, ...],
+    ) -> None:
+        """`open_key` loads the key; `latched` is the kill latch's reason, or empty."""
+        self.tracker = StartupTracker(STEPS)
+        self.failure: OperatingError | None = None  # why it was refused
+        self.journal: Journal | None = None  # handed in by the journal service when the file is open
+        self.opened = trio.Event()
+        self.replayed = trio.Event()
+        self.passed = trio.Event()  # set by the daemon when the chart has heard it
+        self._ledger = ledger
+        self._universe = universe
+        self._clock = clock
+        self._open_key = open_key
+        self._load_model = load_model
+        self._latched = latched
+        self._settle = settle
+        self._on_limits = on_limits
+        self._markets = markets
+        self._rest = rest
+
+    async def run(self) -> str:
+        """`passed`, `refused` or `deferred`."""
+        checks = (
+            self._check_journal,
+            self._check_key,
+            self._check_model,
+            self._check_exchange,
+            self._check_access,
+            self._check_markets,
+        )
+        for name, check in zip(STEPS, checks, strict=True):
+            self.tracker.began(name, self._clock.now_ms())
+            try:
+                detail = await check()
+            except (Unreachable, RateLimited) as error:
+                self.tracker.deferred(name, self._clock.now_ms(), str(error))
+                log.warning("deferred", check=name, cause=str(error), next="tried again, without end")
+                return "deferred"
+            except OperatingError as error:
+                self.tracker.refused(name, self._clock.now_ms(), str(error))
+                log.error("refused", check=name, cause=str(error), next="a person must mend it")
+                self.failure = error
+                return "refused"
+            self.tracker.passed(name, self._clock.now_ms(), detail)
+        return "passed"
+
+    async def _check_journal(self) -> str:
+        await self.opened.wait()
+        if not self.replayed.is_set():
+            assert self.journal is not None
+            for _seq, fact in self.journal.verify_and_read():
+                self._ledger.apply(fact)
+            self.replayed.set()
+        reason = self._latched()
+        if reason:
+            await self._settle(hold(HoldKind.KILL, reason, self._clock.now_ms()))
+        return f"{self._ledger.version} events verified and replayed"
+
+    async def _check_key(self) -> str:
+        self._open_key()
+        return "read; its permissions are closed"
+
+    async def _check_model(self) -> str:
+        return self._load_model()
+
+    async def _check_exchange(self) -> str:
+        status = await self._rest.exchange_status()
+        if not (status.exchange_active and status.trading_active):
+            await self._settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", self._clock.now_ms()))
+        return f"reached; its clock is {self._clock.offset_ms:+d} ms from ours"
+
+    async def _check_access(self) -> str:
+        """A signed read: a wrong key, a wrong signature or a missing scope ends here."""
+        limits = await self._rest.account_limits()
+        self._on_limits(limits)
+        return f"signed reads pass; tier {limits.tier}"
+
+    async def _check_markets(self) -> str:
+        found = {read.market: read for read in await self._rest.markets(self._markets)}
+        missing = [market for market in self._markets if market not in found]
+        if missing:
+            raise ConfigurationError(
+                f"KALSHI_MARKETS names {missing[0]}, which the exchange does not list; allowed: tickers that it lists"
+            )
+        for read in found.values():
+            self._universe.read(read, self._clock.exchange_now_ms())
+        for series in sorted({read.series for read in found.values()}):
+            self._universe.fees(await self._rest.series_fees(series))
+        return f"{len(found)} markets known, with grid, times and fees"

@@ -1,0 +1,227 @@
+"""How a signed request gets to the exchange and what comes back: the mechanism below `rest_client`.
+
+Rules:
+- Every attempt is signed afresh and has one time limit around all of it; every answer's `Date` teaches the clock.
+- A read is repeated a bounded number of times, where the exchange did not answer or asked to wait.
+- Hosts are tried in order; a write goes to another only where nothing of it has left, and is not repeated here.
+- `before_send` is called in the step that writes the first byte, once for each time that it is written; what it raises
+  is raised, and nothing was sent. (Under TLS trio encrypts in that step, and lets others run once before the socket.)
+- A list is read to its last page, or it is an error: incomplete is not empty.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Generic, TypeVar
+
+import httpx
+import trio
+from attrs import frozen
+
+from kalshi_daemon import limits
+from kalshi_daemon.core.backoff import Backoff
+from kalshi_daemon.errors import (
+    AccessRefused,
+    ClockRefused,
+    OperatingError,
+    RateLimited,
+    Unreachable,
+    WireError,
+    Withheld,
+)
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.http_transport import HttpTransport
+from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.signer import Signs
+from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.wire.error_bodies import error_of
+from kalshi_daemon.wire.reading import to_ms
+from kalshi_daemon.wire.rest import Page
+
+T = TypeVar("T")
+
+FIRST_BYTE: Final = "http11.send_request_headers.started"  # httpcore's trace event just before it writes
+HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kalshi-daemon"}
+
+
+@frozen
+class Call(Generic[T]):
+    """One request, whatever the number of times it is sent. `kind` labels the counts; `reader` takes a 2xx body."""
+
+    kind: str
+    method: str
+    path: str
+    reader: Callable[[bytes], T]
+    params: Mapping[str, str | list[str]] = {}
+    body: bytes = b""
+    before_send: Callable[[], None] | None = None
+    also_read: frozenset[int] = frozenset()  # other statuses whose bodies the reader may read
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+
+class Unreadable(Unreachable):
+    """A 2xx whose body does not read: asking again brings the same. The `WireError` is its cause."""
+
+
+class Requests:
+    """Sends calls. Knows hosts, signatures, repetitions and pages, and nothing of what is asked."""
+
+    def __init__(
+        self,
+        base_urls: Sequence[str],
+        signer: Signs,
+        network: Network,
+        clock: Clock,
+        *,
+        lanes: int,
+        rng: random.Random,
+    ) -> None:
+        assert base_urls, "no address of the exchange"
+        self.latency_s = 0.0  # of the last request that was answered
+        self.counts: Counter[tuple[str, str]] = Counter()  # (kind of request, outcome)
+        self._base_urls = [url.rstrip("/") for url in base_urls]
+        self._signer = signer
+        self._clock = clock
+        self._rng = rng
+        self._http = httpx.AsyncClient(
+            transport=HttpTransport(network, lanes), trust_env=False, timeout=httpx.Timeout(None), headers=HEADERS
+        )
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def pages(
+        self, kind: str, path: str, reader: Callable[[bytes], Page[T]], params: Mapping[str, str]
+    ) -> list[T]:
+        """Every page to the last; a cursor that comes twice would never end."""
+        items: list[T] = []
+        cursors: set[str] = set()
+        asked = {**params, "limit": str(limits.READ_PAGE_SIZE)}
+        while len(cursors) < limits.READ_PAGES_MAX:
+            page = await self.read(Call(kind, "GET", path, reader, dict(asked)))
+            items += page.items
+            if not page.cursor:
+                return items
+            if page.cursor in cursors:
+                break
+            cursors.add(page.cursor)
+            asked["cursor"] = page.cursor
+        self.counts[kind, "incomplete"] += 1
+        raise Unreachable(f"the pages of {path} do not end: incomplete after {len(cursors)}", maybe_done=False)
+
+    async def read(self, call: Call[T]) -> T:
+        """Repeat what may be repeated, a bounded number of times."""
+        backoff = Backoff(*limits.READ_BACKOFF_S, self._rng)
+        learnt = False
+        for attempts_left in range(limits.READ_ATTEMPTS_MAX - 1, -1, -1):
+            try:
+                return await self.over_hosts(call)
+            except ClockRefused:
+                if learnt or not attempts_left:
+                    raise
+                learnt = True
+                continue  # at once: the answer's Date has set the clock right
+            except Unreadable:
+                raise
+            except (Unreachable, RateLimited):
+                if not attempts_left:
+                    raise
+            await trio.sleep(backoff.next())
+        raise AssertionError("the last attempt returns or raises")
+
+    async def over_hosts(self, call: Call[T]) -> T:
+        """Ask one host after another, until one answers or, for a write, something has left."""
+        for base_url in self._base_urls[:-1]:
+            try:
+                return await self._counted(base_url, call)
+            except Unreadable:
+                raise
+            except Unreachable as error:
+                if call.writes and error.maybe_done:
+                    raise
+        return await self._counted(self._base_urls[-1], call)
+
+    async def _counted(self, base_url: str, call: Call[T]) -> T:
+        try:
+            answer = await self._ask(base_url, call)
+        except OperatingError as error:
+            self.counts[call.kind, _outcome(error)] += 1
+            raise
+        self.counts[call.kind, "ok"] += 1
+        return answer
+
+    async def _ask(self, base_url: str, call: Call[T]) -> T:
+        """One request on one host, and what its answer says."""
+        response = await self._send(base_url, call)
+        status, body = response.status_code, response.content
+        if response.is_success or status in call.also_read:
+            try:
+                return call.reader(body)
+            except WireError as error:
+                if error.kind == "unsupported":
+                    raise
+                if response.is_success:
+                    what = f"{call.method} {call.path} answered {status} and cannot be read: {error}"
+                    raise Unreadable(what, maybe_done=call.writes) from error
+        raise error_of(status, body, write=call.writes)
+
+    async def _send(self, base_url: str, call: Call[Any]) -> httpx.Response:
+        """One signed request and its whole answer. Raises `Unreachable`, or what `before_send` raises."""
+        request = self._http.build_request(
+            call.method, base_url + call.path, params=dict(call.params) or None, content=call.body or None
+        )
+        path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+        request.headers.update(self._signer.headers(call.method, path, self._clock.exchange_now_ms()))
+        if call.body:
+            request.headers["Content-Type"] = "application/json"
+        sent_ms: Milliseconds | None = None
+
+        async def on_trace(event: str, _info: Mapping[str, Any]) -> None:
+            nonlocal sent_ms
+            if event == FIRST_BYTE:
+                if call.before_send is not None:
+                    call.before_send()
+                sent_ms = self._clock.now_ms()
+
+        request.extensions["trace"] = on_trace
+        started_s = trio.current_time()
+        try:
+            with trio.fail_after(limits.REST_TIMEOUT_S):
+                response = await self._http.send(request)
+        except (httpx.HTTPError, trio.TooSlowError) as error:
+            cause = f"no answer within {limits.REST_TIMEOUT_S:g} s" if isinstance(error, trio.TooSlowError) else error
+            what = f"{call.method} {request.url.host}{call.path}: {cause}"
+            raise Unreachable(what, maybe_done=sent_ms is not None) from error
+        self.latency_s = trio.current_time() - started_s
+        if sent_ms is not None:
+            self._learn(response.headers.get("Date"), sent_ms)
+        return response
+
+    def _learn(self, date: str | None, sent_ms: Milliseconds) -> None:
+        """Hand the answer's Date to the clock; one that does not read teaches nothing."""
+        try:
+            server_ms = to_ms(parsedate_to_datetime(date or ""))
+        except (ValueError, TypeError, OverflowError):
+            self.counts["date", "unreadable"] += 1
+            return
+        self._clock.learn_offset(server_ms, sent_ms, self._clock.now_ms())
+
+
+def _outcome(error: OperatingError) -> str:
+    """The label of the counts: the first class that fits."""
+    labels: tuple[tuple[type[OperatingError], str], ...] = (
+        (Withheld, "withheld"),
+        (Unreadable, "unreadable"),
+        (WireError, "unsupported"),
+        (Unreachable, "unreachable"),
+        (RateLimited, "rate_limited"),
+        (ClockRefused, "clock_refused"),
+        (AccessRefused, "access_refused"),
+    )
+    return next((label for kind, label in labels if isinstance(error, kind)), "refused")

@@ -1,0 +1,224 @@
+"""The exchange's REST side, signed: reads that end with the whole truth or an error, and the two writes.
+
+Rules:
+- Raised for reads: `ExchangeError`; `Unreachable`, also for an answer that cannot be read (its cause is then the
+  `WireError`); and `WireError` of kind `unsupported` for a series that cannot be traded.
+- What a write met is an answer of `wire.orders`, never an exception but for `Withheld`: nothing was sent.
+- A create is sent once, ever. A cancel is sent again where the first was refused for our clock.
+- Reads speak of the primary subaccount: lists would default to all of them, and positions to this one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Final, Self, TypeVar
+from urllib.parse import quote
+
+from kalshi_daemon import limits
+from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable, Withheld
+from kalshi_daemon.facts import FillSeen, MarketRead, OrderSeen, OrderSpec, SeriesFees, SettlementSeen
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.requests import Call, Requests
+from kalshi_daemon.shell.signer import Signs
+from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
+from kalshi_daemon.wire import rest
+from kalshi_daemon.wire.orders import (
+    Acknowledged,
+    CancelAccepted,
+    CancelAnswer,
+    CancelDenied,
+    CancelNotFound,
+    CancelUnknown,
+    Duplicate,
+    Lost,
+    OrderAnswer,
+    Refused,
+    cancel_failed,
+    create_failed,
+    encode_order,
+    read_cancelled,
+    read_created,
+)
+
+__all__ = [
+    "Acknowledged",
+    "CancelAccepted",
+    "CancelAnswer",
+    "CancelDenied",
+    "CancelNotFound",
+    "CancelUnknown",
+    "Duplicate",
+    "Lost",
+    "OrderAnswer",
+    "Refused",
+    "RestClient",
+]
+
+T = TypeVar("T")
+BeforeSend = Callable[[], None]
+
+PRIMARY: Final = "0"  # the subaccount; lists would default to all of them, and positions to this one
+UNREACHABLE: Final = "unreachable"  # the code of a write of which nothing has left
+STATUS_IN_ERRORS: Final = frozenset({500, 503, 504})  # answers to a status read that still carry the status
+
+
+class RestClient:
+    """One account's requests. `async with` closes its connections."""
+
+    def __init__(
+        self,
+        base_urls: Sequence[str],
+        signer: Signs,
+        network: Network,
+        clock: Clock,
+        *,
+        lanes: int,
+        rng: random.Random,
+    ) -> None:
+        self._requests = Requests(base_urls, signer, network, clock, lanes=lanes, rng=rng)
+        self._clock = clock
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """Requests by (kind, outcome)."""
+        return self._requests.counts
+
+    @property
+    def latency_s(self) -> float:
+        """How long the last request took that was answered."""
+        return self._requests.latency_s
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._requests.aclose()
+
+    # ---------------------------------------------------------------------------------------------------- the exchange
+
+    async def exchange_status(self) -> rest.ExchangeStatus:
+        path = "/exchange/status"
+        return await self._requests.read(
+            Call("status", "GET", path, rest.read_exchange_status, also_read=STATUS_IN_ERRORS)
+        )
+
+    async def account_limits(self) -> rest.AccountLimits:
+        return await self._requests.read(Call("limits", "GET", "/account/limits", rest.read_account_limits))
+
+    async def as_of_ms(self) -> Milliseconds:
+        """How fresh what the other reads show is."""
+        return await self._requests.read(Call("as_of", "GET", "/exchange/user_data_timestamp", rest.read_as_of))
+
+    async def market(self, ticker: Ticker) -> MarketRead:
+        return await self._requests.read(Call("market", "GET", f"/markets/{quote(ticker, safe='')}", rest.read_market))
+
+    async def markets(self, tickers: Sequence[Ticker]) -> list[MarketRead]:
+        """In the exchange's order; one that it does not know is not in the list."""
+        found: list[MarketRead] = []
+        for chunk in _chunks(tickers):
+            found += await self._requests.pages("markets", "/markets", rest.read_markets, {"tickers": ",".join(chunk)})
+        return found
+
+    async def orderbooks(self, tickers: Sequence[Ticker]) -> dict[Ticker, rest.BookRead]:
+        """By ticker; one that the exchange does not know is not in it."""
+        found: dict[Ticker, rest.BookRead] = {}
+        for chunk in _chunks(tickers):
+            found |= await self._requests.read(
+                Call("orderbooks", "GET", "/markets/orderbooks", rest.read_orderbooks, {"tickers": chunk})
+            )
+        return found
+
+    async def series_fees(self, series: Ticker) -> SeriesFees:
+        return await self._requests.read(
+            Call("series", "GET", f"/series/{quote(series, safe='')}", rest.read_series_fees)
+        )
+
+    # ----------------------------------------------------------------------------------------------------- the account
+
+    async def balance(self) -> rest.BalanceRead:
+        return await self._requests.read(Call("balance", "GET", "/portfolio/balance", rest.read_balance))
+
+    async def positions(self) -> list[rest.PositionRead]:
+        return await self._requests.pages(
+            "positions", "/portfolio/positions", rest.read_positions, {"subaccount": PRIMARY}
+        )
+
+    async def orders(self, status: str | None = None, min_ms: Milliseconds | None = None) -> list[OrderSeen]:
+        """Newest first: all, or those of one status, or those created at `min_ms` or later, to the second."""
+        params = {"subaccount": PRIMARY}
+        if status is not None:
+            params["status"] = status
+        if min_ms is not None:
+            params["min_ts"] = str(min_ms // SECOND_MS)
+        return await self._requests.pages("orders", "/portfolio/orders", self._now(rest.read_orders), params)
+
+    async def order(self, order_id: str) -> OrderSeen:
+        path = f"/portfolio/orders/{quote(order_id, safe='')}"
+        return await self._requests.read(Call("order", "GET", path, self._now(rest.read_order)))
+
+    async def fills(self, min_ms: Milliseconds) -> list[FillSeen]:
+        params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
+        return await self._requests.pages("fills", "/portfolio/fills", self._now(rest.read_fills), params)
+
+    async def settlements(self, min_ms: Milliseconds) -> list[SettlementSeen]:
+        params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
+        return await self._requests.pages(
+            "settlements", "/portfolio/settlements", self._now(rest.read_settlements), params
+        )
+
+    # ------------------------------------------------------------------------------------------------------ the writes
+
+    async def create_order(self, client_order_id: str, spec: OrderSpec, *, before_send: BeforeSend) -> OrderAnswer:
+        """Raises `Withheld`, of `before_send` or with the code `unreachable`: nothing was sent. Sent once, ever."""
+        call = Call(
+            "create",
+            "POST",
+            "/portfolio/events/orders",
+            partial(read_created, client_order_id=client_order_id),
+            body=encode_order(client_order_id, spec),
+            before_send=before_send,
+        )
+        try:
+            return await self._requests.over_hosts(call)
+        except ExchangeError as error:
+            return create_failed(error)
+        except Unreachable as error:
+            if not error.maybe_done:
+                raise Withheld(UNREACHABLE, str(error)) from error
+            return Lost(str(error))
+
+    async def cancel_order(
+        self, order_id: str, market: Ticker, exchange_index: int, *, before_send: BeforeSend
+    ) -> CancelAnswer:
+        """Where nothing has left it is `CancelDenied`, status 0, code `unreachable`: the order stands as it stood."""
+        call = Call(
+            "cancel",
+            "DELETE",
+            f"/portfolio/events/orders/{quote(order_id, safe='')}",
+            partial(read_cancelled, order_id=order_id),
+            params={"market_ticker": market, "exchange_index": str(exchange_index)},
+            before_send=before_send,
+        )
+        try:
+            try:
+                return await self._requests.over_hosts(call)
+            except ClockRefused:  # its Date has set the clock right; a second create would be a second decision
+                return await self._requests.over_hosts(call)
+        except ExchangeError as error:
+            return cancel_failed(error)
+        except Unreachable as error:
+            return CancelUnknown(str(error)) if error.maybe_done else CancelDenied(0, UNREACHABLE, str(error))
+
+    def _now(self, reader: Callable[[bytes, Milliseconds], T]) -> Callable[[bytes], T]:
+        return lambda body: reader(body, self._clock.now_ms())
+
+
+def _chunks(tickers: Sequence[Ticker]) -> list[list[Ticker]]:
+    size = limits.POLL_CHUNK
+    return [list(tickers[start : start + size]) for start in range(0, len(tickers), size)]

@@ -1,0 +1,58 @@
+"""The directory that holds the journal: locked against a second daemon, and closed to other users.
+
+Rules: nothing here mends what it finds; it says what is wrong and what to do. The lock is the kernel's, held by an open
+descriptor, so it ends with the process however the process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from kalshi_daemon.errors import JournalLocked, OperatingError
+
+
+def lock_directory(path: Path) -> int:
+    """A lock file beside the journal, held by its descriptor: the kernel gives it back however the process ends."""
+    directory = path.parent
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OperatingError(f"the state directory {directory} cannot be used: {error}; {advice(error)}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(lock, 32).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise JournalLocked(
+            f"the state directory {directory} is in use by process {holder or 'unknown'}: stop that daemon first"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def make_private(path: Path) -> None:
+    """The file exists and is ours alone, and its name is on the disk; SQLite's own files take its mode."""
+    mode = path.parent.stat().st_mode
+    if mode & 0o022:
+        raise OperatingError(f"others may write to the state directory {path.parent}: chmod 700 it")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def advice(error: Exception) -> str:
+    """What to do about it, by SQLite's or the system's own word for it."""
+    text = str(error).lower()
+    if "full" in text or "space" in text:
+        return "free space on its disk"
+    if "locked" in text or "busy" in text:
+        return "end the other program that holds the file"
+    return "see that its disk is healthy and that the daemon's user may write there"

@@ -1,0 +1,154 @@
+"""The status: everything that a person, a scrape or a live view is shown of a daemon, as one frozen value.
+
+Rules: plain values only, so that it crosses the control socket as JSON and comes back the same. Money, counts and
+prices are in the units of `units.py`. Nothing here is read again: a status is of one moment, `at_ms`.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from kalshi_daemon.core.health_monitor import ChartState, Health
+from kalshi_daemon.core.holds import Hold, Restriction
+from kalshi_daemon.core.startup import StartupStep
+from kalshi_daemon.shell.feeds import FeedStatus
+from kalshi_daemon.units import BookSide, Count, Milliseconds, Money, Price, Ticker
+
+
+@frozen
+class HistoryLine:
+    """One state that was entered: since when, through which event, and how long it lasted (None: it lasts)."""
+
+    label: str
+    state: str
+    since_ms: Milliseconds
+    cause: str
+    lasted_ms: Milliseconds | None
+
+
+@frozen
+class BreakerStatus:
+    name: str
+    state: str
+    cause: str
+    since_ms: Milliseconds | None
+    probe_in_ms: Milliseconds | None
+
+
+@frozen
+class OrderStatus:
+    client_order_id: str
+    market: Ticker
+    side: BookSide
+    price: Price
+    count: Count
+    filled: Count
+    state: str
+    ours: bool
+    since_ms: Milliseconds
+
+
+@frozen
+class FillStatus:
+    at_ms: Milliseconds
+    market: Ticker
+    side: BookSide
+    price: Price
+    count: Count
+    fee: Money
+    realised: Money
+    is_taker: bool
+
+
+@frozen
+class PositionStatus:
+    """`average_cost` is per contract of the side held; `unrealised` is at the mid, None where there is none."""
+
+    market: Ticker
+    count: Count
+    average_cost: Price
+    cost: Money
+    mid: Price | None
+    unrealised: Money | None
+    realised: Money
+    fees: Money
+
+
+@frozen
+class RefusalStatus:
+    at_ms: Milliseconds
+    market: Ticker
+    code: str
+    control: str
+    figure: str
+    limit: str
+
+
+@frozen
+class AlarmStatus:
+    at_ms: Milliseconds
+    alarm: str
+    text: str
+
+
+@frozen
+class CashStatus:
+    """`available` leaves the reserve threshold out: what increases may spend."""
+
+    settled: Money
+    reserved: Money
+    available: Money
+
+
+@frozen
+class ProfitStatus:
+    """`unrealised` sums what has a mid; `unmarked` counts the positions that have none."""
+
+    realised: Money
+    unrealised: Money
+    fees: Money
+    unmarked: int
+
+
+@frozen
+class Activity:
+    """What has been counted since the process began: by name, and in `labelled` by name and label."""
+
+    counters: dict[str, int]
+    labelled: dict[str, dict[str, int]]
+    gauges: dict[str, int]
+
+
+@frozen
+class Status:
+    at_ms: Milliseconds
+    started_ms: Milliseconds
+    version: str
+    environment: str
+    run_id: str
+    model: str
+    charts: tuple[ChartState, ...]  # the trader first
+    cause: str  # the event through which the trader came into its state
+    holds: tuple[Hold, ...]  # strongest first
+    restrictions: tuple[Restriction, ...]
+    feeds: tuple[FeedStatus, ...]
+    feeds_usable: bool
+    breakers: tuple[BreakerStatus, ...]
+    account_agreed: bool
+    last_divergence: str
+    orders: tuple[OrderStatus, ...]  # those that are not over
+    fills: int
+    last_fills: tuple[FillStatus, ...]  # newest first
+    last_refusal: RefusalStatus | None
+    last_alarms: tuple[AlarmStatus, ...]  # newest first
+    cash: CashStatus
+    positions: tuple[PositionStatus, ...]
+    profit: ProfitStatus
+    startup: tuple[StartupStep, ...]
+    health: Health
+    history: tuple[HistoryLine, ...]  # the trader's, oldest first
+    activity: Activity
+
+    @property
+    def trader(self) -> ChartState:
+        return self.charts[0]

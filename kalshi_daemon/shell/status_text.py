@@ -1,0 +1,153 @@
+"""A status in words: `why`, the status history, the one line for systemd.
+
+Rules: pure. `why` is one screen: lists have a bound and say what they leave out. The words about a state are the
+chart's own sentences. What would have to happen for the next order to pass is said in the order in which the gate
+asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from kalshi_daemon.core.chart_states import CHARTS, sentences
+from kalshi_daemon.core.health_monitor import ChartState
+from kalshi_daemon.shell.logging import iso_time
+from kalshi_daemon.shell.status import HistoryLine, Status
+from kalshi_daemon.units import SECOND_MS, Milliseconds
+
+LISTED_MAX: Final = 8  # of any list on one screen
+TRADES: Final = "trading.normal"
+FEED_WELL: Final = frozenset({"session.live", "streaming.current"})
+
+
+def why(status: Status) -> str:
+    """One screen: what is active, since when and why, and what the next order waits for."""
+    lines = list(_configuration(status))
+    lines += _section("holds", [_hold_line(status, index) for index in range(len(status.holds))])
+    lines += _section(
+        "restrictions",
+        [
+            f"{each.kind}: {each.cause}; since {_ago(status, each.since_ms)}; until then only reductions pass"
+            for each in status.restrictions
+        ],
+    )
+    lines += _section("feeds", list(_feed_lines(status)))
+    lines += _section("for the next order to pass", list(what_next(status)) or ["nothing stands in its way"])
+    if status.last_refusal is not None:
+        last = status.last_refusal
+        refusal = f"{last.code} on {last.market}, {last.control}: {last.figure}, allowed {last.limit}"
+        lines += _section("last refusal", [f"{_ago(status, last.at_ms)}: {refusal}"])
+    return "\n".join(lines)
+
+
+def what_next(status: Status) -> Iterator[str]:
+    """What keeps the next increasing order from passing, each with what ends it; nothing when nothing does."""
+    if status.holds:
+        yield from (_lifts(each.kind, each.subject, each.cleared_by) for each in status.holds)
+    if status.trader.path != TRADES:
+        yield f"the trader reaches {TRADES}; it is in {status.trader.path}"
+    for restriction in status.restrictions:
+        yield f"the restriction {restriction.kind} ends ({restriction.cause})"
+    if not status.feeds_usable:
+        yield "some market has a proven book, and the private feed is live"
+    if not status.account_agreed:
+        yield "an audit of the whole account agrees" + (
+            f"; the last one differed: {status.last_divergence}" if status.last_divergence else ""
+        )
+    for breaker in status.breakers:
+        if breaker.state != "closed":
+            probe = "a person resets it" if breaker.probe_in_ms is None else f"probe in {duration(breaker.probe_in_ms)}"
+            yield f"the breaker {breaker.name} closes: {breaker.state}, {breaker.cause}; {probe}"
+    for order in status.orders:
+        if order.state == "unknown":
+            yield f"evidence says what became of {order.client_order_id} on {order.market} (that market only)"
+    for chart in status.charts:
+        if chart.chart == "actor" and chart.path != "running":
+            yield f"the policy decides again; it is {chart.path}: {sentences('actor')[chart.path]}"
+
+
+def status_line(status: Status) -> str:
+    """For `systemctl status`: the state, and by what."""
+    kinds = [*(str(each.kind) for each in status.holds), *(str(each.kind) for each in status.restrictions)]
+    by = ", ".join(dict.fromkeys(kinds))
+    return f"{status.trader.path}" + (f" by {by}" if by else "") + f" since {iso_time(status.trader.since_ms)}"
+
+
+def history_text(lines: Iterable[HistoryLine], now_ms: Milliseconds) -> str:
+    """Lines that can be copied: since, how long (`+`: it lasts), whose state, which, and through which event."""
+    return "\n".join(
+        f"{iso_time(line.since_ms)}  {_lasted(line, now_ms):>12}  {line.label:<20}  {line.state:<24}  {line.cause}"
+        for line in lines
+    )
+
+
+def _lasted(line: HistoryLine, now_ms: Milliseconds) -> str:
+    if line.lasted_ms is None:
+        return duration(max(0, now_ms - line.since_ms)) + " +"
+    return duration(line.lasted_ms)
+
+
+def duration(span_ms: Milliseconds) -> str:
+    """`250 ms`, `12.3 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if span_ms < SECOND_MS:
+        return f"{span_ms} ms"
+    seconds, milli = divmod(span_ms, SECOND_MS)
+    if seconds < 60:
+        return f"{seconds}.{milli // 100} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def _configuration(status: Status) -> Iterator[str]:
+    trader = status.trader
+    yield f"trader: {trader.path}, for {duration(max(0, status.at_ms - trader.since_ms))}, through {status.cause}"
+    outer = ""
+    for name in trader.path.split("."):
+        outer = f"{outer}.{name}" if outer else name
+        yield f"  {outer}: {sentences('trader')[outer]}"
+    for chart in status.charts[1 : LISTED_MAX + 1]:
+        yield f"{chart.label}: {chart.path}, for {_span(status, chart)}: {_sentence(chart)}"
+    yield f"health: {status.health.verdict}"
+    yield from (f"  {each.subject}: {each.text}" for each in status.health.reasons[:LISTED_MAX])
+
+
+def _hold_line(status: Status, index: int) -> str:
+    each = status.holds[index]
+    subject = f" on {each.subject}" if each.subject else ""
+    until = f"; until {iso_time(each.until_ms)}" if each.until_ms is not None else ""
+    since = _ago(status, each.since_ms)
+    return f"{each.kind}{subject}: {each.cause}; since {since}{until}; cleared by {each.cleared_by}"
+
+
+def _lifts(kind: str, subject: str, cleared_by: str) -> str:
+    return f"the hold {kind}{' on ' + subject + ' (that market only)' if subject else ''} is lifted: {cleared_by}"
+
+
+def _feed_lines(status: Status) -> Iterator[str]:
+    for feed in status.feeds:
+        if feed.state not in FEED_WELL or feed.detail:
+            yield f"{feed.role}: {feed.state}" + (f"; {feed.detail}" if feed.detail else "")
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    if not lines:
+        return [f"{title}: none"] if title in {"holds", "restrictions"} else [f"{title}: well"]
+    left_out = [f"  and {len(lines) - LISTED_MAX} more"] if len(lines) > LISTED_MAX else []
+    return [f"{title}:", *(f"  {line}" for line in lines[:LISTED_MAX]), *left_out]
+
+
+def _sentence(state: ChartState) -> str:
+    assert state.chart in CHARTS, f"{state.chart} is no chart: ours to mend"
+    return sentences(state.chart)[state.path]
+
+
+def _span(status: Status, state: ChartState) -> str:
+    return duration(max(0, status.at_ms - state.since_ms))
+
+
+def _ago(status: Status, at_ms: Milliseconds) -> str:
+    return f"{iso_time(at_ms)} ({duration(max(0, status.at_ms - at_ms))} ago)"

@@ -1,0 +1,92 @@
+"""The watches of the daemon's whole life: the exchange's own status, the clock, and whether this process is alive.
+
+Each is a loop with one question. What they find is a fact, an alarm or silence towards systemd; none of them decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from kalshi_daemon import limits
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.errors import ExchangeError, Unreachable
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.event_bus import EventBus
+from kalshi_daemon.shell.notify import Notifier
+from kalshi_daemon.shell.rest_client import RestClient
+
+Alarm = Callable[[str, str], None]
+
+
+async def watch_exchange(
+    rest: RestClient, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
+) -> None:
+    """Never returns. Places the hold `exchange` while the exchange says that it is paused; active twice lifts it."""
+    active = 0
+    while True:
+        try:
+            status = await rest.exchange_status()
+        except (ExchangeError, Unreachable):
+            active = 0  # not reached says nothing about the exchange
+        else:
+            held = any(each.kind is HoldKind.EXCHANGE for each in ledger.holds)
+            if not (status.exchange_active and status.trading_active):
+                active = 0
+                if not held:
+                    await settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", clock.now_ms()))
+            else:
+                active += 1
+                if held and active >= limits.ACTIVE_TWICE:
+                    await settle(HoldLifted(clock.now_ms(), HoldKind.EXCHANGE, "", "its status says active twice"))
+        await trio.sleep(limits.EXCHANGE_WATCH_S)
+
+
+async def watch_clock(clock: Clock, tick: Callable[[int], None], alarm: Alarm) -> None:
+    """Never returns. Hands the exchange's time on, for what happens without an event; alarms when ours is far off."""
+    while True:
+        tick(clock.exchange_now_ms())
+        if abs(clock.offset_ms) > limits.CLOCK_OFFSET_MAX_MS:
+            alarm(
+                "clock_off", f"our clock is {clock.offset_ms:+d} ms from the exchange's: see that time is synchronised"
+            )
+        await trio.sleep(limits.CLOCK_WATCH_S)
+
+
+class Watchdog:
+    """Says to systemd that the loop and the writer are alive, and alarms when a kill is not verified in time."""
+
+    def __init__(self, bus: EventBus, ledger: Ledger, clock: Clock, notifier: Notifier, alarm: Alarm) -> None:
+        self._bus = bus
+        self._ledger = ledger
+        self._clock = clock
+        self._notifier = notifier
+        self._alarm = alarm
+        self._batches = -1
+
+    async def run(self, actor_stuck: Callable[[], None]) -> None:
+        """Never returns."""
+        while True:
+            if self._writer_alive():
+                self._notifier.alive()
+            self._check_kill()
+            actor_stuck()
+            await trio.sleep(min(self._notifier.watchdog_s or limits.WATCHDOG_S, limits.WATCHDOG_S))
+
+    def _writer_alive(self) -> bool:
+        """It has nothing to do, or did something since the last look."""
+        batches = self._bus.counts.batches
+        alive = not self._bus.waiting or batches != self._batches
+        self._batches = batches
+        return alive
+
+    def _check_kill(self) -> None:
+        for held in self._ledger.holds:
+            late_ms = self._clock.now_ms() - held.since_ms
+            if held.kind is HoldKind.KILL and self._ledger.sweep_wanted and late_ms > limits.KILL_VERIFIED_MS:
+                self._alarm(
+                    "kill_unverified", f"{late_ms / 1000:.0f} s after the kill nothing proves that no order rests"
+                )

@@ -1,0 +1,175 @@
+"""The sockets of the daemon: opens the sessions, hands each frame to its role, and says whether the feeds are usable.
+
+It is invoked by the trader's chart for the daemon's whole life, so that going from trading to paused and back touches
+no socket. It waits until preflight has passed, because nothing can be signed before.
+
+`feeds_usable` is a level: some wanted market has a usable book, and the private side is streamed. Losing it closes
+the gates at once; the trader is told when it has been false for `FEEDS_LOST_S`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+import trio
+
+from kalshi_daemon import limits
+from kalshi_daemon.facts import (
+    BookDelta,
+    BookSnapshot,
+    FillSeen,
+    MarketChanged,
+    OrderSeen,
+    PositionReported,
+    TradePrinted,
+)
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.feeds import LAYOUTS, FeedStatus, Role
+from kalshi_daemon.shell.fill_listener import FillListener
+from kalshi_daemon.shell.orderbook_client import OrderBookClient
+from kalshi_daemon.shell.position_listener import PositionListener
+from kalshi_daemon.shell.session import Session, SessionSeams
+from kalshi_daemon.wire.feed import Decoded
+
+
+class WebSocketCoordinator:
+    def __init__(
+        self,
+        books: OrderBookClient,
+        fills: FillListener,
+        positions: PositionListener,
+        clock: Clock,
+        *,
+        on_market: Callable[[MarketChanged], None],
+        on_private_lost: Callable[[str], None],
+        on_feeds_lost: Callable[[], None],
+    ) -> None:
+        self.sessions: tuple[Session, ...] = ()
+        self.changed = trio.Event()  # replaced each time that a level may have changed
+        self._books = books
+        self._fills = fills
+        self._positions = positions
+        self._clock = clock
+        self._on_market = on_market
+        self._on_private_lost = on_private_lost
+        self._on_feeds_lost = on_feeds_lost
+        self._private_was_live = False
+        self._since_ms: dict[Role, tuple[str, int]] = {}
+
+    # --------------------------------------------------------------------------------------------------------- levels
+
+    def live(self, role: Role) -> bool:
+        return any(session.live for session in self.sessions if role in session.roles)
+
+    @property
+    def feeds_usable(self) -> bool:
+        return self._books.any_usable and self.live(Role.FILLS)
+
+    @property
+    def book_silence_s(self) -> float:
+        """Seconds since the session that carries the books was heard; infinite without one."""
+        return min((session.silent_s for session in self.sessions if Role.ORDERBOOK in session.roles), default=inf)
+
+    async def until_usable(self) -> None:
+        """Return when the feeds are usable, at once where they are."""
+        while not self.feeds_usable:
+            await self._next_change()
+
+    async def _next_change(self) -> None:
+        """Levels also change by time alone (a polled round grows old), so that no wait is longer than a quarter
+        second.
+        """
+        with trio.move_on_after(limits.LEVEL_CHECK_S):
+            await self.changed.wait()
+
+    def retry(self) -> None:
+        """Dial now what waits for its next dial."""
+        for session in self.sessions:
+            session.retry()
+
+    def statuses(self) -> tuple[FeedStatus, ...]:
+        messages = {
+            Role.ORDERBOOK: self._books.counts["deltas"] + self._books.counts["snapshots"],
+            Role.FILLS: self._fills.messages,
+            Role.POSITIONS: self._positions.messages,
+        }
+        return tuple(self._status(role, messages[role]) for role in Role)
+
+    def _status(self, role: Role, messages: int) -> FeedStatus:
+        session = next((session for session in self.sessions if role in session.roles), None)
+        if session is None:
+            return FeedStatus(role, "down", 0, messages, "no session yet")
+        state = self._books.state if role is Role.ORDERBOOK and session.live else session.state
+        detail = "" if session.live else session.diagnosis
+        if role is Role.ORDERBOOK:
+            detail = self._books.detail or detail
+        known, since_ms = self._since_ms.get(role, ("", 0))
+        if known != state:
+            since_ms = self._clock.now_ms()
+            self._since_ms[role] = (state, since_ms)
+        return FeedStatus(role, state, since_ms, messages, detail)
+
+    # ---------------------------------------------------------------------------------------------------------- tasks
+
+    async def run(self, seams: SessionSeams, sockets: int) -> None:
+        """Never returns. `seams.on_fact`, `on_gap` and `on_change` are this object's to bind: see
+        `session_callbacks`.
+        """
+        markets = tuple(self._books.books)
+        self.sessions = tuple(
+            Session(name, roles, markets if Role.ORDERBOOK in roles else (), seams)
+            for name, roles in LAYOUTS[sockets].items()
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._books.run)
+            for session in self.sessions:
+                nursery.start_soon(session.run)
+            nursery.start_soon(self._watch_level)
+
+    async def _watch_level(self) -> None:
+        while True:
+            await self.until_usable()
+            while self.feeds_usable:
+                self._positions.review(self._clock.now_ms())
+                await self._next_change()
+            with trio.move_on_after(limits.FEEDS_LOST_S) as patience:
+                await self.until_usable()
+            if patience.cancelled_caught:
+                self._on_feeds_lost()
+
+    # ---------------------------------------------------------------------------------------------- session callbacks
+
+    def on_fact(self, session: Session, fact: Decoded) -> None:
+        del session
+        if isinstance(fact, BookDelta):
+            self._books.on_delta(fact)
+        elif isinstance(fact, BookSnapshot):
+            self._books.on_snapshot(fact)
+            self._note_change()
+        elif isinstance(fact, TradePrinted):
+            self._books.on_trade(fact)
+        elif isinstance(fact, FillSeen | OrderSeen):
+            self._fills.on_private(fact)
+        elif isinstance(fact, PositionReported):
+            self._positions.on_position(fact, self._clock.now_ms())
+        elif isinstance(fact, MarketChanged):
+            self._on_market(fact)
+
+    def on_gap(self, session: Session, channel: str) -> None:
+        """Only the books fold over a gap; what trades and lifecycle events miss is read elsewhere."""
+        if channel == "orderbook_delta":
+            self._books.on_gap(f"a gap in the sequence of {session.name}'s book subscription")
+
+    def on_change(self, session: Session) -> None:
+        if Role.ORDERBOOK in session.roles:
+            self._books.on_session(session if session.live else None, session.diagnosis)
+        private = self.live(Role.FILLS)
+        if self._private_was_live and not private:
+            self._on_private_lost(session.diagnosis or "the private session was lost")
+        self._private_was_live = private
+        self._note_change()
+
+    def _note_change(self) -> None:
+        self.changed.set()
+        self.changed = trio.Event()

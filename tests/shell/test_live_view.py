@@ -1,0 +1,104 @@
+"""shell/live_view.py: what is on the screen, as text."""
+
+from __future__ import annotations
+
+import io
+
+import trio
+from rich.console import Console
+from status_world import MARKET, START_MS, World, trading_world
+
+from kalshi_daemon.facts import Alarmed, HoldKind
+from kalshi_daemon.shell.feeds import FeedStatus
+from kalshi_daemon.shell.live_view import line, render, show
+from kalshi_daemon.shell.status import RefusalStatus, Status
+from kalshi_daemon.units import dollars
+
+
+def text(status: Status) -> str:
+    console = Console(record=True, width=100, file=io.StringIO(), color_system=None)
+    console.print(render(status))
+    return console.export_text()
+
+
+def test_the_panel_of_trading() -> None:
+    """State, feeds, figures, position and the last fill are on it."""
+    shown = text(trading_world().status())
+    rows = [" ".join(row.strip("│ ").split()) for row in shown.splitlines()]
+    assert "trading.normal for 3.0 s, through calibrated" in rows
+    assert "orderbook streaming.current 120 messages" in rows
+    assert "deltas 120 settled $97.4125" in rows
+    assert "decisions 7 reserved $2.505" in rows
+    assert "live orders 1 available $74.9075" in rows
+    assert "fills 1 realised $0.00" in rows
+    assert "refused 0 unrealised $0.30" in rows
+    assert f"{MARKET} 5 50¢ 56¢ $0.30" in rows
+    assert f"06:00:05 fill bid 5 {MARKET} at 50¢, taker, fee $0.0875" in rows
+    assert "kalshi-daemon 0.1.0 · demo · 2026-11-24T06:00:05.000Z" in rows[0]
+
+
+def test_what_is_wrong_is_on_the_panel() -> None:
+    """Holds, refusals, alarms and failed steps are shown; texts from elsewhere are not markup."""
+    world = trading_world()
+    world.startup.began("exchange", START_MS)
+    world.startup.deferred("exchange", START_MS, "cannot reach demo-api.kalshi.co")
+    world.hold(HoldKind.OPERATOR, "uid 0: [/bold] maintenance")
+    world.tell(Alarmed(world.at_ms, "sweep", "kd-1 [red]may rest"))
+    world.refused["P5"] += 2
+    world.last_refusal = RefusalStatus(world.at_ms, MARKET, "P5", "cost per order", "$61.20", "$50.00")
+    world.feeds = (FeedStatus("fills", "backing_off", START_MS, 0, "503 [/] on the upgrade"),)
+    world.mid = None
+    shown = text(world.status())
+    assert "hold operator: uid 0: [/bold] maintenance; cleared by resume" in shown
+    assert "exchange: deferred, cannot reach demo-api.kalshi.co" in shown
+    assert "alarm sweep: kd-1 [red]may rest" in shown
+    assert f"refused P5 {MARKET}: cost per order: $61.20, allowed $50.00" in shown
+    assert "P5 2" in shown
+    assert "503 [/] on the upgrade" in shown
+    assert "unknown" in shown
+
+
+def test_the_line_has_the_same_figures() -> None:
+    """Without a terminal one line says it: P&L is realised and unrealised less fees."""
+    assert line(trading_world().status()) == (
+        "2026-11-24T06:00:05.000Z trading.normal · 120 deltas · 7 decisions · 1 live orders · 1 fills · "
+        f"cash $97.4125 · P&L {dollars(300_000 - 87_500)}"
+    )
+
+
+async def shown_for(world: World, console: Console, seconds: float) -> None:
+    with trio.move_on_after(seconds):
+        await show(world.reporter, console)
+
+
+async def test_without_a_terminal_lines_are_printed(autojump_clock: trio.abc.Clock) -> None:
+    """One at the start, one when the state changes, one every five seconds; none before there is a status."""
+    world, out = World(), io.StringIO()
+    console = Console(file=out, width=40)
+    await shown_for(world, console, 1)
+    assert out.getvalue() == ""
+    world = trading_world()
+    await shown_for(world, console, 1)
+    assert out.getvalue().count("\n") == 1
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shown_for, world, console, 12)
+        for _ in range(11):
+            await trio.sleep(1)
+            world.at_ms += 1_000
+        world.step("paused.sweeping", "hold_placed")
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 1 + 3 + 1
+    assert "paused.sweeping" in lines[-1]
+
+
+async def test_in_a_terminal_the_panel_is_refreshed_and_stays(autojump_clock: trio.abc.Clock) -> None:
+    """The panel follows the status, and its last form is left standing when the view ends."""
+    world, out = trading_world(), io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shown_for, world, console, 1.5)
+        await trio.sleep(1)
+        world.step("recovering.backing_off", "feeds_lost")
+        await trio.sleep(0.6)
+    assert "trading.normal" in out.getvalue()
+    assert out.getvalue().rindex("recovering.backing_off") > out.getvalue().rindex("trading.normal")

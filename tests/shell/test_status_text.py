@@ -1,0 +1,142 @@
+"""shell/status_text.py: `why` in one screen, history that can be copied, one line for systemd."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from status_world import MARKET, START_MS, intended, trading_world
+
+from kalshi_daemon.core.chart_states import sentences
+from kalshi_daemon.facts import (
+    AccountDiffers,
+    HoldKind,
+    OrderLost,
+    OrderSent,
+    RestrictionKind,
+    RestrictionPlaced,
+)
+from kalshi_daemon.shell.feeds import FeedStatus
+from kalshi_daemon.shell.status import RefusalStatus
+from kalshi_daemon.shell.status_text import duration, history_text, status_line, what_next, why
+
+
+def test_why_when_all_is_well() -> None:
+    """Trading: every active state with its sentence, and nothing in the way."""
+    assert why(trading_world().status()).splitlines() == [
+        "trader: trading.normal, for 3.0 s, through calibrated",
+        f"  trading: {sentences('trader')['trading']}",
+        f"  trading.normal: {sentences('trader')['trading.normal']}",
+        f"actor: running, for 3.0 s: {sentences('actor')['running']}",
+        f"connection market: session.live, for 3.0 s: {sentences('connection')['session.live']}",
+        "health: ok",
+        "holds: none",
+        "restrictions: none",
+        "feeds: well",
+        "for the next order to pass:",
+        "  nothing stands in its way",
+    ]
+
+
+def test_why_names_every_hold_and_restriction_with_what_clears_it() -> None:
+    """Two holds at once are both there, strongest first, with cause, since and what clears them."""
+    world = trading_world()
+    world.hold(HoldKind.OPERATOR, "uid 0: maintenance")
+    world.at_ms += 65_000
+    world.hold(HoldKind.KILL, "the kill latch is set")
+    world.hold(HoldKind.GUARD, "5 refusals", subject=MARKET)
+    world.tell(RestrictionPlaced(world.at_ms, RestrictionKind.CASH_RESERVE, "below 20 %"))
+    world.step("paused.holding", "hold_placed")
+    text = why(world.status())
+    assert [line for line in text.splitlines() if line.startswith("  kill:")] == [
+        "  kill: the kill latch is set; since 2026-11-24T06:01:10.000Z (0 ms ago); cleared by kill-clear REASON"
+    ]
+    assert "  operator: uid 0: maintenance; since 2026-11-24T06:00:05.000Z (1 min 5 s ago); cleared by resume" in text
+    assert text.index("  kill:") < text.index("  operator:")
+    assert f"  guard on {MARKET}: 5 refusals;" in text
+    assert "  cash_reserve: below 20 %;" in text
+    assert list(what_next(world.status())) == [
+        "the hold kill is lifted: kill-clear REASON",
+        f"the hold guard on {MARKET} (that market only) is lifted: its time, with its count below the limit",
+        "the hold operator is lifted: resume",
+        "the trader reaches trading.normal; it is in paused.holding",
+        "the restriction cash_reserve ends (below 20 %)",
+    ]
+
+
+def test_everything_else_that_is_in_the_way() -> None:
+    """Feeds, the audit, a breaker, an unknown order and the policy each say what they wait for."""
+    world = trading_world()
+    world.feeds_usable = False
+    world.feeds = (FeedStatus("orderbook", "polling.fresh", START_MS, 9, "no snapshot for 2 s [yet]"),)
+    world.breaker.failed(4.5, "503")
+    lost = intended(2, world.at_ms)
+    world.tell(
+        lost,
+        OrderSent(world.at_ms, lost.client_order_id),
+        OrderLost(world.at_ms, lost.client_order_id, "reset"),
+        AccountDiffers(world.at_ms, ("cash: ours $1.00, theirs $2.00",)),
+    )
+    world.step("disabled", "policy_failed", "actor")
+    status = world.status()
+    assert list(what_next(status)) == [
+        "some market has a proven book, and the private feed is live",
+        "an audit of the whole account agrees; the last one differed: cash: ours $1.00, theirs $2.00",
+        "the breaker order_writes closes: open, 503; probe in 4.5 s",
+        f"evidence says what became of kd-abcdef0123-2 on {MARKET} (that market only)",
+        f"the policy decides again; it is disabled: {sentences('actor')['disabled']}",
+    ]
+    assert "feeds:\n  orderbook: polling.fresh; no snapshot for 2 s [yet]" in why(status)
+
+
+def test_one_screen() -> None:
+    """Long lists are cut and say how much they leave out; the last refusal is there."""
+    world = trading_world()
+    for number in range(20):
+        world.hold(HoldKind.GUARD, "refusals", subject=f"KXM-{number:02d}")
+    world.last_refusal = RefusalStatus(world.at_ms, MARKET, "P5", "cost per order", "$61.20", "$50.00")
+    lines = why(world.status()).splitlines()
+    assert len(lines) < 45
+    assert lines.count("  and 12 more") == 2
+    assert lines[-1] == f"  2026-11-24T06:00:05.000Z (0 ms ago): P5 on {MARKET}, cost per order: $61.20, allowed $50.00"
+
+
+def test_history_is_text_to_copy() -> None:
+    """Since, how long, whose, which, through what; the state that lasts is marked."""
+    world = trading_world()
+    assert history_text(world.status().history, world.at_ms).splitlines() == [
+        "2026-11-24T06:00:00.000Z         1.2 s  trader                starting.preflight        start",
+        "2026-11-24T06:00:01.250Z        750 ms  trader                calibrating               feeds_ready",
+        "2026-11-24T06:00:02.000Z       3.0 s +  trader                trading.normal            calibrated",
+    ]
+
+
+def test_the_line_for_systemd() -> None:
+    """The state, and by what it is held."""
+    world = trading_world()
+    assert status_line(world.status()) == "trading.normal since 2026-11-24T06:00:02.000Z"
+    world.hold(HoldKind.OPERATOR, "x")
+    world.hold(HoldKind.KILL, "y")
+    assert status_line(world.status()) == "trading.normal by kill, operator since 2026-11-24T06:00:02.000Z"
+
+
+@pytest.mark.parametrize(
+    ("span_ms", "text"),
+    [
+        (0, "0 ms"),
+        (999, "999 ms"),
+        (1_000, "1.0 s"),
+        (59_999, "59.9 s"),
+        (200_000, "3 min 20 s"),
+        (7_500_000, "2 h 5 min"),
+        (273_600_000, "3 d 4 h"),
+    ],
+)
+def test_durations(span_ms: int, text: str) -> None:
+    """Two units at most, cut and never rounded up."""
+    assert duration(span_ms) == text
+
+
+def test_a_clock_set_back_gives_no_negative_time() -> None:
+    """A status from before a state's since shows zero."""
+    status = evolve(trading_world().status(), at_ms=START_MS)
+    assert why(status).startswith("trader: trading.normal, for 0 ms, through calibrated\n")

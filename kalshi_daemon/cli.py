@@ -1,0 +1,219 @@
+"""The command line: `kalshi-daemon run`, `demo`, `emulator`, `charts`, `version`, and commands to a running daemon.
+
+Rules: what the world did wrong is one line on standard error and the exit code of its error; a traceback is a mistake
+of ours. Results go to standard output and nothing else does. Heavy parts are imported by the command that needs them,
+after the variables that their libraries read at import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from kalshi_daemon import __version__
+from kalshi_daemon.config import control_sockets, load
+from kalshi_daemon.errors import OperatingError
+from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
+
+# Read by libraries at import: onnxruntime carries a telemetry uploader, and OpenBLAS threads cost small batches 40 ms.
+LIBRARY_VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
+INTERRUPTED: Final = 130
+FINDINGS: Final = 1
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code. `arguments` without the program's name; the process's own where absent."""
+    for name, value in LIBRARY_VARIABLES.items():
+        os.environ.setdefault(name, value)
+    chosen = _parser().parse_args(arguments)
+    command: Command = chosen.run
+    try:
+        return command(chosen)
+    except OperatingError as error:
+        sys.stderr.write(f"kalshi-daemon: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output has gone: nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kalshi-daemon", description="Trades one Kalshi account with an ONNX policy.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="trade the account that the environment names (.env.example)")
+    run.set_defaults(run=_run)
+    _add_demo(commands.add_parser("demo", help="trade against a local exchange, and sum up"))
+    _add_emulator(commands.add_parser("emulator", help="run the local exchange alone, on loopback"))
+    _add_charts(commands.add_parser("charts", help="list, check or export the statecharts"))
+    _add_control(commands)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(run=lambda _chosen: _say(__version__))
+    return parser
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--seconds", type=_number(SECONDS_MAX), help="stop after so many seconds (default: until Ctrl-C)")
+    demo.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
+    demo.add_argument("--json", action="store_true", help="print the summary as one JSON object, and nothing else")
+    demo.add_argument("--recording", type=Path, metavar="FILE", help="play recorded frames as the market data")
+    demo.add_argument("--speed", type=_number(SPEED_MAX), default=1.0, help="of the recording (default: 1)")
+    demo.add_argument("--policy", choices=["onnx", "rules", "hold"], default="onnx", help="default: onnx")
+    demo.set_defaults(run=_demo)
+
+
+def _add_emulator(emulator: argparse.ArgumentParser) -> None:
+    emulator.add_argument("--port", type=int, default=8090, help="default: 8090; 0: a free one")
+    emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
+    emulator.set_defaults(run=_emulator)
+
+
+def _add_charts(charts: argparse.ArgumentParser) -> None:
+    actions = charts.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help="name each chart and table").set_defaults(run=_list_charts)
+    actions.add_parser("lint", help="check all; exit code 1 when something is found").set_defaults(run=_lint_charts)
+    export = actions.add_parser("export", help="write their pages, with diagrams")
+    export.add_argument("--folder", type=Path, default=Path("docs/statecharts"), help="default: docs/statecharts")
+    export.set_defaults(run=_export_charts)
+
+
+def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands to a running daemon, through its control socket."""
+    socket = argparse.ArgumentParser(add_help=False)
+    socket.add_argument("--socket", type=Path, help="the daemon's control socket (default: KALSHI_CONTROL_SOCKET)")
+    status = commands.add_parser("status", parents=[socket], help="show what a running daemon is doing")
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    status.set_defaults(run=_status)
+    for name, meaning in (
+        ("why", "say why it is not trading, and what would have to happen"),
+        ("history", "the states it was in: since when, how long, through what"),
+    ):
+        commands.add_parser(name, parents=[socket], help=meaning).set_defaults(run=_ask, command=name)
+    for name, meaning in (
+        ("pause", "no order may increase exposure until `resume`; feeds stay"),
+        ("resume", "lift the holds that a person may lift"),
+        ("stop", "cancel our own orders, verify, and end"),
+    ):
+        spoken = commands.add_parser(name, parents=[socket], help=meaning)
+        spoken.add_argument("why", nargs="?", default="", help="kept in the journal")
+        spoken.set_defaults(run=_ask, command=name)
+        if name == "pause":
+            spoken.add_argument("--cancel", action="store_true", help="cancel resting orders too")
+
+
+def _number(most: float) -> Callable[[str], float]:
+    """A reader of a number above zero, for argparse."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to {most:g}")
+        return value
+
+    return read
+
+
+def _say(text: str) -> int:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _run(_chosen: argparse.Namespace) -> int:
+    config = load(os.environ)
+    from kalshi_daemon.run import run_daemon
+    from kalshi_daemon.shell.clock import SystemClock
+    from kalshi_daemon.shell.logging import configure_logging, is_journal
+
+    journal = is_journal(sys.stderr, os.environ)
+    configure_logging(config.log_format, config.log_level, sys.stderr, SystemClock().now_ms, journal=journal)
+    return run_daemon(config)
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.demo import run_demo
+
+    return run_demo(
+        seconds=chosen.seconds,
+        seed=chosen.seed,
+        json=chosen.json,
+        recording=chosen.recording,
+        speed=chosen.speed,
+        policy=chosen.policy,
+    )
+
+
+def _emulator(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.demo import serve_emulator
+
+    return serve_emulator(port=chosen.port, seed=chosen.seed)
+
+
+def _list_charts(_chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.charts.catalogue import CHARTS, TABLES
+
+    lines = [f"{name:<16} chart  {chart['true']}" for name, chart in CHARTS.items()]
+    lines += [f"{name:<16} table  {table['about']}" for name, table in TABLES.items()]
+    return _say("\n".join(lines))
+
+
+def _lint_charts(_chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.charts.catalogue import lint_all
+
+    findings = lint_all()
+    _say("\n".join(findings) or "nothing found")
+    return FINDINGS if findings else 0
+
+
+def _export_charts(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.charts.catalogue import export
+
+    try:
+        export(chosen.folder)
+    except OSError as error:
+        raise OperatingError(f"{chosen.folder} cannot be written: {error.strerror}") from None
+    return _say(f"written to {chosen.folder}")
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    import msgspec
+
+    from kalshi_daemon.shell.control_client import ask
+
+    result = ask(_socket(chosen, os.environ), "status")
+    if chosen.json:
+        return _say(msgspec.json.encode(result).decode())
+    from rich.console import Console
+
+    from kalshi_daemon.shell.live_view import render
+    from kalshi_daemon.shell.status import Status
+
+    try:
+        status = msgspec.convert(result, Status)
+    except msgspec.ValidationError as error:
+        raise OperatingError(f"that daemon is of another version ({error}): use `status --json`") from None
+    Console().print(render(status))
+    return 0
+
+
+def _ask(chosen: argparse.Namespace) -> int:
+    """A command whose answer is a text."""
+    from kalshi_daemon.shell.control_client import ask
+
+    given = {name: getattr(chosen, name, "") for name in ("why", "cancel")}
+    fields: dict[str, str | bool] = {name: value for name, value in given.items() if value}
+    return _say(str(ask(_socket(chosen, os.environ), chosen.command, **fields)))
+
+
+def _socket(chosen: argparse.Namespace, variables: Mapping[str, str]) -> Path:
+    from kalshi_daemon.shell.control_client import find_socket
+
+    given: Path | None = chosen.socket
+    return given if given is not None else find_socket(control_sockets(variables))

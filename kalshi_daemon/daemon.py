@@ -1,0 +1,244 @@
+"""The composition root: binds the names in the trader's chart to tasks and guards, and is one daemon's whole life.
+
+This is the only place that does. A name in `statecharts/trader.py` is a method below; what it calls lives in `shell/`.
+Nothing is decided here: charts decide what runs, the risk gate decides what is sent.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+
+import trio
+
+from kalshi_daemon import __version__, limits
+from kalshi_daemon.charts.chart import Chart, Step
+from kalshi_daemon.charts.delays import Delays
+from kalshi_daemon.charts.runner import Escalation, Runner
+from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, ProposeOrder, RaiseAlarm
+from kalshi_daemon.config import Config
+from kalshi_daemon.core.changes import Diverged
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.market_universe import MarketChange
+from kalshi_daemon.errors import EXIT_CRASHED, EXIT_STOPPED, EXIT_UNVERIFIED, OperatingError
+from kalshi_daemon.facts import (
+    AccountDoubted,
+    AccountFact,
+    Alarmed,
+    HoldKind,
+    MarketChanged,
+    RestrictionKind,
+    RestrictionLifted,
+    RestrictionPlaced,
+    RunStarted,
+    StateChanged,
+)
+from kalshi_daemon.parts import Hooks, Parts
+from kalshi_daemon.seams import Seams
+from kalshi_daemon.shell.ids import new_run_id
+from kalshi_daemon.shell.logging import log
+from kalshi_daemon.shell.sweeper import INCREASING
+from kalshi_daemon.surface import Surface
+from kalshi_daemon.tasks import Links, Tasks
+from statecharts.trader import TRADER
+
+
+class Daemon:
+    """One daemon. `run` is its whole life, and gives the exit code."""
+
+    def __init__(self, config: Config, seams: Seams) -> None:
+        self.config = config
+        self.seams = seams
+        self._crashes = 0
+        self._alarmed_s: dict[str, float] = {}  # as long as the list of alarms, which the code names
+        self.tasks: Tasks  # made below of the parts, which are made of what it does
+        self.runner: Runner
+        hooks = Hooks(
+            append=lambda facts: self.tasks.append(facts),  # noqa: PLW0108 - there are no tasks yet
+            on_command=self._command,
+            on_step=self._stepped,
+            alarm=self.alarm,
+            say=lambda text: log.warning("frame", detail=text),
+            feeds_lost=lambda: self.runner.post("feeds_lost"),
+            private_lost=self._doubt,
+            on_market=self._market_changed,
+            trader_state=lambda: self.runner.innermost,
+            latched=self._latched,
+        )
+        self.parts = Parts(config, seams, hooks)
+        self.surface = Surface(self.parts)
+        self._delays = Delays(seams.rng)
+        links = Links(
+            post=self._post,
+            alarm=self.alarm,
+            on_step=self._stepped,
+            time_passed=self._time_passed,
+            stop=self.stop,
+            state=lambda: self.runner.innermost,
+        )
+        self.tasks = Tasks(self.parts, self.surface, self._delays, links)
+        self.runner = Runner(
+            Chart(TRADER, self._guards()),
+            self.tasks.bindings(),
+            self._delays.callables,
+            limits.CHART_RESTARTS,
+            on_step=lambda step: self._stepped("trader", step),
+            on_alarm=self.alarm,
+        )
+
+    # --------------------------------------------------------------------------------------------------- the bindings
+
+    def _guards(self) -> Mapping[str, Callable[[], bool]]:
+        parts = self.parts
+        ledger = parts.ledger
+        return {
+            "held": lambda: ledger.held,
+            "restricted": lambda: ledger.restricted,
+            "sweep_wanted": lambda: ledger.sweep_wanted,
+            "account_agreed": lambda: ledger.account_agreed,
+            "feeds_usable": lambda: parts.coordinator.feeds_usable,
+            "crashes_left": lambda: self._crashes < limits.CRASHES_MAX,
+        }
+
+    # ------------------------------------------------------------------------------------------------- the whole life
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
+        """The exit code: 0 stopped and swept, 75 stopped and not verified, 77 or 78 for a person, 1 crashed."""
+        run_id = new_run_id(self.seams.rng, self.parts.clock.now_ms())
+        self._post(RunStarted(self.parts.clock.now_ms(), run_id, __version__))
+        try:
+            async with trio.open_nursery() as nursery, self.parts.rest:
+                nursery.start_soon(self._hear_signals)
+                task_status.started()
+                ended = await self.runner.run()
+                nursery.cancel_scope.cancel()
+        except* (Escalation, OperatingError) as errors:
+            for error in errors.exceptions:
+                log.error("ended", cause=str(error), next="the process ends, and is started again")
+            ended = "failed"
+        finally:
+            if self.tasks.journal is not None:
+                self.tasks.journal.close()
+            self.parts.notifier.close()
+        return self._exit_code(ended)
+
+    def _exit_code(self, ended: str) -> int:
+        if ended == "stopped":
+            return EXIT_STOPPED if self.tasks.swept else EXIT_UNVERIFIED
+        if self.tasks.ended_by is None:
+            return EXIT_CRASHED
+        log.error("failed", cause=str(self.tasks.ended_by))
+        return self.tasks.ended_by.exit_code
+
+    def stop(self) -> None:
+        """Never taken back; asked again it changes nothing."""
+        if not self.runner.is_in("stopping"):
+            self.parts.notifier.stopping("stopping: our orders are being cancelled and verified")
+        self.runner.post("stop")
+
+    async def _hear_signals(self) -> None:
+        if not self.seams.listens:
+            return
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                log.info("signal", name=signal.Signals(number).name, next="stop")
+                self.stop()
+
+    # ------------------------------------------------------------------------------------------------ what is told us
+
+    def _command(self, command: Command) -> None:
+        """From the bus, after the facts that led to it are durable."""
+        match command:
+            case PlaceOrder() | CancelOrder():
+                self.parts.writer.accept(command)
+            case Poke():
+                self.runner.post(command.event)
+            case FetchFills():
+                self.parts.sync.want()
+            case RaiseAlarm():
+                self.alarm(command.alarm, command.text)
+
+    def _stepped(self, chart: str, step: Step) -> None:
+        if step.event == "task_crashed":
+            self._crashes += 1
+        if step.event in {"dropped", "silent"}:
+            self.parts.health.reconnected(self.parts.clock.now_ms())
+        if chart == "trader" and step.event == "steady":
+            self._crashes = 0
+            self._delays.reset()
+            self.parts.recovery.steady()
+        if chart == "actor" and step.event == "policy_failed" and self.parts.actor is not None:
+            self.parts.actor.failed("the decision loop crashed")
+        if not step.entered and not step.exited:
+            return
+        self.surface.stepped(chart, step)
+        left, entered = step.exited[:1], step.entered[-1:]
+        if left == entered:
+            return  # a state entered again, such as a feed polled each second: no news
+        fact = StateChanged(
+            self.parts.clock.now_ms(),
+            chart,
+            ".".join(left[0]) if left else "",
+            ".".join(entered[0]) if entered else "",
+            step.event,
+        )
+        self._post(fact)
+        log.info("state", chart=chart, entered=fact.entered, left=fact.left, through=step.event)
+        if chart == "trader":
+            self._trader_stepped(fact)
+        elif chart == "orderbook_feed":
+            self._restrict_polled()
+
+    def _trader_stepped(self, fact: StateChanged) -> None:
+        if fact.event == "preflight_passed":
+            self.parts.preflight.passed.set()
+        if fact.entered == "trading.reducing":
+            self.parts.sweeper.cancel(INCREASING, "only reductions pass")
+        self.parts.notifier.status(f"{fact.entered} ({fact.event})")
+
+    def _restrict_polled(self) -> None:
+        """Books read by REST are usable for reductions only."""
+        now_ms, restriction = self.parts.clock.now_ms(), RestrictionKind.POLLED_BOOKS
+        polled = self.parts.books.state.startswith("polling")
+        placed = any(each.kind is restriction for each in self.parts.ledger.restrictions)
+        if polled and not placed:
+            self._post(RestrictionPlaced(now_ms, restriction, self.parts.books.detail or "the stream is not proven"))
+        elif not polled and placed:
+            self._post(RestrictionLifted(now_ms, restriction, "the stream is proven again"))
+
+    def _doubt(self, cause: str) -> None:
+        self._post(AccountDoubted(self.parts.clock.now_ms(), cause))
+        self.parts.sync.want()
+
+    def _market_changed(self, fact: MarketChanged) -> None:
+        self._note_markets(self.parts.universe.changed(fact, self.parts.clock.exchange_now_ms()))
+
+    def _time_passed(self, exchange_ms: int) -> None:
+        self._note_markets(self.parts.universe.passed(exchange_ms))
+
+    def _note_markets(self, changes: Sequence[MarketChange]) -> None:
+        for change in changes:
+            if isinstance(change, Diverged):
+                self._post(hold(HoldKind.DIVERGENCE, change.text, self.parts.clock.now_ms(), subject=change.subject))
+            elif change.market.ticker in self.parts.books.books:
+                log.info("market", ticker=change.market.ticker, status=change.market.status, before=change.before)
+                self.parts.books.touch(change.market.ticker)
+
+    def alarm(self, name: str, text: str) -> None:
+        """An ERROR line, a fact, a metric; the same one is not repeated within `ALARM_REPEAT_S`."""
+        now_s = trio.current_time()
+        if now_s - self._alarmed_s.get(name, float("-inf")) < limits.ALARM_REPEAT_S:
+            return
+        self._alarmed_s[name] = now_s
+        log.error("alarm", name=name, text=text)
+        self._post(Alarmed(self.parts.clock.now_ms(), name, text))
+
+    def _post(self, item: AccountFact | ProposeOrder) -> None:
+        self.parts.bus.post(item)
+
+    def _latched(self) -> str:
+        """The reason that the kill command left, or empty."""
+        latch = self.seams.kill_latch
+        if latch is None or not latch.exists():
+            return ""
+        return latch.read_text(encoding="utf-8").strip() or "the kill latch is set"

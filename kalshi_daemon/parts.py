@@ -1,0 +1,280 @@
+"""The parts of one daemon, built in the order in which they need each other. Nothing runs here, and nothing is
+decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
+from attrs import frozen
+
+from kalshi_daemon import limits
+from kalshi_daemon.charts.chart import Step
+from kalshi_daemon.commands import Command
+from kalshi_daemon.config import Config, Environment
+from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved, PositionSettled
+from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.health_monitor import HealthMonitor
+from kalshi_daemon.core.invariants import Invariants
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.core.order_manager import OrderManager
+from kalshi_daemon.core.rate_limit import TokenBucket
+from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits
+from kalshi_daemon.errors import WireError
+from kalshi_daemon.facts import AccountFact, MarketChanged, OrderRefused
+from kalshi_daemon.policy.action_selector import Selector, choose_selector
+from kalshi_daemon.policy.pricing import Pricing
+from kalshi_daemon.seams import Seams
+from kalshi_daemon.shell.account_reader import AccountReader
+from kalshi_daemon.shell.actor_service import ActorService
+from kalshi_daemon.shell.calibration_service import CalibrationService
+from kalshi_daemon.shell.clock import eastern_day
+from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
+from kalshi_daemon.shell.event_bus import EventBus, Subscription
+from kalshi_daemon.shell.fill_listener import FillListener
+from kalshi_daemon.shell.frame_faults import FrameFaults
+from kalshi_daemon.shell.gates import Gates, GateViews
+from kalshi_daemon.shell.hold_watch import HoldWatch
+from kalshi_daemon.shell.market_inputs import MarketInputs
+from kalshi_daemon.shell.model import load
+from kalshi_daemon.shell.notify import Notifier
+from kalshi_daemon.shell.order_writer import OrderWriter
+from kalshi_daemon.shell.orderbook_client import OrderBookClient
+from kalshi_daemon.shell.position_listener import PositionListener
+from kalshi_daemon.shell.preflight import Preflight
+from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.shell.session import SessionSeams
+from kalshi_daemon.shell.signer import LateSigner
+from kalshi_daemon.shell.sweeper import Sweeper
+from kalshi_daemon.shell.sync_service import SyncService
+from kalshi_daemon.shell.watches import Watchdog
+from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
+from kalshi_daemon.units import SECOND_MS, Money, Ticker
+from kalshi_daemon.wire.rest import AccountLimits
+
+BPS: Final = 10_000
+
+
+@frozen
+class Hooks:
+    """What the parts tell the daemon. Each is called in the teller's own step and must not block."""
+
+    append: Callable[[Sequence[AccountFact]], Awaitable[int]]
+    on_command: Callable[[Command], None]
+    on_step: Callable[[str, Step], None]
+    alarm: Callable[[str, str], None]
+    say: Callable[[str], None]
+    feeds_lost: Callable[[], None]
+    private_lost: Callable[[str], None]
+    on_market: Callable[[MarketChanged], None]
+    trader_state: Callable[[], str]
+    latched: Callable[[], str]
+
+
+class Parts:
+    def __init__(self, config: Config, seams: Seams, hooks: Hooks) -> None:
+        self.config = config
+        self.seams = seams
+        self._hooks = hooks
+        clock = self.clock = seams.clock
+        self.notifier = Notifier(seams.variables)
+        self.health = HealthMonitor()
+        self.ledger = Ledger()
+        self.universe = MarketUniverse()
+        self.invariants = Invariants(self.ledger)
+        self.bankroll: Money = 0  # the portfolio's value when the account was first agreed on `_day`
+        self._day = ""
+        self.signer = LateSigner(seams.load_signer)
+        self.rest = RestClient(
+            config.rest_urls, self.signer, seams.network, clock, lanes=limits.REST_LANES, rng=seams.rng
+        )
+        self.faults = FrameFaults(trio.current_time, hooks.say)
+        self.breaker = CircuitBreaker("order_writes", 3, 30.0, 5.0, 60.0, 5.0)
+        self._build_feeds()
+        self._build_money()
+        self._build_policy()
+        self.preflight = Preflight(
+            ledger=self.ledger,
+            universe=self.universe,
+            rest=self.rest,
+            clock=clock,
+            open_key=self._open_key,
+            load_model=self._load_model,
+            latched=hooks.latched,
+            settle=self.bus.settle,
+            on_limits=self._take_limits,
+            markets=config.markets,
+        )
+        self.watchdog = Watchdog(self.bus, self.ledger, clock, self.notifier, hooks.alarm)
+
+    def _build_feeds(self) -> None:
+        hooks, seams = self._hooks, self.seams
+        self.books = OrderBookClient(
+            self.config.markets,
+            self.rest,
+            self.clock,
+            seams.rng,
+            wanted=self._is_open,
+            on_step=hooks.on_step,
+            on_alarm=hooks.alarm,
+        )
+        self.fills = FillListener(self._post)
+        self.positions = PositionListener(self.ledger.position, hooks.private_lost)
+        self.coordinator = WebSocketCoordinator(
+            self.books,
+            self.fills,
+            self.positions,
+            self.clock,
+            on_market=hooks.on_market,
+            on_private_lost=hooks.private_lost,
+            on_feeds_lost=hooks.feeds_lost,
+        )
+
+    def _build_money(self) -> None:
+        hooks, clock, ledger = self._hooks, self.clock, self.ledger
+        views = GateViews(ledger, self.universe, self.evidence, self.levels, lambda: self.bankroll)
+        self.gates = Gates(views, self._risk_limits(), clock)
+        self.bus = EventBus(ledger, OrderManager(), hooks.append, self.gates.decide, hooks.on_command)
+        self.bucket = TokenBucket(limits.WRITE_TOKENS_LEAST, limits.WRITE_TOKENS_LEAST, 0.0)
+        self.writer = OrderWriter(self.rest, self._post, self.gates.ask, self.breaker, self.bucket, clock)
+        settle = self.bus.settle
+        self.reader = AccountReader(self.rest, ledger, clock, settle)
+        self.calibration = CalibrationService(self.reader, ledger, clock, settle)
+        self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle)
+        self.sweeper = Sweeper(self.reader, self.writer, ledger, clock, settle)
+        self.recovery = ErrorRecoveryManager(self.rest, self.coordinator, self.sweeper, clock, settle)
+        self.hold_watch = HoldWatch(
+            ledger,
+            clock,
+            settle,
+            feeds_usable=lambda: self.coordinator.feeds_usable,
+            agreements=lambda: self.calibration.agreements,
+            foreign_positions=lambda: self.calibration.foreign_positions,
+            reachable=self.recovery.reachable,
+        )
+
+    def _build_policy(self) -> None:
+        self.inputs = MarketInputs(self.books, self.ledger, self.universe, self.clock, self.reserve)
+        self.selector: Selector | None = None
+        self.actor: ActorService | None = None
+
+    async def read_news(self, news: Subscription, saw: Callable[[AccountFact, Sequence[Change]], None]) -> None:
+        """What is durable, in order: for the invariants, for people, and for who decides again because of it."""
+        async for each in news:
+            self.invariants.saw(each.fact, each.changes)
+            saw(each.fact, each.changes)
+            if isinstance(each.fact, OrderRefused) and each.fact.code.startswith("trading_is_paused"):
+                market = self.ledger.orders[each.fact.client_order_id].spec.market
+                self.universe.trading_refused(market, self.clock.exchange_now_ms())
+            for change in each.changes:
+                self._changed(change)
+
+    def _changed(self, change: Change) -> None:
+        if isinstance(change, FillBooked):
+            self.calibration.moved(change.fill.market, change.fill.ts_ms)
+            self.books.touch(change.fill.market)
+        elif isinstance(change, PositionSettled):
+            self.calibration.moved(change.market, self.clock.exchange_now_ms())
+        elif isinstance(change, OrderMoved) and change.record.ours:
+            self.books.touch(change.record.spec.market)
+
+    # --------------------------------------------------------------------------------------------------------- levels
+
+    def levels(self) -> Levels:
+        return Levels(
+            trader=self._hooks.trader_state(),
+            feeds_usable=self.coordinator.feeds_usable,
+            breaker_allows=self.breaker.state in {"closed", "half_open"},
+        )
+
+    def evidence(self, market: Ticker) -> BookEvidence:
+        book = self.books.books.get(market)
+        silent_s = min(self.coordinator.book_silence_s, limits.SILENCE_SHOWN_MAX_S)
+        return BookEvidence(
+            usable=self.books.usable(market),
+            evidence_age_ms=round(silent_s * SECOND_MS),
+            best_bid=book.best_bid if book else None,
+            best_ask=book.best_ask if book else None,
+            version=book.version if book else 0,
+        )
+
+    def reserve(self) -> Money:
+        """The cash that increases may not touch (risk P10), rounded up."""
+        return -(-self.bankroll * self.config.cash_reserve_bps // BPS)
+
+    def open_day(self) -> None:
+        """The account agrees: what it is worth is the bankroll, until the US Eastern day ends."""
+        day = eastern_day(self.clock.exchange_now_ms())
+        if day != self._day:
+            self._day = day
+            self.bankroll = self.inputs.portfolio_value()
+
+    def increases_allowed(self) -> bool:
+        return self._hooks.trader_state() == "trading.normal" and not self.ledger.held and not self.ledger.restricted
+
+    def _is_open(self, ticker: Ticker) -> bool:
+        market = self.universe.market(ticker)
+        return market is not None and market.status == "active"
+
+    # ---------------------------------------------------------------------------------------------- preflight's hands
+
+    def _open_key(self) -> None:
+        self.signer.load()
+
+    def _load_model(self) -> str:
+        config = self.config
+        pricing = Pricing(config.pricing)
+        if config.policy == "onnx":
+            production = config.environment is Environment.PRODUCTION
+            self.selector = load(config.model, config.order_sizes, pricing, production=production)
+        else:
+            self.selector = choose_selector(config.policy)
+        self.actor = ActorService(
+            self.books,
+            self.inputs,
+            self.selector,
+            config.order_sizes,
+            pricing,
+            self.clock,
+            self.increases_allowed,
+            self.seams.stopwatch,
+        )
+        return f"{self.selector.name}: {self.selector.model[:12]}"
+
+    def _take_limits(self, read: AccountLimits) -> None:
+        self.bucket.resize(read.write.capacity, read.write.refill, trio.current_time())
+
+    def _risk_limits(self) -> RiskLimits:
+        config = self.config
+        return RiskLimits(
+            order_count_max=config.order_count_max,
+            order_cost_max=config.order_cost_max,
+            order_cost_bps=config.order_cost_bps,
+            open_orders_market_max=config.open_orders_market_max,
+            open_orders_account_max=config.open_orders_account_max,
+            cash_reserve_bps=config.cash_reserve_bps,
+        )
+
+    def session_seams(self) -> SessionSeams:
+        return SessionSeams(
+            urls=self.config.ws_urls,
+            signer=self.signer,
+            network=self.seams.network,
+            clock=self.clock,
+            rng=self.seams.rng,
+            on_fact=self.coordinator.on_fact,
+            on_fault=self._count_fault,
+            on_gap=self.coordinator.on_gap,
+            on_change=self.coordinator.on_change,
+            on_step=self._hooks.on_step,
+            on_alarm=self._hooks.alarm,
+        )
+
+    def _count_fault(self, error: WireError) -> None:
+        self.faults.note(error)
+
+    def _post(self, fact: AccountFact) -> None:
+        self.bus.post(fact)

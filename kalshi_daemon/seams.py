@@ -1,0 +1,39 @@
+"""What the daemon takes from outside: time, network, randomness, disk, threads. The simulation hands in others.
+
+Nothing else in the project reads a clock, opens a socket or draws a random number by itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.journal import RunInThread
+from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.signer import Signer
+from kalshi_daemon.shell.state_reporter import StatusProvider
+
+View = Callable[[StatusProvider], Awaitable[None]]
+
+
+@frozen
+class Seams:
+    """`journal` is a path or ":memory:"; `view` shows the daemon in a terminal and never returns, None: nothing is
+    shown.
+    """
+
+    clock: Clock
+    network: Network
+    rng: random.Random
+    run_in_thread: RunInThread
+    stopwatch: Callable[[], float]
+    load_signer: Callable[[], Signer]
+    journal: Path | str
+    kill_latch: Path | None
+    variables: Mapping[str, str]
+    listens: bool  # whether control and metrics open their sockets
+    view: View | None

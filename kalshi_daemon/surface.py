@@ -1,0 +1,177 @@
+"""What people and machines see of a daemon, and the commands that they may give it.
+
+One status for the CLI, the live view and the metrics; one set of operations for the control socket. Every command is
+a fact in the journal, with who and why, before it takes effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+import trio
+from attrs import evolve
+
+from kalshi_daemon import __version__
+from kalshi_daemon.charts.chart import Step
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.facts import HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.parts import Parts
+from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
+from kalshi_daemon.shell.status import HistoryLine, RefusalStatus, Status
+from kalshi_daemon.shell.status_text import history_text, why
+from kalshi_daemon.units import Price, Ticker
+
+RESUMED = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
+Operation = Callable[[ControlRequest], Awaitable[object]]
+
+
+class Surface:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.reporter = StateReporter(self._sources(), str(parts.config.environment), __version__)
+
+    def status(self) -> Status | None:
+        return self.reporter.status() if self.reporter.states() else None
+
+    def history(self) -> tuple[HistoryLine, ...]:
+        return self.reporter.history()
+
+    def stepped(self, chart: str, step: Step) -> None:
+        """Sessions run one chart under several names; the name is the instance."""
+        named = chart in {"trader", "orderbook_feed", "actor"}
+        self.reporter.stepped(chart if named else "connection", step, "" if named else chart)
+
+    # ----------------------------------------------------------------------------------------------------- operations
+
+    def operations(self, stop: Callable[[], None]) -> Mapping[str, Operation]:
+        async def stop_daemon(request: ControlRequest) -> str:
+            await self._spoken(request)
+            stop()
+            return "stopping: our orders are being cancelled and verified"
+
+        return {
+            "status": self._status,
+            "why": self._why,
+            "history": self._history,
+            "pause": self._pause,
+            "resume": self._resume,
+            "adopt": self._adopt,
+            "stop": stop_daemon,
+        }
+
+    async def _status(self, request: ControlRequest) -> object:
+        del request
+        await trio.lowlevel.checkpoint()
+        return msgspec.to_builtins(self.status())
+
+    async def _why(self, request: ControlRequest) -> str:
+        del request
+        await trio.lowlevel.checkpoint()
+        status = self.status()
+        return why(status) if status is not None else "the daemon has not begun"
+
+    async def _history(self, request: ControlRequest) -> str:
+        del request
+        await trio.lowlevel.checkpoint()
+        return history_text(self.history(), self._parts.clock.now_ms())
+
+    async def _pause(self, request: ControlRequest) -> str:
+        await self._spoken(request)
+        cause = f"{request.who}: {request.why or 'no reason given'}"
+        placed = hold(HoldKind.OPERATOR, cause, self._parts.clock.now_ms())
+        if request.cancel:
+            placed = evolve(placed, cancels="all")
+        await self._parts.bus.settle(placed)
+        return "held by the operator; `resume` lifts it"
+
+    async def _resume(self, request: ControlRequest) -> str:
+        """Lifts what a person may lift, and says what remains and what would clear it."""
+        await self._spoken(request)
+        await self._lift(RESUMED, request)
+        left = [f"{each.kind} ({each.cause}), cleared by {each.cleared_by}" for each in self._parts.ledger.holds]
+        return f"still held by {'; '.join(left)}" if left else "no hold is left"
+
+    async def _adopt(self, request: ControlRequest) -> str:
+        """Orders and positions that are not ours are the account's own from now on."""
+        await self._spoken(request)
+        self._parts.calibration.foreign_positions = ()
+        await self._lift((HoldKind.FOREIGN,), request)
+        return "what was not ours is taken as the account's own"
+
+    async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> None:
+        by = f"{request.command} by {request.who}: {request.why or 'no reason given'}"
+        for held in self._parts.ledger.holds:
+            if held.kind in kinds:
+                await self._parts.bus.settle(HoldLifted(self._parts.clock.now_ms(), held.kind, held.subject, by))
+
+    async def _spoken(self, request: ControlRequest) -> None:
+        now_ms = self._parts.clock.now_ms()
+        await self._parts.bus.settle(OperatorSpoke(now_ms, request.command, request.who, request.why))
+
+    # -------------------------------------------------------------------------------------------------------- sources
+
+    def _sources(self) -> StatusSources:
+        parts = self._parts
+        return StatusSources(
+            ledger=parts.ledger,
+            startup=parts.preflight.tracker,
+            health=parts.health,
+            feeds=parts.coordinator.statuses,
+            feeds_usable=lambda: parts.coordinator.feeds_usable,
+            breakers=lambda: [parts.breaker, *([parts.actor.breaker] if parts.actor else [])],
+            mid=self._mid,
+            reserve_threshold=parts.reserve,
+            refused=parts.gates.refused,
+            last_refusal=self._last_refusal,
+            counters=self._counters,
+            gauges=self._gauges,
+            frames_malformed=lambda: parts.faults.counts,
+            model=lambda: parts.selector.model[:12] if parts.selector else "",
+            now_ms=parts.clock.now_ms,
+            now_s=trio.current_time,
+        )
+
+    def _mid(self, market: Ticker) -> Price | None:
+        book = self._parts.books.books.get(market)
+        if book is None or book.best_bid is None or book.best_ask is None:
+            return None
+        return (book.best_bid + book.best_ask) // 2
+
+    def _last_refusal(self) -> RefusalStatus | None:
+        last = self._parts.gates.last_refusal
+        if last is None:
+            return None
+        at_ms, market, refusal = last
+        return RefusalStatus(at_ms, market, refusal.code, refusal.control, refusal.figure, refusal.limit)
+
+    def _counters(self) -> Mapping[str, int]:
+        parts = self._parts
+        books, bus, actor = parts.books.counts, parts.bus.counts, parts.actor
+        counters = {f"book_{name}": books[name] for name in ("snapshots", "gaps", "polls", "audits", "mismatches")}
+        counters |= {
+            "deltas": books["deltas"],
+            "trades": books["trades"],
+            "decisions": actor.decisions if actor else 0,
+            "batches": actor.batches if actor else 0,
+            "facts": bus.folded,
+            "commits": bus.batches,
+            "proposals": bus.proposals,
+            "reconnects": sum(session.reconnects for session in parts.coordinator.sessions),
+            "syncs": parts.sync.counts["succeeded"],
+            "syncs_failed": parts.sync.counts["failed"],
+            "invariants_checked": parts.invariants.checked,
+            "invariants_violated": parts.invariants.violations,
+        }
+        return counters | {f"writer_{name}": count for name, count in parts.writer.counts.items()}
+
+    def _gauges(self) -> Mapping[str, int]:
+        parts = self._parts
+        return {
+            "bus_waiting": parts.bus.waiting,
+            "writer_waiting": parts.writer.waiting,
+            "writer_on_the_wire": parts.writer.on_the_wire,
+            "clock_offset_milliseconds": parts.clock.offset_ms,
+            "bankroll_microdollars": parts.bankroll,
+        }

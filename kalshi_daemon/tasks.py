@@ -1,0 +1,271 @@
+"""The tasks that the trader's chart invokes, under their names there. What a task does lives in `shell/`; here is
+what it is given.
+
+Rules: a service never returns; the task of a state returns an outcome where the chart asks for one. Nothing is caught
+here: a crash is the chart's to hear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import trio
+from attrs import frozen
+
+from kalshi_daemon import __version__, limits
+from kalshi_daemon.charts.chart import Chart, Step
+from kalshi_daemon.charts.delays import Delays
+from kalshi_daemon.charts.runner import Invoke, Runner, Stay
+from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.core.closing_rules import close_before_the_end
+from kalshi_daemon.errors import OperatingError
+from kalshi_daemon.facts import AccountFact
+from kalshi_daemon.parts import Parts
+from kalshi_daemon.shell.control import Control
+from kalshi_daemon.shell.journal import Journal
+from kalshi_daemon.shell.metrics import Metrics
+from kalshi_daemon.shell.sweeper import ALL
+from kalshi_daemon.shell.watches import watch_clock, watch_exchange
+from kalshi_daemon.surface import Surface
+from statecharts.actor import ACTOR
+
+
+@frozen
+class Links:
+    """What the tasks tell the daemon, and ask it."""
+
+    post: Callable[[AccountFact | ProposeOrder], None]
+    alarm: Callable[[str, str], None]
+    on_step: Callable[[str, Step], None]
+    time_passed: Callable[[int], None]
+    stop: Callable[[], None]
+    state: Callable[[], str]
+
+
+class Tasks:
+    def __init__(self, parts: Parts, surface: Surface, delays: Delays, links: Links) -> None:
+        self.parts = parts
+        self.journal: Journal | None = None
+        self.actor_runner: Runner | None = None
+        self.ended_by: OperatingError | None = None  # why the daemon failed, where a person must mend it
+        self.swept = False  # the drain was verified
+        self._surface = surface
+        self._delays = delays
+        self._post = links.post
+        self._alarm = links.alarm
+        self._on_step = links.on_step
+        self._time_passed = links.time_passed
+        self._stop = links.stop
+        self._state = links.state
+
+    def bindings(self) -> Mapping[str, Invoke]:
+        return {
+            "journal": self._hold_journal,
+            "event_bus": self._run_bus,
+            "order_writer": self._write_orders,
+            "watchdog": self._watch_self,
+            "websocket_coordinator": self._coordinate,
+            "clock_watch": self._watch_clock,
+            "exchange_watch": self._watch_exchange,
+            "metrics": self._serve_metrics,
+            "control": self._serve_control,
+            "dashboard": self._show,
+            "preflight": self._preflight,
+            "await_feeds": self._await_feeds,
+            "calibrate": self._calibrate,
+            "actor": self._act,
+            "sync": self._sync,
+            "closing_rules": self._close,
+            "watch_holds": self._watch_holds,
+            "sweep": self._sweep,
+            "cancel_blind": self._cancel_blind,
+            "recover": self._recover,
+            "drain": self._drain,
+            "seal": self._seal,
+        }
+
+    # ------------------------------------------------------------------------------------------------------- services
+
+    async def _hold_journal(self, stay: Stay) -> None:
+        """The file is open from here on; preflight verifies and replays it, the bus writes it, `run` closes it."""
+        del stay
+        try:
+            self.journal = Journal.open(self.parts.seams.journal, self.parts.seams.run_in_thread)
+        except OperatingError as error:
+            self.ended_by = error
+            raise
+        self.parts.preflight.journal = self.journal
+        self.parts.preflight.opened.set()
+        await trio.sleep_forever()
+
+    async def append(self, facts: Sequence[AccountFact]) -> int:
+        assert self.journal is not None, "the bus runs when the journal is open"
+        return await self.journal.append(facts)
+
+    async def _run_bus(self, stay: Stay) -> None:
+        del stay
+        await self.parts.preflight.replayed.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.parts.read_news, self.parts.bus.subscribe("daemon"), self._surface.reporter.saw)
+            await self.parts.bus.run()
+
+    async def _write_orders(self, stay: Stay) -> None:
+        del stay
+        await self.parts.writer.run()
+
+    async def _watch_self(self, stay: Stay) -> None:
+        del stay
+        await self.parts.watchdog.run(self._find_stuck_actor)
+
+    async def _coordinate(self, stay: Stay) -> None:
+        del stay
+        await self.parts.preflight.passed.wait()
+        await self.parts.coordinator.run(self.parts.session_seams(), self.parts.config.sockets)
+
+    async def _watch_clock(self, stay: Stay) -> None:
+        del stay
+        await watch_clock(self.parts.clock, self._time_passed, self._alarm)
+
+    async def _watch_exchange(self, stay: Stay) -> None:
+        del stay
+        parts = self.parts
+        await parts.preflight.passed.wait()
+        await watch_exchange(parts.rest, parts.ledger, parts.clock, parts.bus.settle)
+
+    async def _serve_metrics(self, stay: Stay) -> None:
+        del stay
+        address = self.parts.config.metrics_address
+        if address is None or not self.parts.seams.listens:
+            await trio.sleep_forever()
+        else:
+            await Metrics(self._surface, __version__).run(address)
+
+    async def _serve_control(self, stay: Stay) -> None:
+        """systemd hears READY when control listens and the journal is open."""
+        del stay
+        async with trio.open_nursery() as nursery:
+            if self.parts.seams.listens:
+                await nursery.start(Control(self.parts.config.control_socket, self._surface.operations(self._stop)).run)
+            await self.parts.preflight.opened.wait()
+            self.parts.notifier.ready(self._state())
+            await trio.sleep_forever()
+
+    async def _show(self, stay: Stay) -> None:
+        del stay
+        if self.parts.seams.view is None:
+            await trio.sleep_forever()
+        else:
+            await self.parts.seams.view(self._surface)
+
+    # ------------------------------------------------------------------------------------------------ tasks of states
+
+    async def _preflight(self, stay: Stay) -> str:
+        del stay
+        outcome = await self.parts.preflight.run()
+        self.ended_by = self.parts.preflight.failure
+        return outcome
+
+    async def _await_feeds(self, stay: Stay) -> None:
+        del stay
+        await self.parts.coordinator.until_usable()
+
+    async def _calibrate(self, stay: Stay) -> str:
+        del stay
+        outcome = await self.parts.calibration.calibrate()
+        if outcome == "agreed":
+            self.parts.open_day()
+        return outcome
+
+    async def _act(self, stay: Stay) -> None:
+        """The actor's chart, inside the trading state's nursery; its gate is shut when that nursery is left."""
+        del stay
+        actor = self.parts.actor
+        assert actor is not None, "preflight has loaded the policy"
+
+        async def decide_and_act(stay: Stay) -> None:
+            del stay
+            await actor.run(gate)
+
+        with self.parts.gates.opened(self._post) as gate:
+            runner = Runner(
+                Chart(ACTOR, {"policy_may_probe": actor.may_probe}),
+                {"decide_and_act": decide_and_act},
+                self._delays.callables,
+                limits.CHART_RESTARTS,
+                on_step=lambda step: self._on_step("actor", step),
+                on_alarm=self._alarm,
+            )
+            self.actor_runner = runner
+            try:
+                await runner.run()
+            finally:
+                self.actor_runner = None
+                self._surface.reporter.ended("actor")
+
+    async def _sync(self, stay: Stay) -> None:
+        del stay
+        await self.parts.sync.run()
+
+    async def _close(self, stay: Stay) -> None:
+        del stay
+        parts = self.parts
+        with parts.gates.opened(self._post) as gate:
+            while True:
+                books = {market: parts.evidence(market) for market in parts.ledger.positions}
+                now_ms = parts.clock.exchange_now_ms()
+                for proposal in close_before_the_end(parts.ledger, parts.universe.markets, books, now_ms):
+                    gate.propose(proposal)
+                await trio.sleep(limits.CLOSING_RULES_S)
+
+    async def _watch_holds(self, stay: Stay) -> None:
+        del stay
+        await self.parts.hold_watch.run()
+
+    async def _sweep(self, stay: Stay) -> str:
+        del stay
+        ledger = self.parts.ledger
+        while ledger.sweep_scope:
+            if not await self.parts.sweeper.sweep(ledger.sweep_scope, self._holds_text()):
+                self._alarm(
+                    "sweep_unverified", f"may still rest: {', '.join(self.parts.sweeper.names(ALL)) or 'not known'}"
+                )
+                return "not_verified"
+        return "verified"
+
+    async def _cancel_blind(self, stay: Stay) -> None:
+        del stay
+        await self.parts.recovery.cancel_blind()
+
+    async def _recover(self, stay: Stay) -> str:
+        del stay
+        return await self.parts.recovery.recover()
+
+    async def _drain(self, stay: Stay) -> str:
+        """Verified by complete lists; or by the journal alone where this run never reached the exchange and nothing
+        lives.
+        """
+        del stay
+        parts = self.parts
+        if not parts.preflight.passed.is_set() and parts.preflight.replayed.is_set() and not parts.ledger.live():
+            self.swept = True
+        else:
+            self.swept = await parts.sweeper.sweep(ALL, "stop")
+        return "verified" if self.swept else "not_verified"
+
+    async def _seal(self, stay: Stay) -> None:
+        del stay
+        left = self.parts.sweeper.names(ALL)
+        if not self.swept:
+            self._alarm("stop_unverified", f"stopped without proof; may still rest: {', '.join(left) or 'not known'}")
+        if self.parts.preflight.replayed.is_set():
+            await self.parts.bus.drain()
+
+    def _find_stuck_actor(self) -> None:
+        actor, runner = self.parts.actor, self.actor_runner
+        if actor is None or runner is None or not runner.is_in("running"):
+            return
+        if trio.current_time() - actor.beat_s > 2 * limits.HEARTBEAT_S:
+            runner.post("policy_stuck")
+
+    def _holds_text(self) -> str:
+        return ", ".join(held.kind for held in self.parts.ledger.holds)

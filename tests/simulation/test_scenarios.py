@@ -1,0 +1,196 @@
+"""From starting to trading and back, through the real charts, sockets and requests, on a virtual clock."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import trio
+
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.emulator.crowd import CrowdSettings
+from kalshi_daemon.emulator.world import WorldSettings
+from kalshi_daemon.errors import EXIT_FAILED, EXIT_STOPPED
+from kalshi_daemon.facts import HoldKind, HoldLifted
+from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
+
+LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
+TO_TRADING = ("starting.preflight", "starting.connecting", "calibrating", "trading.normal")
+TO_THE_END = ("stopping.draining", "stopping.sealing", "stopped")
+RESTING = {"KALSHI_PRICING": "join"}
+
+
+def settled(run: VirtualRun) -> VirtualRun:
+    """What every run must have been, whatever happened in it."""
+    assert run.violated == ()
+    assert run.exit_code == EXIT_STOPPED
+    assert run.states[-3:] == TO_THE_END
+    assert run.compared > 0
+    return run
+
+
+def in_trading(stage: Stage) -> bool:
+    return stage.daemon.runner.is_in("trading.normal")
+
+
+async def until_trading(stage: Stage, seconds: float = 120.0) -> None:
+    with trio.fail_after(seconds):
+        while not in_trading(stage):  # noqa: ASYNC110 - the virtual clock makes waiting free
+            await trio.sleep(0.1)
+
+
+def test_the_straight_path() -> None:
+    """Starting, calibrating, trading, stopped: orders filled, everything swept, the account equal to the
+    micro-dollar.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        await trio.sleep(60)
+
+    run = settled(run_virtually(1, scenario, LIVELY))
+    assert run.states == TO_TRADING + TO_THE_END
+    assert run.decisions > 100
+    assert run.fills > 0
+
+
+def test_a_network_that_goes_away_is_recovered_from() -> None:
+    """Every connection cut and none possible for 20 s: recovering, an attempt after another, then calibrated and
+    trading.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        await until_trading(stage)
+        stage.network.withdraw(HOST, 80)
+        assert stage.network.cut() > 0
+        await trio.sleep(20)
+        assert stage.daemon.runner.is_in("recovering")
+        stage.network.serve(HOST, 80, stage.world.server.handle)
+        await until_trading(stage)
+
+    run = settled(run_virtually(2, scenario, LIVELY))
+    assert "recovering.backing_off" in run.states
+    assert run.states[-5:-3] == ("calibrating", "trading.normal")
+
+
+def test_a_start_without_a_network_goes_on_trying() -> None:
+    """Nothing answers for 200 s: deferred again and again, never an end; then it trades."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.network.withdraw(HOST, 80)
+        await trio.sleep(200)
+        assert stage.daemon.runner.is_in("starting")
+        deferred = [step for step in stage.daemon.parts.preflight.tracker.steps if step.error]
+        stage.network.serve(HOST, 80, stage.world.server.handle)
+        await until_trading(stage)
+        assert deferred == [] or "127.0.0.1:80" in deferred[0].error
+
+    run = settled(run_virtually(3, scenario, LIVELY))
+    assert run.states.count("starting.deferred") >= 4
+
+
+def test_recovery_that_fails_is_held_and_comes_back_by_itself() -> None:
+    """Ten minutes without a network: attempts are exhausted, the hold `recovery` pauses, and lifts when all is well
+    again.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        await until_trading(stage)
+        stage.network.withdraw(HOST, 80)
+        stage.network.cut()
+        await trio.sleep(600)
+        assert stage.daemon.parts.ledger.find_hold(HoldKind.RECOVERY) is not None
+        assert stage.daemon.runner.is_in("paused")
+        stage.network.serve(HOST, 80, stage.world.server.handle)
+        await until_trading(stage, 300)
+
+    settled(run_virtually(4, scenario, LIVELY))
+
+
+def test_a_pause_keeps_the_feeds_and_a_resume_trades_again() -> None:
+    """The operator's hold pauses without touching a socket; no order is sent while it is in force."""
+
+    async def scenario(stage: Stage) -> None:
+        await until_trading(stage)
+        await trio.sleep(20)
+        parts = stage.daemon.parts
+        await parts.bus.settle(hold(HoldKind.OPERATOR, "a test", parts.clock.now_ms()))
+        await trio.sleep(2)
+        sent = len(parts.ledger.orders)
+        await trio.sleep(60)
+        assert stage.daemon.runner.is_in("paused.holding")
+        assert len(parts.ledger.orders) == sent
+        await parts.bus.settle(HoldLifted(parts.clock.now_ms(), HoldKind.OPERATOR, "", "a test"))
+        await until_trading(stage, 5)
+        await trio.sleep(20)
+
+    run = settled(run_virtually(5, scenario, LIVELY))
+    assert run.reconnects == 2  # each of the two sockets ended once, at the stop
+
+
+def test_an_exchange_that_pauses_is_waited_for() -> None:
+    """Trading paused at the exchange: the hold `exchange`, lifted by two statuses that say active."""
+
+    async def scenario(stage: Stage) -> None:
+        await until_trading(stage)
+        stage.world.server.exchange.pause_trading()
+        await trio.sleep(30)
+        assert stage.daemon.parts.ledger.find_hold(HoldKind.EXCHANGE) is not None
+        assert stage.daemon.runner.is_in("paused")
+        stage.world.server.exchange.resume_trading()
+        await until_trading(stage)
+
+    settled(run_virtually(6, scenario, LIVELY))
+
+
+def test_orders_that_rest_are_swept_when_it_stops() -> None:
+    """With resting prices there are orders in the book at the stop; the sweep cancels them and proves it."""
+
+    async def scenario(stage: Stage) -> None:
+        await until_trading(stage)
+        await trio.sleep(90)
+        resting = sum(record.rests for record in stage.daemon.parts.ledger.live())
+        assert resting > 0
+
+    run = settled(run_virtually(7, scenario, LIVELY, RESTING))
+    assert run.intents > 5
+
+
+def test_a_market_that_closes_and_settles_is_paid_out_exactly() -> None:
+    """One market ends within the run: its position is settled once, and cash is equal to the micro-dollar."""
+
+    async def scenario(stage: Stage) -> None:
+        await until_trading(stage)
+        await trio.sleep(500)
+
+    run = settled(
+        run_virtually(8, scenario, WorldSettings(crowd=CrowdSettings(events_per_s=1.0), closing_in_ms=400_000))
+    )
+    assert run.fills > 0
+
+
+def test_a_key_that_the_exchange_does_not_know_ends_in_failed() -> None:
+    """401 on the first signed read: failed, exit 77, nothing tried again."""
+
+    async def scenario(stage: Stage) -> None:
+        await trio.sleep(5)
+
+    run = run_virtually(9, scenario, LIVELY, {"KALSHI_API_KEY_ID": "not-a-key-of-this-exchange"})
+    assert run.states == ("starting.preflight", "failed")
+    assert run.exit_code == EXIT_FAILED
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_stop_at_any_moment_sweeps(seed: int) -> None:
+    """Stopped at a random moment, from the first millisecond on, with sockets dropping meanwhile: swept and exact."""
+    draw = random.Random(seed)
+
+    async def scenario(stage: Stage) -> None:
+        await trio.sleep(draw.uniform(0.0, 0.5) if draw.random() < 0.5 else draw.uniform(0.5, 60.0))
+        if draw.random() < 0.5:
+            stage.world.server.drop_streams()
+            await trio.sleep(draw.uniform(0.0, 2.0))
+
+    run = run_virtually(100 + seed, scenario, LIVELY, RESTING if seed % 2 else None)
+    assert run.violated == ()
+    assert run.exit_code == EXIT_STOPPED
+    assert run.states[-3:] == TO_THE_END

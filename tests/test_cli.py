@@ -1,0 +1,139 @@
+"""cli.py: what is typed, what is printed where, and the exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from kalshi_daemon import __version__
+from kalshi_daemon.charts.catalogue import CHARTS, TABLES, exported
+from kalshi_daemon.cli import main
+from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_REFUSED, OperatingError
+from kalshi_daemon.shell.control import Control, ControlRequest
+
+ROOT = Path(__file__).parent.parent
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable of whoever runs the tests, and a home of our own."""
+    for name in list(os.environ):
+        if name.startswith(("KALSHI_", "XDG_", "STATE_", "RUNTIME_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_python_dash_m_works() -> None:
+    """`python -m kalshi_daemon version` prints the version and ends with 0."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kalshi_daemon", "version"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (f"{__version__}\n", "", 0)
+
+
+def test_a_reader_that_goes_is_no_error() -> None:
+    """Output into a pipe that nobody reads ends quietly."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "kalshi_daemon", "charts", "list"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+def test_charts_are_listed_checked_and_exported(tmp_path: Path, capsys: Captured) -> None:
+    """Each chart and table has its line, all are clean, and the pages are those of the catalogue."""
+    assert main(["charts", "list"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [*CHARTS, *TABLES]
+    assert main(["charts", "lint"]) == 0
+    assert capsys.readouterr().out == "nothing found\n"
+    assert main(["charts", "export", "--folder", str(tmp_path / "pages")]) == 0
+    assert {page.name: page.read_text() for page in (tmp_path / "pages").iterdir()} == exported()
+
+
+def test_a_configuration_error_is_one_line_and_78(capsys: Captured) -> None:
+    """`run` without a key says which variable is missing, on standard error alone."""
+    assert main(["run"]) == EXIT_CONFIGURATION
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        "kalshi-daemon: KALSHI_API_KEY_ID is not set; allowed: the id of the API key, as the exchange shows it\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "why", "pause", "resume", "stop", "history"])
+def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, capsys: Captured) -> None:
+    """One line on standard error, and an exit code of its own."""
+    assert main([command, "--socket", str(tmp_path / "none.sock")]) == EXIT_ABSENT
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert "no daemon answers at" in shown.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["demo", "--seconds", "0"], ["demo", "--seconds", "nan"], ["demo", "--speed", "-1"], ["charts"], [], ["fly"]],
+)
+def test_what_cannot_be_parsed_ends_with_2(arguments: list[str], capsys: Captured) -> None:
+    """argparse says what is wrong."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+async def test_commands_reach_a_running_daemon(tmp_path: Path, nursery: trio.Nursery, capsys: Captured) -> None:
+    """The command, its reason and its flag arrive; a text is printed as it is; a refusal is an error of its own."""
+    heard: list[tuple[str, str, bool]] = []
+
+    async def hear(request: ControlRequest) -> str:
+        await trio.lowlevel.checkpoint()
+        heard.append((request.command, request.why, request.cancel))
+        return f"{request.command}: done"
+
+    async def refuse(_request: ControlRequest) -> str:
+        await trio.lowlevel.checkpoint()
+        raise OperatingError("still held by kill")
+
+    path = tmp_path / "run" / "control.sock"
+    await nursery.start(Control(path, {"pause": hear, "why": hear, "resume": refuse, "status": hear}).run)
+
+    async def typed(*arguments: str) -> int:
+        return await trio.to_thread.run_sync(main, [*arguments, "--socket", str(path)])
+
+    assert await typed("pause", "maintenance", "--cancel") == 0
+    assert await typed("why") == 0
+    assert await typed("resume") == EXIT_REFUSED
+    assert await typed("status", "--json") == 0
+    assert await typed("status") == 77  # not a status: a daemon of another version
+    shown = capsys.readouterr()
+    assert shown.out == 'pause: done\nwhy: done\n"status: done"\n'
+    assert shown.err.splitlines()[0] == "kalshi-daemon: still held by kill"
+    assert "use `status --json`" in shown.err.splitlines()[1]
+    assert heard[:2] == [("pause", "maintenance", True), ("why", "", False)]
+
+
+async def test_status_is_drawn(tmp_path: Path, nursery: trio.Nursery, capsys: Captured) -> None:
+    """The status that crosses the socket is shown as the live view's panel."""
+    sys.path.insert(0, str(ROOT / "tests" / "shell"))
+    from status_world import trading_world
+
+    async def status(_request: ControlRequest) -> object:
+        await trio.lowlevel.checkpoint()
+        return msgspec.to_builtins(trading_world().status())
+
+    path = tmp_path / "run" / "control.sock"
+    await nursery.start(Control(path, {"status": status}).run)
+    assert await trio.to_thread.run_sync(main, ["status", "--socket", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "trading.normal" in shown
+    assert "$97.4125" in shown

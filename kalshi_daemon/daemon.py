@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import trio
 
@@ -19,14 +20,16 @@ from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder,
 from kalshi_daemon.config import Config
 from kalshi_daemon.core.changes import Diverged
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.core.market_universe import MarketChange
+from kalshi_daemon.core.market_universe import MarketChange, MarketMoved
 from kalshi_daemon.errors import EXIT_CRASHED, EXIT_STOPPED, EXIT_UNVERIFIED, OperatingError
 from kalshi_daemon.facts import (
     AccountDoubted,
     AccountFact,
     Alarmed,
+    CancelSent,
     HoldKind,
     MarketChanged,
+    MarketRead,
     RestrictionKind,
     RestrictionLifted,
     RestrictionPlaced,
@@ -42,6 +45,8 @@ from kalshi_daemon.surface import Surface
 from kalshi_daemon.tasks import Links, Tasks
 from statecharts.trader import TRADER
 
+EXIT_OVERDUE: Final = "exit_overdue"  # the runner's: a task that was cancelled did not end within EXIT_LIMIT_S
+
 
 class Daemon:
     """One daemon. `run` is its whole life, and gives the exit code."""
@@ -50,7 +55,8 @@ class Daemon:
         self.config = config
         self.seams = seams
         self._crashes = 0
-        self._alarmed_s: dict[str, float] = {}  # as long as the list of alarms, which the code names
+        self._polled = False  # whether the restriction `polled_books` was posted and not lifted since
+        self._alarmed: dict[str, tuple[str, float]] = {}  # as long as the list of alarms, which the code names
         self.tasks: Tasks  # made below of the parts, which are made of what it does
         self.runner: Runner
         hooks = Hooks(
@@ -73,6 +79,7 @@ class Daemon:
             alarm=self.alarm,
             on_step=self._stepped,
             time_passed=self._time_passed,
+            markets_read=self._markets_read,
             stop=self.stop,
             state=lambda: self.runner.innermost,
         )
@@ -197,14 +204,14 @@ class Daemon:
         self.parts.notifier.status(f"{fact.entered} ({fact.event})")
 
     def _restrict_polled(self) -> None:
-        """Books read by REST are usable for reductions only."""
+        """Books read by REST are usable for reductions only. What was posted last counts, not what is folded yet."""
         now_ms, restriction = self.parts.clock.now_ms(), RestrictionKind.POLLED_BOOKS
         polled = self.parts.books.state.startswith("polling")
-        placed = any(each.kind is restriction for each in self.parts.ledger.restrictions)
-        if polled and not placed:
+        if polled and not self._polled:
             self._post(RestrictionPlaced(now_ms, restriction, self.parts.books.detail or "the stream is not proven"))
-        elif not polled and placed:
+        elif not polled and self._polled:
             self._post(RestrictionLifted(now_ms, restriction, "the stream is proven again"))
+        self._polled = polled
 
     def _doubt(self, cause: str) -> None:
         self._post(AccountDoubted(self.parts.clock.now_ms(), cause))
@@ -216,22 +223,43 @@ class Daemon:
     def _time_passed(self, exchange_ms: int) -> None:
         self._note_markets(self.parts.universe.passed(exchange_ms))
 
+    def _markets_read(self, reads: Sequence[MarketRead]) -> None:
+        """A complete read of the markets asked for: what it does not list is not open, whatever was known."""
+        exchange_ms, universe = self.parts.clock.exchange_now_ms(), self.parts.universe
+        for read in reads:
+            self._note_markets(universe.read(read, exchange_ms))
+        for ticker in universe.markets.keys() - {read.market for read in reads}:
+            self._note_markets(universe.unlisted(ticker, exchange_ms))
+
     def _note_markets(self, changes: Sequence[MarketChange]) -> None:
         for change in changes:
             if isinstance(change, Diverged):
                 self._post(hold(HoldKind.DIVERGENCE, change.text, self.parts.clock.now_ms(), subject=change.subject))
             elif change.market.ticker in self.parts.books.books:
-                log.info("market", ticker=change.market.ticker, status=change.market.status, before=change.before)
-                self.parts.books.touch(change.market.ticker)
+                self._market_moved(change)
+
+    def _market_moved(self, change: MarketMoved) -> None:
+        """The exchange cancels everything that rests on a market that it activates again (statecharts.md, market)."""
+        ticker, status = change.market.ticker, change.market.status
+        log.info("market", ticker=ticker, status=status, before=change.before)
+        self.parts.books.touch(ticker)
+        if (change.before, status) == ("inactive", "active"):
+            for record in self.parts.ledger.live(ticker):
+                if record.ours and record.rests:
+                    self._post(CancelSent(self.parts.clock.now_ms(), record.client_order_id))
+            self.parts.sync.want()
 
     def alarm(self, name: str, text: str) -> None:
-        """An ERROR line, a fact, a metric; the same one is not repeated within `ALARM_REPEAT_S`."""
+        """An ERROR line, a fact, a metric; the same text is not repeated within `ALARM_REPEAT_S`."""
         now_s = trio.current_time()
-        if now_s - self._alarmed_s.get(name, float("-inf")) < limits.ALARM_REPEAT_S:
+        last_text, last_s = self._alarmed.get(name, ("", 0.0))
+        if text == last_text and now_s - last_s < limits.ALARM_REPEAT_S:
             return
-        self._alarmed_s[name] = now_s
+        self._alarmed[name] = (text, now_s)
         log.error("alarm", name=name, text=text)
         self._post(Alarmed(self.parts.clock.now_ms(), name, text))
+        if name == EXIT_OVERDUE:
+            self.seams.abort()
 
     def _post(self, item: AccountFact | ProposeOrder) -> None:
         self.parts.bus.post(item)

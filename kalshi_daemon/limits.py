@@ -117,6 +117,7 @@ HOLD_WATCH_S: Final = 1.0
 AGREEMENTS_AFTER_DIVERGENCE: Final = 2
 ACTIVE_TWICE: Final = 2  # statuses in a row that lift the hold `exchange`
 EXCHANGE_WATCH_S: Final = 10.0
+MARKETS_READ_S: Final = 60.0
 CLOCK_WATCH_S: Final = 1.0
 CLOCK_OFFSET_MAX_MS: Final[Milliseconds] = 5_000  # the exchange refuses signatures from about 15 s
 WATCHDOG_S: Final = 1.0

@@ -12,6 +12,7 @@ import trio
 
 from kalshi_daemon.config import Config
 from kalshi_daemon.daemon import Daemon
+from kalshi_daemon.errors import EXIT_CRASHED
 from kalshi_daemon.seams import Seams, View
 from kalshi_daemon.shell.clock import SystemClock
 from kalshi_daemon.shell.network import SystemNetwork
@@ -36,6 +37,7 @@ def system_seams(config: Config, view: View | None) -> Seams:
         variables=os.environ,
         listens=True,
         view=view,
+        abort=lambda: os._exit(EXIT_CRASHED),  # trio cannot abandon a task; systemd starts a process again
     )
 
 

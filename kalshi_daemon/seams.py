@@ -22,8 +22,8 @@ View = Callable[[StatusProvider], Awaitable[None]]
 
 @frozen
 class Seams:
-    """`journal` is a path or ":memory:"; `view` shows the daemon in a terminal and never returns, None: nothing is
-    shown.
+    """`abort` ends the process at once, for a task that does not end when it is told to. `journal` is a path or
+    ":memory:"; `view` shows the daemon in a terminal and never returns, None: nothing is shown.
     """
 
     clock: Clock
@@ -37,3 +37,4 @@ class Seams:
     variables: Mapping[str, str]
     listens: bool  # whether control and metrics open their sockets
     view: View | None
+    abort: Callable[[], None]

@@ -19,13 +19,13 @@ from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import OperatingError
-from kalshi_daemon.facts import AccountFact
+from kalshi_daemon.facts import AccountFact, MarketRead
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL
-from kalshi_daemon.shell.watches import watch_clock, watch_exchange
+from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_markets
 from kalshi_daemon.surface import Surface
 from statecharts.actor import ACTOR
 
@@ -38,6 +38,7 @@ class Links:
     alarm: Callable[[str, str], None]
     on_step: Callable[[str, Step], None]
     time_passed: Callable[[int], None]
+    markets_read: Callable[[Sequence[MarketRead]], None]
     stop: Callable[[], None]
     state: Callable[[], str]
 
@@ -55,6 +56,7 @@ class Tasks:
         self._alarm = links.alarm
         self._on_step = links.on_step
         self._time_passed = links.time_passed
+        self._markets_read = links.markets_read
         self._stop = links.stop
         self._state = links.state
 
@@ -130,7 +132,9 @@ class Tasks:
         del stay
         parts = self.parts
         await parts.preflight.passed.wait()
-        await watch_exchange(parts.rest, parts.ledger, parts.clock, parts.bus.settle)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_markets, parts.rest, parts.config.markets, self._markets_read)
+            await watch_exchange(parts.rest, parts.ledger, parts.clock, parts.bus.settle)
 
     async def _serve_metrics(self, stay: Stay) -> None:
         del stay

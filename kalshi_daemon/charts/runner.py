@@ -122,6 +122,7 @@ class Runner:
         self._send, self._receive = trio.open_memory_channel[_Posted](EVENT_QUEUE_MAX)
         self._overflowed = False
         self._begun = False
+        self._over = False
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -156,6 +157,7 @@ class Runner:
         except BaseExceptionGroup as group:
             _surface(group)
         finally:
+            self._over = True
             self._stays.clear()
         return dotted(self.chart.configuration[-1])
 
@@ -200,7 +202,7 @@ class Runner:
 
     def _enqueue(self, posted: _Posted) -> None:
         self.counts.posted += 1
-        if (posted.origin is not None and not posted.origin.active) or (self._begun and not self._stays):
+        if (posted.origin is not None and not posted.origin.active) or self._over:
             self._drop(posted)
             return
         try:
@@ -295,7 +297,7 @@ class Runner:
     def _end(self, path: Path, stay: Stay, task: str, invoke: InvokeDef, outcome: str | None) -> None:
         """A task returned: post the one event that its outcome stands for."""
         done = invoke.get("done")
-        if done is None or not stay.active:
+        if done is None or _leaving(stay):
             return
         if isinstance(done, dict):
             if outcome not in done:

@@ -5,7 +5,7 @@ Each is a loop with one question. What they find is a fact, an alarm or silence 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -13,11 +13,12 @@ from kalshi_daemon import limits
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import ExchangeError, Unreachable
-from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, MarketRead
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.notify import Notifier
 from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.units import Ticker
 
 Alarm = Callable[[str, str], None]
 
@@ -43,6 +44,19 @@ async def watch_exchange(
                 if held and active >= limits.ACTIVE_TWICE:
                     await settle(HoldLifted(clock.now_ms(), HoldKind.EXCHANGE, "", "its status says active twice"))
         await trio.sleep(limits.EXCHANGE_WATCH_S)
+
+
+async def watch_markets(
+    rest: RestClient, markets: Sequence[Ticker], read: Callable[[Sequence[MarketRead]], None]
+) -> None:
+    """Never returns. Reads the markets again: openings and closings are no events, and a 409 is left by two reads."""
+    while True:
+        await trio.sleep(limits.MARKETS_READ_S)
+        try:
+            found = await rest.markets(markets)
+        except (ExchangeError, Unreachable):
+            continue  # counted by the client; the next round asks again
+        read(found)
 
 
 async def watch_clock(clock: Clock, tick: Callable[[int], None], alarm: Alarm) -> None:

@@ -69,7 +69,6 @@ class MemoryStream(trio.abc.Stream):
         """Break both ends, as a reset does: what was on its way is gone."""
         for end in (self, self._peer):
             end._broken = True  # noqa: SLF001
-            end._inbox.clear()  # noqa: SLF001
             end._tell()  # noqa: SLF001
 
     @property

@@ -76,7 +76,7 @@ def test_a_limit_is_said_in_words(limit: str, text: str) -> None:
 
 
 def test_the_pages_in_docs_are_those_of_the_literals() -> None:
-    """Written anew and compared: a chart that changed without its page fails here. `make charts` writes them."""
+    """Written anew and compared: `kalshi-daemon charts export` writes them."""
     assert {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")} == exported()
 
 

@@ -21,7 +21,7 @@ from statecharts.trader import TRADER
 ENDING = {"stopping", "stopped", "failed"}
 TASKS = sorted(tasks_of(TRADER))
 VITAL = {"journal", "event_bus", "order_writer", "watchdog"}
-LEVELS = ["hold", "lift", "feeds_up", "feeds_down", "restrict", "free", "agree", "doubt"]
+LEVELS = ["hold", "lift", "hold", "lift", "feeds_up", "feeds_down", "restrict", "free", "agree", "doubt"]
 
 NOW = ("sleep", 0.0)
 TO_CALIBRATING = [NOW, ("outcome", 0), NOW, ("outcome", 0), NOW]
@@ -111,7 +111,7 @@ class Trader(Driven):
             assert not self.asked["held"], "paused was left under a hold"
 
 
-def play(ops: list[tuple[str, object]]) -> Trader:
+def play(ops: list[tuple[str, object]], rest_s: float = 0.1) -> Trader:
     trader = Trader()
 
     async def act(runner: Runner) -> None:
@@ -129,17 +129,44 @@ def play(ops: list[tuple[str, object]]) -> Trader:
             else:
                 await trio.sleep(float(str(what)))
                 await trio.testing.wait_all_tasks_blocked()
-        await trio.sleep(0.1)
+        await trio.sleep(rest_s)
 
     trio.run(trader.drive, act, clock=MockClock(autojump_threshold=0))
     return trader
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.sampled_from(WALKS), st.lists(op, max_size=25))
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(WALKS), st.lists(op, min_size=8, max_size=25))
 def test_what_must_never_happen_does_not(walk: list[tuple[str, object]], ops: list[tuple[str, object]]) -> None:
     """Doors, holds, the tree and the copies of tasks, from several states, whatever comes in whatever order."""
     play([*walk, *ops])
+
+
+DOORS = [
+    ("calibrating", TO_CALIBRATING, ("outcome", 0)),
+    ("sweeping", TO_SWEEPING, ("outcome", 0)),
+    ("holding", TO_HOLDING, ("post", "holds_lifted")),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(DOORS), st.lists(st.sampled_from(LEVELS), max_size=6))
+def test_a_door_leads_where_the_levels_say(
+    door: tuple[str, list[tuple[str, object]], tuple[str, object]], levels: list[str]
+) -> None:
+    """Levels change while their pokes are still under way; the door asks the levels, not the pokes."""
+    name, walk, opener = door
+    trader = play([*walk, *(("level", level) for level in levels), opener, NOW], rest_s=0.0)
+    answers = trader.asked
+    if answers["held"]:
+        expected = "paused.sweeping" if name == "calibrating" else "paused.holding"
+    elif not answers["feeds_usable"]:
+        expected = "recovering.backing_off"
+    elif name != "calibrating" and not answers["account_agreed"]:
+        expected = "calibrating"
+    else:
+        expected = "trading.reducing" if answers["restricted"] else "trading.normal"
+    assert trader.was[-1] == expected
 
 
 @settings(max_examples=40, deadline=None)

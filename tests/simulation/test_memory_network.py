@@ -80,6 +80,7 @@ async def test_a_cut_breaks_both_ends(autojump_clock, network):
     stream = await network.connect("exchange", 443, tls=False)
     idle = await network.connect("exchange", 443, tls=False)
     await trio.testing.wait_all_tasks_blocked()
+    await stream._peer.send_all(b"on its way")
     assert network.cut() == 2
     with pytest.raises(trio.BrokenResourceError):
         await stream.receive_some()

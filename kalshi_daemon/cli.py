@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from kalshi_daemon import __version__
-from kalshi_daemon.config import control_sockets, load
+from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
 
 # Read by libraries at import: onnxruntime carries a telemetry uploader, and OpenBLAS threads cost small batches 40 ms.
 LIBRARY_VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
 INTERRUPTED: Final = 130
-FINDINGS: Final = 1
+FINDINGS: Final = 1  # of `charts lint`, and of a demo that fell short
+PORT_MAX: Final = 65_535
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -31,18 +34,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code. `arguments` without the program's name; the process's own where absent."""
     for name, value in LIBRARY_VARIABLES.items():
         os.environ.setdefault(name, value)
+    _open_streams()
     chosen = _parser().parse_args(arguments)
     command: Command = chosen.run
     try:
         return command(chosen)
-    except OperatingError as error:
-        sys.stderr.write(f"kalshi-daemon: {error}\n")
-        return error.exit_code
-    except BrokenPipeError:  # the reader of our output has gone: nothing to say, and nobody to say it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
+    except (OperatingError, KeyboardInterrupt, BaseExceptionGroup) as error:
+        return _ended_by(error)
+
+
+def _ended_by(error: BaseException) -> int:
+    """What the world did, or a person, maybe in the group of a nursery. Raises whatever is a mistake of ours."""
+    causes = list(leaves_of_group(error))
+    if all(isinstance(cause, KeyboardInterrupt) for cause in causes):
         return INTERRUPTED
+    known = [cause for cause in causes if isinstance(cause, OperatingError)]
+    if len(known) < len(causes):
+        raise error
+    for cause in known:
+        _complain(str(cause))
+    return known[0].exit_code
+
+
+def _open_streams() -> None:
+    """A standard stream that is closed becomes the null device: else a socket or the journal would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r+" if number == 0 else "w"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +90,7 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 
 
 def _add_emulator(emulator: argparse.ArgumentParser) -> None:
-    emulator.add_argument("--port", type=int, default=8090, help="default: 8090; 0: a free one")
+    emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
     emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
     emulator.set_defaults(run=_emulator)
 
@@ -99,6 +119,7 @@ def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for name, meaning in (
         ("pause", "no order may increase exposure until `resume`; feeds stay"),
         ("resume", "lift the holds that a person may lift"),
+        ("adopt", "take orders and positions that were there before as the account's own"),
         ("stop", "cancel our own orders, verify, and end"),
     ):
         spoken = commands.add_parser(name, parents=[socket], help=meaning)
@@ -112,25 +133,55 @@ def _number(most: float) -> Callable[[str], float]:
     """A reader of a number above zero, for argparse."""
 
     def read(text: str) -> float:
-        value = float(text)
-        if not 0 < value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to {most:g}")
-        return value
+        with suppress(ValueError):
+            if 0 < float(text) <= most:
+                return float(text)
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and up to {most:g}")
 
     return read
 
 
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {PORT_MAX}")
+    return int(text)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """For imports: libraries written in C turn a Ctrl-C inside them into errors of their own."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _say(text: str) -> int:
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
+    """A result. That its reader has gone is no error; that it cannot be written is."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten must not fail at exit
+        if not isinstance(error, BrokenPipeError):
+            raise OperatingError(f"standard output cannot be written: {error.strerror}") from None
     return 0
 
 
+def _complain(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"kalshi-daemon: {text}\n")
+
+
 def _run(_chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.config import load
+
     config = load(os.environ)
-    from kalshi_daemon.run import run_daemon
-    from kalshi_daemon.shell.clock import SystemClock
-    from kalshi_daemon.shell.logging import configure_logging, is_journal
+    with _signals_held():
+        from kalshi_daemon.run import run_daemon
+        from kalshi_daemon.shell.clock import SystemClock
+        from kalshi_daemon.shell.logging import configure_logging, is_journal
 
     journal = is_journal(sys.stderr, os.environ)
     configure_logging(config.log_format, config.log_level, sys.stderr, SystemClock().now_ms, journal=journal)
@@ -138,22 +189,30 @@ def _run(_chosen: argparse.Namespace) -> int:
 
 
 def _demo(chosen: argparse.Namespace) -> int:
-    from kalshi_daemon.demo import run_demo
+    with _signals_held():
+        from kalshi_daemon.demo import run_demo
 
-    return run_demo(
+    summary = run_demo(
         seconds=chosen.seconds,
         seed=chosen.seed,
-        json=chosen.json,
+        shown=not chosen.json,
         recording=chosen.recording,
         speed=chosen.speed,
         policy=chosen.policy,
     )
+    _say(summary.as_json() if chosen.json else summary.as_text())
+    short = summary.shortfall(recorded=chosen.recording is not None)
+    if short:
+        _complain(f"the demo fell short: {short}")
+    return FINDINGS if short else 0
 
 
 def _emulator(chosen: argparse.Namespace) -> int:
-    from kalshi_daemon.demo import serve_emulator
+    with _signals_held():
+        from kalshi_daemon.local_exchange import serve_emulator
 
-    return serve_emulator(port=chosen.port, seed=chosen.seed)
+    serve_emulator(port=chosen.port, seed=chosen.seed, say=_say)
+    return 0
 
 
 def _list_charts(_chosen: argparse.Namespace) -> int:
@@ -199,8 +258,10 @@ def _status(chosen: argparse.Namespace) -> int:
         status = msgspec.convert(result, Status)
     except msgspec.ValidationError as error:
         raise OperatingError(f"that daemon is of another version ({error}): use `status --json`") from None
-    Console().print(render(status))
-    return 0
+    console = Console()
+    with console.capture() as drawn:
+        console.print(render(status))
+    return _say(drawn.get())
 
 
 def _ask(chosen: argparse.Namespace) -> int:
@@ -213,6 +274,7 @@ def _ask(chosen: argparse.Namespace) -> int:
 
 
 def _socket(chosen: argparse.Namespace, variables: Mapping[str, str]) -> Path:
+    from kalshi_daemon.config import control_sockets
     from kalshi_daemon.shell.control_client import find_socket
 
     given: Path | None = chosen.socket

@@ -6,7 +6,6 @@ Nothing is decided here: charts decide what runs, the risk gate decides what is 
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ import trio
 
 from kalshi_daemon import __version__, limits
 from kalshi_daemon.charts.chart import Chart, Step
+from kalshi_daemon.charts.crashes import innermost_line, leaves_of_group
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Escalation, Runner
 from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, ProposeOrder, RaiseAlarm
@@ -109,47 +109,37 @@ class Daemon:
 
     # ------------------------------------------------------------------------------------------------- the whole life
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> int:
+    async def run(self) -> int:
         """The exit code: 0 stopped and swept, 75 stopped and not verified, 77 or 78 for a person, 1 crashed."""
         run_id = new_run_id(self.seams.rng, self.parts.clock.now_ms())
         self._post(RunStarted(self.parts.clock.now_ms(), run_id, __version__))
         try:
-            async with trio.open_nursery() as nursery, self.parts.rest:
-                nursery.start_soon(self._hear_signals)
-                task_status.started()
-                ended = await self.runner.run()
-                nursery.cancel_scope.cancel()
-        except* (Escalation, OperatingError) as errors:
-            for error in errors.exceptions:
-                log.error("ended", cause=str(error), next="the process ends, and is started again")
+            ended = await self.runner.run()
+        except* Exception as errors:  # noqa: BLE001 - the last who can say it; what is open is closed whatever it is
+            for error in leaves_of_group(errors):
+                log.error("ended", cause=_words(error), next="the process ends, and is started again")
             ended = "failed"
         finally:
-            if self.tasks.journal is not None:
-                self.tasks.journal.close()
-            self.parts.notifier.close()
+            await self._close()
         return self._exit_code(ended)
+
+    async def _close(self) -> None:
+        if self.tasks.journal is not None:
+            self.tasks.journal.close()
+        self.parts.notifier.close()
+        with trio.move_on_after(limits.EXIT_LIMIT_S, shield=True):
+            await self.parts.rest.aclose()
 
     def _exit_code(self, ended: str) -> int:
         if ended == "stopped":
             return EXIT_STOPPED if self.tasks.swept else EXIT_UNVERIFIED
-        if self.tasks.ended_by is None:
-            return EXIT_CRASHED
-        log.error("failed", cause=str(self.tasks.ended_by))
-        return self.tasks.ended_by.exit_code
+        return self.tasks.ended_by.exit_code if self.tasks.ended_by is not None else EXIT_CRASHED
 
     def stop(self) -> None:
         """Never taken back; asked again it changes nothing."""
         if not self.runner.is_in("stopping"):
             self.parts.notifier.stopping("stopping: our orders are being cancelled and verified")
         self.runner.post("stop")
-
-    async def _hear_signals(self) -> None:
-        if not self.seams.listens:
-            return
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for number in signals:
-                log.info("signal", name=signal.Signals(number).name, next="stop")
-                self.stop()
 
     # ------------------------------------------------------------------------------------------------ what is told us
 
@@ -201,7 +191,17 @@ class Daemon:
             self.parts.preflight.passed.set()
         if fact.entered == "trading.reducing":
             self.parts.sweeper.cancel(INCREASING, "only reductions pass")
-        self.parts.notifier.status(f"{fact.entered} ({fact.event})")
+        if fact.entered == "failed":
+            self._failed()
+        else:
+            self.parts.notifier.status(f"{fact.entered} ({fact.event})")
+
+    def _failed(self) -> None:
+        """The last words, for the log, the journal and systemd."""
+        cause = self.tasks.ended_by
+        text = str(cause) if cause is not None else "a task crashed that it cannot live without: see the alarm before"
+        self.alarm("failed", text)
+        self.parts.notifier.status(f"failed: {text}")
 
     def _restrict_polled(self) -> None:
         """Books read by REST are usable for reductions only. What was posted last counts, not what is folded yet."""
@@ -270,3 +270,8 @@ class Daemon:
         if latch is None or not latch.exists():
             return ""
         return latch.read_text(encoding="utf-8").strip() or "the kill latch is set"
+
+
+def _words(error: BaseException) -> str:
+    """What the world did says it itself; of a mistake of ours, the place too."""
+    return str(error) if isinstance(error, Escalation | OperatingError) else innermost_line(error)

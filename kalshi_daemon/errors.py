@@ -69,7 +69,12 @@ class AccessRefused(ExchangeError):
 
 
 class ClockRefused(ExchangeError):
-    """401 `header_timestamp_expired`: our clock is off; the offset is learnt from the answer's date and tried again."""
+    """401 `header_timestamp_expired`: our clock is off; the offset is learnt from the answer's date and tried again.
+
+    `date`: the answer's Date header, where whoever raises it does not hand it to the clock itself.
+    """
+
+    date: str = ""
 
 
 class RateLimited(ExchangeError):

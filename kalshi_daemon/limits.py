@@ -54,7 +54,9 @@ CLOCK_EVIDENCE_LIFE_MS: Final[Milliseconds] = 600_000  # in ten minutes an undis
 
 # --- requests
 WRITER_LANES: Final = 4  # connections for order writes: one pool slows as requests in flight grow
+WRITER_LANES_FOR_CANCELS: Final = 1  # of them: orders that wait for tokens or answers never keep a cancel waiting
 WRITER_QUEUE_MAX: Final = 200
+WRITE_SHARE_KEPT: Final = 4  # one in so many tokens of the write bucket is kept for cancels and reductions (risk P16)
 REST_TIMEOUT_S: Final = 10.0
 REST_BODY_MAX: Final = 16 * 1024 * 1024
 READ_ATTEMPTS_MAX: Final = 3
@@ -90,6 +92,8 @@ SNAPSHOT_RETRY_POLLS: Final = 10  # polled rounds between two requests for snaps
 AUDIT_INTERVAL_S: Final = 30.0  # one book after another is held against REST
 AUDIT_ATTEMPTS_MAX: Final = 3
 AUDIT_QUIET_S: Final = 2.0  # reads lag what the stream has shown
+SEQUENCE_REPEATS_MAX: Final = 3  # frames of one socket that are not new: its numbers mean something else by now
+PRIVATE_DOUBT_S: Final = 5.0  # between two doubts of the account for private frames that were not read
 SNAPSHOT_REQUESTS_MAX: Final = 3  # rounds of get_snapshot for one gap, before the session is dropped
 
 # --- account
@@ -100,6 +104,15 @@ SYNC_ORDERS_S: Final = 10.0
 SYNC_BALANCE_S: Final = 30.0
 SYNC_SILENCE_S: Final = 120.0  # no successful sync for so long places the hold `sync`
 QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so much quiet between
+BALANCE_SPACING_S: Final = 1.1  # the balance has a bucket of its own, of one call a second and no burst (api.md 4.5)
+# Fills and settlements are read again from so long before the last agreement; an agreement with reads older than half
+# of it is none. So nothing that the exchange shows late falls between two reads.
+READ_OVERLAP_MS: Final[Milliseconds] = 600_000
+READS_AGE_MAX_MS: Final[Milliseconds] = 300_000
+DIVERGENCES_MAX: Final = 3  # rounds in a row that hold for the same figures; then audits go at the pace below
+DIVERGED_AUDIT_S: Final = 300.0
+ACCESS_REFUSALS_MAX: Final = 3  # reads of the account in a row that met 401 or 403; then the hold `access`
+HELD_SYNC_S: Final = 10.0  # between two reads of the account while the hold `access` is in force
 FILLS_HELD_MAX: Final = 10_000  # fills that outran their order
 TRADE_IDS_MAX: Final = 1_000_000  # trade ids kept for telling duplicates
 ORDERS_KEPT_MAX: Final = 50_000  # records of orders, those that are over dropped first: a month of an order a minute
@@ -109,6 +122,8 @@ REFUSED_MARKET_MS: Final[Milliseconds] = 60_000  # two reads of active so far ap
 BLIND_S: Final = 10.0  # recovering without books for so long cancels what increases
 WRITER_IDLE_S: Final = 2.0  # a sweep waits so long for requests on the wire
 SWEEP_PROOFS: Final = 2  # complete lists in a row, read after the last cancel, that hold nothing of ours
+SWEEP_WORK_S: Final = 4.5  # of the state's 5 s: the rest is for naming what may rest
+DRAIN_WORK_S: Final = 14.0  # of the state's 15 s
 SWEEP_PAUSE_S: Final = 0.25  # between two looks: reads lag a cancel by some hundred milliseconds (api.md 4.3)
 RECOVERY_ATTEMPTS_MAX: Final = 8  # some minutes, by the back-off; then the hold `recovery` watches instead
 ATTEMPT_WAIT_S: Final = 20.0  # one attempt waits so long for usable feeds, within the attempt's own limit
@@ -123,6 +138,7 @@ CLOCK_OFFSET_MAX_MS: Final[Milliseconds] = 5_000  # the exchange refuses signatu
 WATCHDOG_S: Final = 1.0
 KILL_VERIFIED_MS: Final[Milliseconds] = 5_000
 CLOSING_RULES_S: Final = 1.0
+REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 ALARM_REPEAT_S: Final = 60.0  # the same alarm is journaled again after so long
 CRASHES_MAX: Final = 5  # task crashes between two steady periods
 

@@ -17,6 +17,7 @@ from kalshi_daemon.config import Config, Environment
 from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved, PositionSettled
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.health_monitor import HealthMonitor
+from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
@@ -24,7 +25,7 @@ from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.rate_limit import TokenBucket
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits
 from kalshi_daemon.errors import WireError
-from kalshi_daemon.facts import AccountFact, MarketChanged, OrderRefused
+from kalshi_daemon.facts import AccountFact, HoldKind, MarketChanged, OrderRefused
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
@@ -152,7 +153,6 @@ class Parts:
             settle,
             feeds_usable=lambda: self.coordinator.feeds_usable,
             agreements=lambda: self.calibration.agreements,
-            foreign_positions=lambda: self.calibration.foreign_positions,
             reachable=self.recovery.reachable,
         )
 
@@ -166,11 +166,18 @@ class Parts:
         async for each in news:
             self.invariants.saw(each.fact, each.changes)
             saw(each.fact, each.changes)
-            if isinstance(each.fact, OrderRefused) and each.fact.code.startswith("trading_is_paused"):
-                market = self.ledger.orders[each.fact.client_order_id].spec.market
-                self.universe.trading_refused(market, self.clock.exchange_now_ms())
+            if isinstance(each.fact, OrderRefused):
+                self._refused(each.fact)
             for change in each.changes:
                 self._changed(change)
+
+    def _refused(self, fact: OrderRefused) -> None:
+        """A 409 outranks what the exchange's status and the market's own say."""
+        if fact.code.startswith("trading_is_paused"):
+            market = self.ledger.orders[fact.client_order_id].spec.market
+            self.universe.trading_refused(market, self.clock.exchange_now_ms())
+        elif fact.code.startswith("exchange_is_paused") and self.ledger.find_hold(HoldKind.EXCHANGE) is None:
+            self._post(hold(HoldKind.EXCHANGE, "an order was refused: exchange_is_paused", self.clock.now_ms()))
 
     def _changed(self, change: Change) -> None:
         if isinstance(change, FillBooked):
@@ -178,8 +185,10 @@ class Parts:
             self.books.touch(change.fill.market)
         elif isinstance(change, PositionSettled):
             self.calibration.moved(change.market, self.clock.exchange_now_ms())
-        elif isinstance(change, OrderMoved) and change.record.ours:
-            self.books.touch(change.record.spec.market)
+        elif isinstance(change, OrderMoved):
+            self.calibration.order_moved(self.clock.exchange_now_ms())
+            if change.record.ours:
+                self.books.touch(change.record.spec.market)
 
     # --------------------------------------------------------------------------------------------------------- levels
 
@@ -187,7 +196,7 @@ class Parts:
         return Levels(
             trader=self._hooks.trader_state(),
             feeds_usable=self.coordinator.feeds_usable,
-            breaker_allows=self.breaker.state in {"closed", "half_open"},
+            breaker_allows=self.breaker.ready(trio.current_time()),
         )
 
     def evidence(self, market: Ticker) -> BookEvidence:

@@ -1,10 +1,17 @@
-"""`kalshi-daemon run`: one daemon on the real clock, the real network and the real disk."""
+"""`kalshi-daemon run`: one daemon on the real clock, the real network and the real disk.
+
+Rule: the signals that stop it are heard from before its first step until after its last. One that comes earlier finds
+nothing open and ends the process as it ends any other; one that comes later changes nothing.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +22,7 @@ from kalshi_daemon.daemon import Daemon
 from kalshi_daemon.errors import EXIT_CRASHED
 from kalshi_daemon.seams import Seams, View
 from kalshi_daemon.shell.clock import SystemClock
+from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.network import SystemNetwork
 from kalshi_daemon.shell.signer import load_signer
 
@@ -43,4 +51,34 @@ def system_seams(config: Config, view: View | None) -> Seams:
 
 def run_daemon(config: Config) -> int:
     """Trade the account of this configuration until stopped. The exit code."""
-    return trio.run(Daemon(config, system_seams(config, None)).run)
+    return trio.run(_live, config)
+
+
+async def _live(config: Config) -> int:
+    with stop_signals() as signals:
+        daemon = Daemon(config, system_seams(config, None))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop_at_signals, daemon, signals)
+            code = await daemon.run()
+            nursery.cancel_scope.cancel()
+    return code
+
+
+@contextmanager
+def stop_signals() -> Iterator[AsyncIterator[int]]:
+    """Ctrl-C and SIGTERM; and a terminal that goes away, unless whoever started us had that ignored (nohup)."""
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    numbers = (signal.SIGINT, signal.SIGTERM, *hangup)
+    try:
+        with trio.open_signal_receiver(*numbers) as signals:
+            yield signals
+    finally:
+        for number in numbers:  # it has ended, and its exit code is to say how
+            signal.signal(number, signal.SIG_IGN)
+
+
+async def stop_at_signals(daemon: Daemon, signals: AsyncIterator[int]) -> None:
+    """Every signal asks again, which changes nothing: a stop that is under way is not cut short."""
+    async for number in signals:
+        log.info("signal", name=signal.Signals(number).name, next="stop")
+        daemon.stop()

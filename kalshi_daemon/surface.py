@@ -15,9 +15,11 @@ from attrs import evolve
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.facts import HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.errors import CommandRefused
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.shell.event_bus import BusEnded
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
 from kalshi_daemon.shell.status import HistoryLine, RefusalStatus, Status
 from kalshi_daemon.shell.status_text import history_text, why
@@ -83,7 +85,7 @@ class Surface:
         placed = hold(HoldKind.OPERATOR, cause, self._parts.clock.now_ms())
         if request.cancel:
             placed = evolve(placed, cancels="all")
-        await self._parts.bus.settle(placed)
+        await self._settle(placed)
         return "held by the operator; `resume` lifts it"
 
     async def _resume(self, request: ControlRequest) -> str:
@@ -96,7 +98,6 @@ class Surface:
     async def _adopt(self, request: ControlRequest) -> str:
         """Orders and positions that are not ours are the account's own from now on."""
         await self._spoken(request)
-        self._parts.calibration.foreign_positions = ()
         await self._lift((HoldKind.FOREIGN,), request)
         return "what was not ours is taken as the account's own"
 
@@ -104,11 +105,18 @@ class Surface:
         by = f"{request.command} by {request.who}: {request.why or 'no reason given'}"
         for held in self._parts.ledger.holds:
             if held.kind in kinds:
-                await self._parts.bus.settle(HoldLifted(self._parts.clock.now_ms(), held.kind, held.subject, by))
+                await self._settle(HoldLifted(self._parts.clock.now_ms(), held.kind, held.subject, by))
 
     async def _spoken(self, request: ControlRequest) -> None:
         now_ms = self._parts.clock.now_ms()
-        await self._parts.bus.settle(OperatorSpoke(now_ms, request.command, request.who, request.why))
+        await self._settle(OperatorSpoke(now_ms, request.command, request.who, request.why))
+
+    async def _settle(self, fact: AccountFact) -> None:
+        """Raises CommandRefused: what cannot be journaled does not take effect."""
+        try:
+            await self._parts.bus.settle(fact)
+        except BusEnded:
+            raise CommandRefused("the daemon is ending, and takes no more commands") from None
 
     # -------------------------------------------------------------------------------------------------------- sources
 

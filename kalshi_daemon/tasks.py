@@ -17,16 +17,18 @@ from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.core.changes import Change
 from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import OperatingError
-from kalshi_daemon.facts import AccountFact, MarketRead
+from kalshi_daemon.facts import AccountFact, MarketRead, OrderRefused
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.metrics import Metrics
-from kalshi_daemon.shell.sweeper import ALL
+from kalshi_daemon.shell.sweeper import ALL, INCREASING
 from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_markets
 from kalshi_daemon.surface import Surface
+from kalshi_daemon.wire.error_bodies import RATE_LIMITED
 from statecharts.actor import ACTOR
 
 
@@ -108,8 +110,13 @@ class Tasks:
         del stay
         await self.parts.preflight.replayed.wait()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.parts.read_news, self.parts.bus.subscribe("daemon"), self._surface.reporter.saw)
+            nursery.start_soon(self.parts.read_news, self.parts.bus.subscribe("daemon"), self._saw)
             await self.parts.bus.run()
+
+    def _saw(self, fact: AccountFact, changes: Sequence[Change]) -> None:
+        self._surface.reporter.saw(fact, changes)
+        if isinstance(fact, OrderRefused) and fact.code == RATE_LIMITED and self.actor_runner is not None:
+            self.actor_runner.post("rate_spent")
 
     async def _write_orders(self, stay: Stay) -> None:
         del stay
@@ -208,7 +215,9 @@ class Tasks:
 
     async def _sync(self, stay: Stay) -> None:
         del stay
-        await self.parts.sync.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.parts.hold_watch.run_on_markets)
+            await self.parts.sync.run()
 
     async def _close(self, stay: Stay) -> None:
         del stay
@@ -219,6 +228,8 @@ class Tasks:
                 now_ms = parts.clock.exchange_now_ms()
                 for proposal in close_before_the_end(parts.ledger, parts.universe.markets, books, now_ms):
                     gate.propose(proposal)
+                if self._state() == "trading.reducing":  # again and again: a cancel may have been refused
+                    parts.sweeper.cancel(INCREASING, "only reductions pass")
                 await trio.sleep(limits.CLOSING_RULES_S)
 
     async def _watch_holds(self, stay: Stay) -> None:
@@ -228,8 +239,9 @@ class Tasks:
     async def _sweep(self, stay: Stay) -> str:
         del stay
         ledger = self.parts.ledger
+        until_s = trio.current_time() + limits.SWEEP_WORK_S
         while ledger.sweep_scope:
-            if not await self.parts.sweeper.sweep(ledger.sweep_scope, self._holds_text()):
+            if not await self.parts.sweeper.sweep(ledger.sweep_scope, self._holds_text(), until_s):
                 self._alarm(
                     "sweep_unverified", f"may still rest: {', '.join(self.parts.sweeper.names(ALL)) or 'not known'}"
                 )
@@ -250,10 +262,11 @@ class Tasks:
         """
         del stay
         parts = self.parts
-        if not parts.preflight.passed.is_set() and parts.preflight.replayed.is_set() and not parts.ledger.live():
-            self.swept = True
-        else:
-            self.swept = await parts.sweeper.sweep(ALL, "stop")
+        if not parts.preflight.passed.is_set():
+            await parts.preflight.prepare_sweep()
+            self.swept = not parts.ledger.live()
+        if not self.swept:
+            self.swept = await parts.sweeper.sweep(ALL, "stop", trio.current_time() + limits.DRAIN_WORK_S)
         return "verified" if self.swept else "not_verified"
 
     async def _seal(self, stay: Stay) -> None:

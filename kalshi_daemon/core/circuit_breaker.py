@@ -83,12 +83,16 @@ class CircuitBreaker:
         if self.state == "half_open":
             self.probe_at = now_s
 
+    def ready(self, now_s: float) -> bool:
+        """What `allows` would say, asked without taking the probe."""
+        return self.state == "closed" or (self.probe_at is not None and now_s >= self.probe_at)
+
     def allows(self, now_s: float) -> bool:
         """Whether a use may begin now. A yes in half_open is the one probe, and is given once."""
+        if not self.ready(now_s):
+            return False
         if self.state == "closed":
             return True
-        if self.probe_at is None or now_s < self.probe_at:
-            return False
         self._step("time_came", now_s, self.cause)
         self.probe_at = now_s + self._probe_s
         return True

@@ -24,6 +24,9 @@ class FillProcessor:
         self._trade_ids_max = trade_ids_max
         self._held_max = held_max
 
+    def knows(self, trade_id: str) -> bool:
+        return trade_id in self._trade_ids
+
     def is_new(self, trade_id: str) -> bool:
         """Whether this trade was never told before; asking remembers it."""
         if trade_id in self._trade_ids:

@@ -12,6 +12,7 @@ from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.facts import AccountFact, OrderSent, StateChanged
 from kalshi_daemon.limits import TRADE_IDS_MAX, VIOLATIONS_KEPT
+from statecharts.order import FINAL_STATES
 
 DOORS = frozenset({"calibrated", "swept", "holds_lifted"})  # the events by which trading may be entered
 
@@ -38,10 +39,7 @@ class Invariants:
             if isinstance(change, FillBooked):
                 self._booked(change.fill.trade_id)
             elif isinstance(change, OrderMoved):
-                record = change.record
-                self.ask(
-                    f"10: {record.client_order_id} filled more than its count", holds=record.filled <= record.spec.count
-                )
+                self._moved(change)
         self._check_cash()
 
     def _entered(self, fact: StateChanged) -> None:
@@ -67,6 +65,13 @@ class Invariants:
         else:
             open_in = self._trader == "trading.normal"
         self.ask(f"1: {fact.client_order_id} was sent in {self._trader}", holds=open_in)
+
+    def _moved(self, change: OrderMoved) -> None:
+        record = change.record
+        whole = record.filled <= record.spec.count
+        self.ask(f"10: {record.client_order_id} filled more than its count", holds=whole)
+        final = record.final or change.before not in FINAL_STATES
+        self.ask(f"10: {record.client_order_id} was {change.before} and is {record.state}", holds=final)
 
     def _booked(self, trade_id: str) -> None:
         self.ask(f"7: trade {trade_id} was booked twice", holds=trade_id not in self._trades)

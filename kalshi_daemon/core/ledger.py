@@ -51,7 +51,7 @@ class Ledger(LedgerView):
             facts.FillSeen: self._fill_seen,
             facts.SettlementSeen: self._settled_by,
             facts.AccountOpened: self._account_opened,
-            facts.AccountAgreed: lambda _, changes: self._agree(changes, agreed=True),
+            facts.AccountAgreed: self._account_agreed,
             facts.AccountDiffers: lambda _, changes: self._agree(changes, agreed=False),
             facts.AccountDoubted: lambda _, changes: self._agree(changes, agreed=False),
             facts.CashCorrected: lambda fact, _: self._cash.move(fact.exchange_index, fact.change),
@@ -94,6 +94,11 @@ class Ledger(LedgerView):
         self.opened, self.opened_ms, self.opening = True, fact.at_ms, fact.settled
         self._cash.open(fact.settled)
         self._positions.open(fact.positions)
+        self._strange.update((each.market, None) for each in fact.positions if each.count)
+
+    def _account_agreed(self, fact: facts.AccountAgreed, changes: list[Change]) -> None:
+        self.agreed_ms = fact.at_ms
+        self._agree(changes, agreed=True)
 
     def _agree(self, changes: list[Change], *, agreed: bool) -> None:
         if self.account_agreed is not agreed:
@@ -237,6 +242,7 @@ class Ledger(LedgerView):
     def _foreign_fill(self, fill: facts.FillSeen, at_ms: Milliseconds, changes: list[Change]) -> None:
         self._count("foreign_fills")
         if fill.order_id not in self._accepted:
+            self._strange[fill.market] = None
             cause = f"a fill of {contracts(fill.count)} on {fill.market}, order {fill.order_id}, is not ours"
             self._place(hold(facts.HoldKind.FOREIGN, cause, at_ms), changes)
 
@@ -278,6 +284,7 @@ class Ledger(LedgerView):
         changes.append(HoldsChanged(fact.hold, fact.subject, placed=False))
         if fact.hold is facts.HoldKind.FOREIGN:
             self._accepted.update(record.order_id for record in self.live() if not record.ours)
+            self._strange.clear()
 
     def _restrict(self, fact: facts.RestrictionPlaced, changes: list[Change]) -> None:
         if self._holds.restrict(fact):

@@ -32,11 +32,13 @@ class LedgerView:
         self._holds = Holds()
         self._runs: dict[str, None] = {}  # every run whose facts were folded, oldest first
         self._accepted: set[str] = set()  # orders that are not ours and that a person has let be
+        self._strange: dict[Ticker, None] = {}  # markets where a position is not ours, until a person lets it be
         self.opened_ms: Milliseconds = 0
         self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
         self.fills_booked = 0
         self.settlements_booked = 0
         self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
+        self.agreed_ms: Milliseconds = 0  # when a complete read last equalled this, by our clock
         self._counts: dict[str, int] = {}
         self.orders: Mapping[str, OrderRecord] = self._orders.orders
         self.positions: Mapping[Ticker, Position] = self._positions.positions
@@ -64,6 +66,18 @@ class LedgerView:
 
     def position(self, market: Ticker) -> Count:
         return self._positions.count(market)
+
+    def knows_trade(self, trade_id: str) -> bool:
+        """Whether this fill was told before, as far back as is remembered."""
+        return self._fills.knows(trade_id)
+
+    def is_settled(self, market: Ticker) -> bool:
+        return self._positions.is_settled(market)
+
+    def not_ours(self) -> list[str]:
+        """Markets with a position, and live orders, that are not ours and that no person has let be."""
+        orders = [each.order_id for each in self.live() if not each.ours and each.order_id not in self._accepted]
+        return [*(market for market in self._strange if self.position(market)), *orders]
 
     def settled(self, shard: int) -> Money:
         return self._cash.settled(shard)
@@ -139,11 +153,13 @@ class LedgerView:
             "holds": self._holds.state(),
             "runs": list(self._runs),
             "accepted": sorted(self._accepted),
+            "strange": list(self._strange),
             "opened_ms": self.opened_ms,
             "opening": self.opening,
             "fills_booked": self.fills_booked,
             "settlements_booked": self.settlements_booked,
             "last_fill_ms": self.last_fill_ms,
+            "agreed_ms": self.agreed_ms,
             "opened": self.opened,
             "account_agreed": self.account_agreed,
             "run_id": self.run_id,

@@ -23,6 +23,7 @@ from kalshi_daemon.core.position_tracker import side_price
 from kalshi_daemon.core.table import Table
 from kalshi_daemon.facts import (
     CancelAcknowledged,
+    CancelSent,
     FillSeen,
     OrderAbsent,
     OrderAcknowledged,
@@ -235,7 +236,7 @@ class OrderTracker:
             order_id=known[0],
             state=cell.next or record.state,
             claimed=claimed,
-            asked_ms=fact.at_ms if isinstance(fact, OrderSent) else record.asked_ms,
+            asked_ms=fact.at_ms if isinstance(fact, OrderSent | CancelSent) else record.asked_ms,
             updated_ms=known[2],
             reason=cause_of(fact) or record.reason if cell.next else record.reason,
         )

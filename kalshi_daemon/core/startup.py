@@ -30,7 +30,7 @@ class StartupStep:
     began_ms: Milliseconds | None = None
     took_ms: Milliseconds | None = None  # None until it has ended
     detail: str = ""
-    error: str = ""
+    error: str = ""  # of its last attempt, until one passes
 
 
 class StartupTracker:
@@ -47,7 +47,8 @@ class StartupTracker:
     def began(self, name: str, now_ms: Milliseconds) -> None:
         names = list(self._steps)
         for later in names[names.index(name) :]:
-            self._steps[later] = StartupStep(later, attempts=self._steps[later].attempts)
+            before = self._steps[later]
+            self._steps[later] = StartupStep(later, attempts=before.attempts, error=before.error)
         self._steps[name] = evolve(
             self._steps[name], state=StepState.RUNNING, attempts=self._steps[name].attempts + 1, began_ms=now_ms
         )

@@ -1,8 +1,9 @@
 """Playback: recorded books drive the exchange's, with the recording's spacing in time, from any moment on.
 
-Rules: times are rebased to when playback opens, and `speed` divides the pauses; the exchange numbers and stamps
-anew, nothing of the recording's sequence numbers or stamps is kept. What the recording lacks (title, close, grid,
-fees) is invented and marked so. When the recording ends, its last books hold. How our orders meet it: recorded.py.
+Rules: times are rebased to when playback opens, and `speed` divides the pauses; every market's first book is there
+from the beginning, since none is known before it. The exchange numbers and stamps anew, nothing of the recording's
+sequence numbers or stamps is kept. What the recording lacks (title, close, grid, fees) is invented and marked so. When
+the recording ends, its last books hold. How our orders meet it: recorded.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class Playback:
 
     def __init__(self, recording: Recording, speed: float = 1.0) -> None:
         assert speed > 0, "speed is a positive factor"
-        self._steps = recording.steps
+        opening = {step.market: step for step in reversed(recording.steps) if isinstance(step, RecordedSnapshot)}
+        later = (step for step in recording.steps if step is not opening.get(step.market))
+        self._steps = (*(evolve(opening[market], offset_ms=0) for market in recording.market_ids), *later)
         self._recording = recording
         self._speed = speed
         self._next = 0

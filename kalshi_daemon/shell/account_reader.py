@@ -1,29 +1,48 @@
-"""Reads the account from the exchange, whole or in part, and hands what it finds to the event bus as facts.
+"""Reads the account from the exchange, whole or in part, and hands what is news in it to the event bus as facts.
 
 Rules:
 - Every list is read to its end or the read fails: incomplete is not empty.
-- Fills go before orders, so that an order which a read calls executed has its fills already.
+- Orders are read before fills and folded after them, so that an order which a read calls executed has its fills.
+- What the ledger knows already is not told again: a journal is not made of repetitions.
+- A read that is as of earlier than our last request for an unknown order does not say that the order rests.
 - An order is absent or vanished only by complete pages that are as of later than the last moment at which its request
-  could still arrive (money.md, Orders). Time alone settles nothing.
+  could still arrive (money.md, Orders), and one that has an id is asked for by it first. Time alone settles nothing.
+- Reads of the account that are refused for our access, `ACCESS_REFUSALS_MAX` in a row, place the hold `access`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeVar
 
 import trio
 from attrs import frozen
 
 from kalshi_daemon import limits
+from kalshi_daemon.charts.crashes import leaves_of_group
+from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_tracker import OrderRecord
-from kalshi_daemon.facts import AccountFact, FillSeen, OrderAbsent, OrderSeen, OrderVanished, SettlementSeen
+from kalshi_daemon.errors import AccessRefused, ExchangeError, Unreachable
+from kalshi_daemon.facts import (
+    AccountFact,
+    FillSeen,
+    HoldKind,
+    OrderAbsent,
+    OrderSeen,
+    OrderVanished,
+    SettlementSeen,
+)
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.units import Milliseconds
 from kalshi_daemon.wire.rest import BalanceRead, PositionRead
+from statecharts.order import UNK
 
-OVERLAP_MS: Milliseconds = 60_000  # fills are read again from so long before the last one known: read models lag
+T = TypeVar("T")
+
+LIVED_MS: Final[Milliseconds] = 60_000  # orders are read from so long before the oldest that may live: clocks differ
+NOT_FOUND: Final = 404
 
 
 @frozen
@@ -42,6 +61,8 @@ class AccountReader:
     def __init__(
         self, rest: RestClient, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
     ) -> None:
+        self.refusals = 0  # reads in a row that were refused for our access
+        self._balance_s = float("-inf")  # when the balance was last asked for
         self._rest = rest
         self._ledger = ledger
         self._clock = clock
@@ -49,6 +70,20 @@ class AccountReader:
 
     async def read(self) -> AccountRead:
         """All reads side by side. Raises ExchangeError or Unreachable where one of them is not to be had."""
+        return await self._counted(self._read_all)
+
+    async def read_orders_and_fills(self) -> Milliseconds:
+        """What the private stream may have missed, folded; returns how fresh it is. Raises what `read` raises."""
+
+        async def read() -> tuple[Milliseconds, list[OrderSeen], list[FillSeen]]:
+            return await self._rest.as_of_ms(), await self._read_orders(), await self._read_fills()
+
+        as_of_ms, orders, fills = await self._counted(read)
+        await self.fold(fills, orders, (), as_of_ms)
+        return as_of_ms
+
+    async def _read_all(self) -> AccountRead:
+        await trio.sleep_until(self._balance_s + limits.BALANCE_SPACING_S)
         as_of_ms = await self._rest.as_of_ms()
         orders: list[OrderSeen] = []
         fills: list[FillSeen] = []
@@ -56,35 +91,49 @@ class AccountReader:
         positions: list[PositionRead] = []
         balance: list[BalanceRead] = []
 
-        async def read_orders() -> None:
+        async def read_orders_and_fills() -> None:
             orders.extend(await self._read_orders())
+            fills.extend(await self._read_fills())
 
         async def read_money() -> None:
             positions.extend(await self._rest.positions())
+            self._balance_s = trio.current_time()
             balance.append(await self._rest.balance())
 
-        async def read_fills() -> None:
-            fills.extend(await self._rest.fills(min_ms=self._fills_since_ms()))
-
         async def read_settlements() -> None:
-            settlements.extend(await self._rest.settlements(min_ms=self._ledger.opened_ms))
+            settlements.extend(await self._rest.settlements(min_ms=self._since_ms()))
 
         async with trio.open_nursery() as nursery:
-            for task in (read_orders, read_money, read_fills, read_settlements):
+            for task in (read_orders_and_fills, read_money, read_settlements):
                 nursery.start_soon(task)
         return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), tuple(settlements), as_of_ms)
 
-    async def read_orders_and_fills(self) -> None:
-        """What the private stream may have missed, in the order that folds best."""
-        as_of_ms = await self._rest.as_of_ms()
-        fills = await self._rest.fills(min_ms=self._fills_since_ms())
-        await self.fold(fills, await self._read_orders(), (), as_of_ms)
+    async def _counted(self, read: Callable[[], Awaitable[T]]) -> T:
+        """One read, and what its failure says of our access. A failure that meets a cancellation is gone with it."""
+        failure: ExchangeError | Unreachable | None = None
+        try:
+            answer = await read()
+        except* (ExchangeError, Unreachable) as errors:
+            failures = [leaf for leaf in leaves_of_group(errors) if isinstance(leaf, ExchangeError | Unreachable)]
+            failure = max(failures, key=lambda each: isinstance(each, AccessRefused))
+        if failure is None:
+            self.refusals = 0
+            return answer
+        if isinstance(failure, AccessRefused):
+            self.refusals += 1
+            if self.refusals >= limits.ACCESS_REFUSALS_MAX and self._ledger.find_hold(HoldKind.ACCESS) is None:
+                await self._settle(hold(HoldKind.ACCESS, str(failure), self._clock.now_ms()))
+        raise failure
+
+    async def _read_fills(self) -> list[FillSeen]:
+        return await self._rest.fills(min_ms=self._since_ms())
 
     async def _read_orders(self) -> list[OrderSeen]:
         """Every resting order, and every order of whatever status since the oldest one that may still live."""
+        live = [record.intended_ms for record in self._ledger.live()]
         orders = await self._rest.orders(status="resting")
-        since_ms = self._live_since_ms()
-        if since_ms is not None:
+        if live:
+            since_ms = min(live) + self._clock.offset_ms - LIVED_MS
             known = {order.order_id for order in orders}
             orders += [order for order in await self._rest.orders(min_ms=since_ms) if order.order_id not in known]
         return orders
@@ -97,32 +146,57 @@ class AccountReader:
         as_of_ms: Milliseconds,
     ) -> None:
         for fill in sorted(fills, key=lambda fill: (fill.ts_ms, fill.trade_id)):
-            await self._settle(fill)
-        seen = set()
+            if not self._ledger.knows_trade(fill.trade_id):
+                await self._settle(fill)
+        seen: set[str] = set()
         for order in orders:
-            seen.add(order.order_id)
-            seen.add(order.client_order_id)
-            await self._settle(order)
+            seen |= {order.order_id, order.client_order_id}
+            if self._is_news(order, as_of_ms):
+                await self._settle(order)
         for settlement in settlements:
-            await self._settle(settlement)
+            if not self._ledger.is_settled(settlement.market):
+                await self._settle(settlement)
+        seen.discard("")  # an order that is not ours may have no id of its client's
         for record in self._ledger.live():
             if not {record.client_order_id, record.order_id} & seen:
                 await self._missing(record, as_of_ms)
 
+    def _is_news(self, seen: OrderSeen, as_of_ms: Milliseconds) -> bool:
+        """Whether the ledger may learn something from it, and may be told."""
+        record = self._ledger.by_order_id(seen.order_id) or self._ledger.orders.get(seen.client_order_id)
+        rests = seen.status == "resting"
+        if record is None:
+            return rests  # over and without a record, it was never ours
+        if record.state == UNK and rests:
+            return as_of_ms >= record.asked_ms + self._clock.offset_ms
+        newer = seen.updated_ms > record.updated_ms or seen.filled > record.filled or not record.order_id
+        return newer or (not rests and not record.final)
+
     async def _missing(self, record: OrderRecord, as_of_ms: Milliseconds) -> None:
         """A live order that complete pages do not show."""
-        if as_of_ms < record.intended_ms + limits.REQUEST_LIFE_MS:
+        if as_of_ms < record.asked_ms + self._clock.offset_ms + limits.REQUEST_LIFE_MS:
             return
-        now_ms = self._clock.now_ms()
+        fact: AccountFact | None = None
         if record.order_id:
-            await self._settle(OrderVanished(now_ms, record.client_order_id, as_of_ms))
-        elif record.state == "unknown":
-            await self._settle(OrderAbsent(now_ms, record.client_order_id, as_of_ms))
+            fact = await self._ask(record, as_of_ms)
+        elif record.state == UNK:
+            fact = OrderAbsent(self._clock.now_ms(), record.client_order_id, as_of_ms)
+        now = self._ledger.orders.get(record.client_order_id)
+        if fact is not None and now is not None and not now.final:  # the stream may have told its end meanwhile
+            await self._settle(fact)
 
-    def _live_since_ms(self) -> Milliseconds | None:
-        """When the oldest order that may still live was made; None where there is none."""
-        live = [record.intended_ms for record in self._ledger.live()]
-        return min(live) - OVERLAP_MS if live else None
+    async def _ask(self, record: OrderRecord, as_of_ms: Milliseconds) -> AccountFact:
+        """Where an order stands that has an id: one older than the lists reach is found by it alone."""
+        try:
+            return await self._rest.order(record.order_id)
+        except ExchangeError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return OrderVanished(self._clock.now_ms(), record.client_order_id, as_of_ms)
 
-    def _fills_since_ms(self) -> Milliseconds:
-        return max(self._ledger.opened_ms, self._ledger.last_fill_ms - OVERLAP_MS)
+    def _since_ms(self) -> Milliseconds:
+        """From when on fills and settlements are read, by the exchange's clock."""
+        if not self._ledger.opened:
+            return self._clock.exchange_now_ms() - LIVED_MS  # what was before is part of the opening
+        agreed_ms = self._ledger.agreed_ms + self._clock.offset_ms
+        return max(self._ledger.opened_ms, agreed_ms - limits.READ_OVERLAP_MS)

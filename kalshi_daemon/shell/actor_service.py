@@ -80,6 +80,7 @@ class ActorService:
 
     async def run(self, gate: OrderGate) -> None:
         """Never returns. Raises what the policy raises: the actor's chart takes it as `policy_failed`."""
+        self.beat_s = trio.current_time()
         while True:
             self.phase = "waiting"
             with trio.move_on_after(self._patience_s()):

@@ -4,11 +4,17 @@ One phase: every read side by side, missed facts folded, then cash, positions an
 looked at again after some quiet, since reads lag events; what stays is journaled and held by divergence, never
 explained away. The first calibration of a journal opens the account: it takes the exchange's figures as what every
 later fact is added to.
+
+Rules:
+- What moved while it was read, or so shortly before that the exchange's reads need not show it, is unsettled: not
+  equal, and not different either. So is everything while the exchange's reads are old.
+- Unsettled never agrees and never holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
 import trio
 from attrs import frozen
@@ -16,6 +22,8 @@ from attrs import frozen
 from kalshi_daemon import limits
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.position_tracker import side_price
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountAgreed,
@@ -27,7 +35,10 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.units import PRICE_ONE, BookSide, Milliseconds, Money, Ticker, contracts, dollars
+from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker, contracts, dollars
+from statecharts.order import UNK
+
+NAMED_MAX: Final = 5  # of what is not ours, in the hold's cause
 
 
 @frozen
@@ -42,6 +53,15 @@ class Comparison:
         return not self.differences and not self.unsettled
 
 
+@frozen
+class Standing:
+    """What the ledger said when a read began: what is another when it has ended has moved meanwhile."""
+
+    cash: dict[int, Money]
+    positions: dict[Ticker, Count]
+    orders: dict[str, tuple[str, Count]]  # the live ones, with state and count filled
+
+
 class CalibrationService:
     def __init__(
         self,
@@ -53,127 +73,188 @@ class CalibrationService:
         self.detail = ""
         self.rounds = 0
         self.agreements = 0
-        self.foreign_positions: tuple[Ticker, ...] = ()  # there before this journal began, until a person adopts them
+        self._held_for: tuple[str, ...] = ()  # the figures of the last hold,
+        self._held_times = 0  # and how often in a row they were the same
         self._moved_ms: dict[Ticker, Milliseconds] = {}  # when a position last changed, as far as this process saw it
+        self._inherited_ms: Milliseconds = 0  # the last fill of the process before: of which market, nobody knows
+        self._orders_moved_ms: Milliseconds = 0
         self._reader = reader
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
 
-    async def calibrate(self) -> str:
-        """`agreed`, `incomplete` (a read was not to be had, or the account did not come to rest) or `differs`.
+    @property
+    def stuck(self) -> bool:
+        """The same figures differ round after round: looking more often does not help."""
+        return self._held_times >= limits.DIVERGENCES_MAX
 
-        For `differs` the hold is placed first: the same difference was seen twice, with quiet before both.
+    async def calibrate(self) -> str:
+        """`agreed`, `incomplete` (a read was not to be had, or the account did not come to rest) or `differs`."""
+        outcome = "incomplete"
+        try:
+            outcome = await self.converge()
+        except* (ExchangeError, Unreachable) as errors:
+            self.detail = str(errors.exceptions[0])
+        return outcome
+
+    async def converge(self) -> str:
+        """What `calibrate` does. Raises what a read may raise.
+
+        For `differs` the hold is placed first: the same figures were seen twice in a row, with quiet before both, or
+        there was a difference each time.
         """
         seen: tuple[str, ...] = ()
-        for _ in range(limits.CALIBRATION_ROUNDS_MAX):
-            try:
-                compared = await self.compare()
-            except* (ExchangeError, Unreachable) as errors:
-                self.detail = str(errors.exceptions[0])
-                compared = None
-            if compared is None:
-                return "incomplete"
+        differed = 0
+        for turn in range(limits.CALIBRATION_ROUNDS_MAX):
+            if turn:
+                await trio.sleep(limits.CALIBRATION_QUIET_S)
+            compared = await self.compare()
             if compared.agreed:
                 self.detail = ""
                 return "agreed"
-            if compared.differences and compared.differences == seen:
-                await self._hold(seen)
-                return "differs"
-            seen = compared.differences
             self.detail = "; ".join((*compared.differences, *compared.unsettled))
-            await trio.sleep(limits.CALIBRATION_QUIET_S)
-        return "incomplete"
+            differed += bool(compared.differences)
+            if compared.differences and compared.differences == seen:
+                break
+            seen = compared.differences
+        else:
+            if differed < limits.CALIBRATION_ROUNDS_MAX:
+                return "incomplete"
+        await self._hold(compared.differences)
+        return "differs"
 
     async def compare(self) -> Comparison:
-        """One round; where everything agrees, the agreement is settled in it. Raises a group of what a read may
-        raise.
-        """
+        """One round; where everything agrees, the agreement is settled in it. Raises what a read may raise."""
+        if not self.rounds:
+            self._inherited_ms = self._ledger.last_fill_ms
         self.rounds += 1
+        before = self._standing()
         read = await self._reader.read()
         if not self._ledger.opened:
             await self._open(read)
+            before = self._standing()
         await self._reader.fold(read.fills, read.orders, read.settlements, read.as_of_ms)
-        compared = self._weigh(read)
+        await self._ask_whose()
+        compared = self._weigh(read, before)
         if compared.agreed:
             self.agreements += 1
+            self._held_for, self._held_times = (), 0
             cash, resting = read.balance.by_shard, len(self._ledger.live())
-            await self._settle(AccountAgreed(self._clock.now_ms(), cash, len(read.positions), resting))
+            held = sum(1 for position in read.positions if position.count)
+            await self._settle(AccountAgreed(self._clock.now_ms(), cash, held, resting))
         return compared
 
     def moved(self, market: Ticker, ts_ms: Milliseconds) -> None:
         """A fill or a settlement was booked: for a while reads of this market, and of cash, may be older than the
-        ledger.
+        ledger. `ts_ms` is the exchange's time.
         """
         self._moved_ms[market] = max(ts_ms, self._moved_ms.get(market, 0))
 
-    def _weigh(self, read: AccountRead) -> Comparison:
+    def order_moved(self, ts_ms: Milliseconds) -> None:
+        """An order of ours came to rest or went: for a while reads of cash may leave out another collateral."""
+        self._orders_moved_ms = max(ts_ms, self._orders_moved_ms)
+
+    # --------------------------------------------------------------------------------------------------- the comparison
+
+    def _standing(self) -> Standing:
+        ledger = self._ledger
+        return Standing(
+            cash=dict(ledger.shards),
+            positions={market: position.count for market, position in ledger.positions.items()},
+            orders={each.client_order_id: (each.state, each.filled) for each in ledger.live()},
+        )
+
+    def _weigh(self, read: AccountRead, before: Standing) -> Comparison:
         differences: list[str] = []
         unsettled: list[str] = []
-        calm = self._quiet(max(self._moved_ms.values(), default=0))
-        for text in self._cash(read):
-            (differences if calm else unsettled).append(text)
+        after = self._standing()
+        behind_ms = self._clock.exchange_now_ms() - read.as_of_ms
+        if behind_ms > limits.READS_AGE_MAX_MS:
+            unsettled.append(f"the exchange's reads are {behind_ms // SECOND_MS} s old")
+        stamps = (*self._moved_ms.values(), self._ledger.last_fill_ms)
+        calm = before.cash == after.cash and _quiet(read, max(stamps))
+        still = before.orders == after.orders and _quiet(read, self._orders_moved_ms)
+        for judged, text in self._cash(read, still=still):
+            (differences if judged and calm else unsettled).append(text)
         for market, text in self._positions(read):
-            (differences if self._quiet(self._moved_ms.get(market, 0)) else unsettled).append(text)
-        unsettled += self._unknown()
+            moved_ms = self._moved_ms.get(market, self._inherited_ms)
+            rested = before.positions.get(market, 0) == after.positions.get(market, 0)
+            (differences if rested and _quiet(read, moved_ms) else unsettled).append(text)
+        unsettled += [f"order {each.client_order_id} is unknown" for each in self._ledger.live() if each.state == UNK]
         return Comparison(tuple(differences), tuple(unsettled))
 
-    def _quiet(self, stamp_ms: Milliseconds) -> bool:
-        """Nothing happened for so long that the exchange's read models must have caught up."""
-        return self._clock.exchange_now_ms() - stamp_ms >= limits.QUIET_MS
+    def _cash(self, read: AccountRead, *, still: bool) -> Iterator[tuple[bool, str]]:
+        """Shard by shard: whether it can be judged, and what differs.
 
-    async def _hold(self, differences: tuple[str, ...]) -> None:
-        now_ms = self._clock.now_ms()
-        await self._settle(AccountDiffers(now_ms, differences))
-        await self._settle(hold(HoldKind.DIVERGENCE, "; ".join(differences), now_ms))
-
-    async def _open(self, read: AccountRead) -> None:
-        now_ms = self._clock.exchange_now_ms()
-        openings = tuple(
-            PositionOpening(position.market, position.count, position.cost, position.fees)
-            for position in read.positions
-            if position.count
-        )
-        await self._settle(AccountOpened(now_ms, read.balance.by_shard, openings))
-        self.foreign_positions = tuple(opening.market for opening in openings)
-        if openings:
-            cause = f"{len(openings)} positions were there before this journal began"
-            await self._settle(hold(HoldKind.FOREIGN, cause, now_ms))
-
-    def _cash(self, read: AccountRead) -> list[str]:
-        """Shard by shard. Whether the balance leaves out the collateral of resting orders is not documented: both
-        agree.
+        Whether the balance leaves out the collateral of resting orders is not documented, and neither is what that is
+        for orders that close a position: every reading agrees. A balance between the least and the most of them says
+        nothing while orders rest, and one below them nothing while orders come and go (`still`: none does).
         """
-        found = []
-        for shard, theirs in read.balance.by_shard:
-            ours = self._ledger.settled(shard)
-            if theirs in (ours, ours - self._collateral(shard)):
+        shown = dict(read.balance.by_shard)
+        for shard in sorted(shown.keys() | self._ledger.shards.keys()):
+            theirs, ours = shown.get(shard, 0), self._ledger.settled(shard)
+            resting = [each for each in self._ledger.live() if each.spec.exchange_index == shard and each.order_id]
+            whole, covered = collateral(resting, {}), collateral(resting, self._positions_held())
+            if theirs in (ours, ours - whole, ours - covered):
                 continue
-            found.append(f"cash of shard {shard}: we count {dollars(ours)}, the exchange says {dollars(theirs)}")
-        return found
+            most = max(whole, self._ledger.reserved(shard))
+            text = f"cash of shard {shard}: we count {dollars(ours)}, the exchange says {dollars(theirs)}"
+            yield theirs > ours or (still and theirs < ours - most), text
 
-    def _collateral(self, shard: int) -> Money:
-        total = 0
-        for record in self._ledger.live():
-            spec = record.spec
-            if spec.exchange_index == shard and not spec.reduce_only and record.order_id:
-                price = spec.price if spec.side is BookSide.BID else PRICE_ONE - spec.price
-                total += price * (spec.count - record.filled)
-        return total
+    def _positions_held(self) -> dict[Ticker, Count]:
+        return {market: position.count for market, position in self._ledger.positions.items()}
 
     def _positions(self, read: AccountRead) -> list[tuple[Ticker, str]]:
         theirs = {position.market: position.count for position in read.positions}
-        ours = {market: position.count for market, position in self._ledger.positions.items()}
+        ours = self._positions_held()
         return [
             (market, f"position in {market}: we count {contracts(mine)}, the exchange says {contracts(its)}")
             for market in sorted(theirs.keys() | ours.keys())
             if (mine := ours.get(market, 0)) != (its := theirs.get(market, 0))
         ]
 
-    def _unknown(self) -> list[str]:
-        """An order whose fate is not known is settled by evidence only, and keeps the account from agreeing until
-        then.
-        """
-        return [
-            f"order {order.client_order_id} is unknown" for order in self._ledger.live() if order.state == "unknown"
-        ]
+    # ------------------------------------------------------------------------------------------------ what comes of it
+
+    async def _hold(self, differences: tuple[str, ...]) -> None:
+        now_ms = self._clock.now_ms()
+        self._held_times = self._held_times + 1 if differences == self._held_for else 1
+        self._held_for = differences
+        await self._settle(AccountDiffers(now_ms, differences))
+        await self._settle(hold(HoldKind.DIVERGENCE, "; ".join(differences), now_ms))
+
+    async def _open(self, read: AccountRead) -> None:
+        openings = tuple(
+            PositionOpening(position.market, position.count, position.cost, position.fees)
+            for position in read.positions
+            if position.count
+        )
+        await self._settle(AccountOpened(self._clock.exchange_now_ms(), read.balance.by_shard, openings))
+
+    async def _ask_whose(self) -> None:
+        """What is not ours, and no person has let be, pauses us: also after a restart, which drops the hold."""
+        strange = self._ledger.not_ours()
+        if strange and self._ledger.find_hold(HoldKind.FOREIGN) is None:
+            more = f" and {len(strange) - NAMED_MAX} more" if len(strange) > NAMED_MAX else ""
+            cause = f"not ours: {', '.join(strange[:NAMED_MAX])}{more}"
+            await self._settle(hold(HoldKind.FOREIGN, cause, self._clock.now_ms()))
+
+
+def _quiet(read: AccountRead, stamp_ms: Milliseconds) -> bool:
+    """The read is as of so much later that it must show what happened then."""
+    return read.as_of_ms - stamp_ms >= limits.QUIET_MS
+
+
+def collateral(orders: list[OrderRecord], held: dict[Ticker, Count]) -> Money:
+    """What resting orders could still cost. Of a market, what is held covers the dearest orders against it first: they
+    fill first, and closing costs nothing.
+    """
+    left = dict(held)
+    total = 0
+    for order in sorted(orders, key=lambda each: -side_price(each.spec.side, each.spec.price)):
+        spec, remaining = order.spec, order.spec.count - order.filled
+        if spec.reduce_only:
+            continue
+        closes = min(remaining, max(0, -left.get(spec.market, 0) * spec.side.sign))
+        left[spec.market] = left.get(spec.market, 0) + spec.side.sign * closes
+        total += side_price(spec.side, spec.price) * (remaining - closes)
+    return total

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.units import SECOND_MS, Milliseconds
+from kalshi_daemon.wire.reading import to_ms
 
 DATE_GRAIN_MS: Final[Milliseconds] = SECOND_MS - 1  # what a Date header may have cut off
 
@@ -47,6 +49,16 @@ class Clock(Protocol):
 
     def learn_sending(self, sending_ms: Milliseconds, received_ms: Milliseconds) -> None:
         """A frame's `sending_ts_ms`, and our `now_ms` when it came."""
+
+
+def learn_date(clock: Clock, date: str, sent_ms: Milliseconds) -> bool:
+    """Hand an answer's Date header to the clock as it comes. False where it does not read, and teaches nothing."""
+    try:
+        server_ms = to_ms(parsedate_to_datetime(date))
+    except (ValueError, TypeError, OverflowError):
+        return False
+    clock.learn_offset(server_ms, sent_ms, clock.now_ms())
+    return True
 
 
 @frozen

@@ -1,6 +1,7 @@
 """Gets back what trading needs: the attempts of `recovering`, and the cancels for when we are blind.
 
-An attempt asks REST once and waits for usable feeds. Attempts are counted until trading has been steady; the last one
+An attempt asks REST once and waits for usable feeds, both within `ATTEMPT_WAIT_S`, so that it ends by itself before its
+state's time is over. Attempts are counted until trading has been steady; the last one
 that is allowed places the hold `recovery` before it returns, so that the daemon is paused, and watched, instead of
 spinning.
 """
@@ -53,19 +54,26 @@ class ErrorRecoveryManager:
     async def recover(self) -> str:
         """`recovered` or `failed`."""
         self.attempts += 1
+        self.detail = f"REST gave no answer within {limits.ATTEMPT_WAIT_S:.0f} s"
         self._coordinator.retry()
-        if await self.reachable():
-            with trio.move_on_after(limits.ATTEMPT_WAIT_S):
-                await self._coordinator.until_usable()
+        with trio.move_on_after(limits.ATTEMPT_WAIT_S):
+            if await self._restored():
                 self.detail = ""
                 return "recovered"
-            feeds = (f"{status.role} is {status.state} ({status.detail})" for status in self._coordinator.statuses())
-            self.detail = f"feeds are not usable: {', '.join(feeds)}"
         if self.attempts >= limits.RECOVERY_ATTEMPTS_MAX:
             cause = f"{self.attempts} attempts to recover failed; the last: {self.detail}"
             self.attempts = 0
             await self._settle(hold(HoldKind.RECOVERY, cause, self._clock.now_ms()))
         return "failed"
+
+    async def _restored(self) -> bool:
+        """False where REST is not reachable; otherwise it waits for the feeds, and says meanwhile what is missing."""
+        if not await self.reachable():
+            return False
+        feeds = (f"{status.role} is {status.state} ({status.detail})" for status in self._coordinator.statuses())
+        self.detail = f"feeds are not usable: {', '.join(feeds)}"
+        await self._coordinator.until_usable()
+        return True
 
     async def cancel_blind(self) -> None:
         """Never returns. Without books for `BLIND_S`, what increases is cancelled where REST answers."""

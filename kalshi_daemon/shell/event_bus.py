@@ -10,6 +10,7 @@ Rules:
 - Folding and deciding do no I/O. What they raise is our own mistake and ends the bus; so does a commit that fails, and
   then nothing of that batch has taken effect outside.
 - Being cancelled during a commit finishes the batch first, within a bound: what was folded is on the disk and was told.
+  Then one more, of the facts that wait: among them are the last words, which say how it ended. Nothing is decided then.
 - Facts posted by what a batch leads to belong to a later batch.
 - Subscribers are never waited for. One that is over its bound is dropped and counted; it begins anew from a snapshot.
 """
@@ -194,6 +195,12 @@ class EventBus:
                 if not self._queue:
                     self._posted = trio.Event()
                     self._idle.set()
+        except trio.Cancelled:
+            batch = [posted for posted in self._take() if not isinstance(posted.item, ProposeOrder)]
+            if batch:
+                await self._handle(batch)
+                batch = []
+            raise
         finally:
             self._end(batch)
 

@@ -20,12 +20,21 @@ class Role(StrEnum):
     POSITIONS = "positions"
 
 
+BOOKS: Final = "orderbook_delta"
 CHANNELS: Final[dict[Role, tuple[str, ...]]] = {
-    Role.ORDERBOOK: ("orderbook_delta", "trade", "market_lifecycle_v2"),
+    Role.ORDERBOOK: (BOOKS, "trade", "market_lifecycle_v2"),
     Role.FILLS: ("fill", "user_orders"),
     Role.POSITIONS: ("market_positions",),
 }
-MARKET_CHANNELS: Final = frozenset({"orderbook_delta", "trade"})  # subscribed for named markets only
+MARKET_CHANNELS: Final = frozenset({BOOKS, "trade"})  # subscribed for named markets only
+PRIVATE_CHANNELS: Final = frozenset({*CHANNELS[Role.FILLS], *CHANNELS[Role.POSITIONS]})
+ANY_CHANNEL: Final = ""  # something was missed, and nothing says of what
+CHANNEL_OF_TYPE: Final[dict[str, str]] = {  # where a type of frame is not called what its channel is
+    "orderbook_snapshot": BOOKS,
+    "user_order": "user_orders",
+    "market_position": "market_positions",
+    **{channel: channel for channels in CHANNELS.values() for channel in channels},
+}
 LAYOUTS: Final[dict[int, dict[str, tuple[Role, ...]]]] = {
     1: {"all": (Role.ORDERBOOK, Role.FILLS, Role.POSITIONS)},
     2: {"market": (Role.ORDERBOOK,), "account": (Role.FILLS, Role.POSITIONS)},

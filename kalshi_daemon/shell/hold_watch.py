@@ -1,12 +1,13 @@
-"""Lifts holds whose clearing condition has come to be: the task `watch_holds`, alive while paused.
+"""Lifts holds whose clearing condition has come to be.
 
-A hold that a person clears is not touched here. Each lift is a fact that says by what; the last one lets the chart look
-whether it may leave `paused`.
+Holds on the account are watched while paused (the task `watch_holds`), those on one market wherever the account is
+synchronised. A hold that a person clears is not touched here. Each lift is a fact that says by what; the last one lets
+the chart look whether it may leave `paused`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -15,7 +16,6 @@ from kalshi_daemon.core.holds import Hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.units import Ticker
 
 
 class HoldWatch:
@@ -27,7 +27,6 @@ class HoldWatch:
         *,
         feeds_usable: Callable[[], bool],
         agreements: Callable[[], int],
-        foreign_positions: Callable[[], Sequence[Ticker]],
         reachable: Callable[[], Awaitable[bool]],
     ) -> None:
         """`agreements` counts full audits that agreed; `reachable` asks REST once."""
@@ -36,22 +35,33 @@ class HoldWatch:
         self._settle = settle
         self._feeds_usable = feeds_usable
         self._agreements = agreements
-        self._foreign_positions = foreign_positions
         self._reachable = reachable
-        self._agreements_before: dict[tuple[HoldKind, str], int] = {}
+        self._agreements_before: dict[tuple[str, str], int] = {}  # (subject, cause) of each divergence, when first seen
         self._usable_since_s: float | None = None
 
     async def run(self) -> None:
-        """Never returns; looks once a second."""
-        self._agreements_before.clear()
+        """Never returns; looks once a second at the holds on the account."""
         self._usable_since_s = None
         while True:
             self._note_levels()
-            for held in self._ledger.holds:
-                by = await self._cleared(held)
-                if by:
-                    await self._settle(HoldLifted(self._clock.now_ms(), held.kind, held.subject, by))
+            await self._look(on_markets=False)
             await trio.sleep(limits.HOLD_WATCH_S)
+
+    async def run_on_markets(self) -> None:
+        """Never returns; looks once a second at the holds on one market each, which pause nothing."""
+        while True:
+            await self._look(on_markets=True)
+            await trio.sleep(limits.HOLD_WATCH_S)
+
+    async def _look(self, *, on_markets: bool) -> None:
+        named = {(held.subject, held.cause) for held in self._ledger.holds}
+        self._agreements_before = {key: count for key, count in self._agreements_before.items() if key in named}
+        for held in self._ledger.holds:
+            if bool(held.subject) is not on_markets:
+                continue
+            by = await self._cleared(held)
+            if by:
+                await self._settle(HoldLifted(self._clock.now_ms(), held.kind, held.subject, by))
 
     def _note_levels(self) -> None:
         if not self._feeds_usable():
@@ -64,12 +74,10 @@ class HoldWatch:
         if held.until_ms is not None and self._clock.now_ms() >= held.until_ms:
             return "its time is over"
         if held.kind is HoldKind.DIVERGENCE:
-            before = self._agreements_before.setdefault((held.kind, held.subject), self._agreements())
+            before = self._agreements_before.setdefault((held.subject, held.cause), self._agreements())
             return "two audits agreed" if self._agreements() - before >= limits.AGREEMENTS_AFTER_DIVERGENCE else ""
         if held.kind is HoldKind.FOREIGN:
-            positions = any(self._ledger.position(market) for market in self._foreign_positions())
-            orders = any(not record.ours for record in self._ledger.live())
-            return "" if positions or orders else "what was not ours is gone"
+            return "" if self._ledger.not_ours() else "what was not ours is gone"
         if held.kind is HoldKind.RECOVERY:
             since_s = self._usable_since_s
             calm = since_s is not None and trio.current_time() - since_s >= limits.RECOVERED_S

@@ -3,10 +3,12 @@
 Rules: `render` is pure and shows a `Status` and nothing else; texts from elsewhere are never markup. The view never
 reads a key and never owns a task of the daemon's: when it is cancelled it leaves the last panel standing. Without a
 terminal it prints a line when the state changes and one every few seconds, so that a pipe or a CI log can be read.
+When nobody can see it any more (a closed pipe, a terminal that is gone) it shows nothing, and the daemon goes on.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import trio
@@ -22,19 +24,22 @@ from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.state_reporter import StatusProvider
 from kalshi_daemon.shell.status import PositionStatus, Status
 from kalshi_daemon.shell.status_text import FEED_WELL, TRADES, duration
-from kalshi_daemon.units import SECOND_MS, cents, contracts, dollars
+from kalshi_daemon.units import PRICE_ONE, SECOND_MS, cents, contracts, dollars
 
 LISTED_MAX: Final = 5  # of fills, positions and alarms
+ROWS: Final = 19  # of the panel without its positions and fills
 _COLOURS: Final = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.FAILING: "red"}
 
 
-def render(status: Status) -> RenderableType:
-    """The panel of one moment."""
+def render(status: Status, listed: int = LISTED_MAX) -> RenderableType:
+    """The panel of one moment, with so many positions and fills at most."""
     parts: list[RenderableType] = [_head(status), Text(), _feeds(status)]
     parts += [Text(), _columns(status)]
     if status.positions:
-        parts += [Text(), _positions(status)]
-    parts += [Text(), _recent(status)]
+        parts += [Text(), _positions(status, listed)]
+    recent = _recent(status, listed)
+    if recent:
+        parts += [Text(), recent]
     title = f"kalshi-daemon {status.version} · {status.environment} · {iso_time(status.at_ms)}"
     return Panel(Group(*parts), title=title, border_style=_COLOURS[status.health.verdict], padding=(0, 1))
 
@@ -49,12 +54,27 @@ def line(status: Status) -> str:
     )
 
 
+class Screen(Console):
+    """Standard output. rich ends the process when the reader of a pipe has gone; here that is an error like others."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 async def show(provider: StatusProvider, console: Console) -> None:
     """Shows a daemon until cancelled."""
-    if not console.is_terminal:
-        await _show_lines(provider, console)
-        return
-    with Live(console=console, auto_refresh=False, transient=False) as live:
+    try:
+        if console.is_terminal:
+            await _show_panel(provider, console)
+        else:
+            await _show_lines(provider, console)
+    except OSError:
+        await trio.sleep_forever()
+
+
+async def _show_panel(provider: StatusProvider, console: Console) -> None:
+    """What else is written to the terminal meanwhile appears above the panel."""
+    with Live(console=console, auto_refresh=False, transient=False, redirect_stderr=sys.stderr.isatty()) as live:
         try:
             while True:
                 _refresh(live, provider.status())
@@ -64,8 +84,10 @@ async def show(provider: StatusProvider, console: Console) -> None:
 
 
 def _refresh(live: Live, status: Status | None) -> None:
+    """The empty line is for the `^C` that a terminal echoes: at the end of a full line it would shift the panel."""
     if status is not None:
-        live.update(render(status), refresh=True)
+        listed = max(1, min(LISTED_MAX, (live.console.height - ROWS) // 2))
+        live.update(Group(render(status, listed), Text()), refresh=True)
 
 
 async def _show_lines(provider: StatusProvider, console: Console) -> None:
@@ -125,22 +147,22 @@ def _columns(status: Status) -> RenderableType:
     return grid
 
 
-def _positions(status: Status) -> RenderableType:
+def _positions(status: Status, listed: int) -> RenderableType:
     table = Table(box=None, padding=(0, 2), header_style="dim")
     for name, justify in (("position", "left"), ("contracts", "right"), ("cost", "right"), ("mid", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("unrealised", justify="right")
     ordered = sorted(status.positions, key=lambda each: -each.cost)
-    for each in ordered[:LISTED_MAX]:
+    for each in ordered[:listed]:
         table.add_row(each.market, contracts(each.count), cents(each.average_cost), _mid(each), _unrealised(each))
-    if len(ordered) > LISTED_MAX:
-        table.add_row(f"and {len(ordered) - LISTED_MAX} more")
+    if len(ordered) > listed:
+        table.add_row(f"and {len(ordered) - listed} more")
     return table
 
 
-def _recent(status: Status) -> RenderableType:
+def _recent(status: Status, listed: int) -> Text:
     text = Text()
-    for fill in status.last_fills[:LISTED_MAX]:
+    for fill in status.last_fills[:listed]:
         role = "taker" if fill.is_taker else "maker"
         text.append(
             f"{iso_time(fill.at_ms)[11:19]} fill {fill.side} {contracts(fill.count)} {fill.market} "
@@ -150,14 +172,17 @@ def _recent(status: Status) -> RenderableType:
         last = status.last_refusal
         text.append(f"{iso_time(last.at_ms)[11:19]} refused {last.code} {last.market}: ", style="yellow")
         text.append(f"{last.control}: {last.figure}, allowed {last.limit}\n", style="yellow")
-    for alarm in status.last_alarms[:LISTED_MAX]:
+    for alarm in status.last_alarms[:listed]:
         text.append(f"{iso_time(alarm.at_ms)[11:19]} alarm {alarm.alarm}: {alarm.text}\n", style="red")
     text.rstrip()
     return text
 
 
 def _mid(position: PositionStatus) -> str:
-    return "none" if position.mid is None else cents(position.mid)
+    """Of the side that is held, as its cost is."""
+    if position.mid is None:
+        return "none"
+    return cents(position.mid if position.count > 0 else PRICE_ONE - position.mid)
 
 
 def _unrealised(position: PositionStatus) -> str:

@@ -1,9 +1,12 @@
 """The only way out for orders and cancels: lanes that take commands, ask the gates, write, and report what came of it.
 
-It lives as long as the daemon, so that a request on the wire is never cut by leaving a state. Cancels go before orders.
+It lives as long as the daemon, so that a request on the wire is never cut by leaving a state.
 
 Rules:
-- A placement asks its gate in the step that writes to the socket; a cancel asks none.
+- A placement asks its gate before it waits for tokens, and again in the step that writes to the socket; there it also
+  takes the breaker's probe. A cancel asks none.
+- Cancels go before orders, have a lane that orders never use, and tokens that orders leave them. One cancel of an
+  order is under way at most.
 - Every request ends as exactly one fact. No answer, or one that cannot be read, is `OrderLost`, never a refusal.
 - Nothing is sent twice: an unknown outcome is for evidence to settle, not for a retry.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
@@ -37,9 +41,11 @@ from kalshi_daemon.facts import (
 from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.units import Milliseconds
 
-PLACE_COST = 10  # tokens of the write bucket (api.md 5)
-CANCEL_COST = 2
+PLACE_COST: Final = 10  # tokens of the write bucket (api.md 5)
+CANCEL_COST: Final = 2
+TOO_MANY: Final = 429
 
 
 class OrderWriter:
@@ -52,8 +58,11 @@ class OrderWriter:
         bucket: TokenBucket,
         clock: Clock,
     ) -> None:
+        """`ask` raises Withheld where the order's gate is closed."""
         self.counts: Counter[str] = Counter()
         self.on_the_wire = 0
+        self.begun = 0  # requests that a lane has taken; a sweep sees by it that nothing was sent meanwhile
+        self.ended_ms: Milliseconds = 0  # when the last of them was over, by the exchange's clock
         self._rest = rest
         self._post = post
         self._ask = ask
@@ -61,60 +70,78 @@ class OrderWriter:
         self._bucket = bucket
         self._clock = clock
         self._cancels: deque[CancelOrder] = deque()
+        self._cancelling: set[str] = set()  # client order ids whose cancel waits or is on the wire
         self._placements: deque[PlaceOrder] = deque()
-        self._work = trio.Semaphore(0)
-        self._quiet = trio.Event()
-        self._quiet.set()
+        self._work = trio.Event()  # replaced when something was accepted
+        self._rested = trio.Event()  # replaced when nothing was left to do
 
     # --------------------------------------------------------------------------------------------------- from outside
 
     def accept(self, command: PlaceOrder | CancelOrder) -> None:
-        """Raises Overflow: the intents of a whole burst wait, and something is wrong."""
-        if len(self._cancels) + len(self._placements) >= limits.WRITER_QUEUE_MAX:
-            raise Overflow(
-                f"{limits.WRITER_QUEUE_MAX} orders and cancels wait to be sent: the exchange does not take them as "
-                "fast as they are made"
-            )
+        """An order over the bound is withheld. Raises Overflow for a cancel over it: more of them than can be live."""
         if isinstance(command, CancelOrder):
-            self._cancels.append(command)
+            self._accept_cancel(command)
+        elif len(self._placements) >= limits.WRITER_QUEUE_MAX:
+            self.counts["overflowed"] += 1
+            detail = f"{limits.WRITER_QUEUE_MAX} orders wait to be sent: they are made faster than the exchange takes"
+            self._withheld(command.client_order_id, "overflow", detail)
+            return
         else:
             self._placements.append(command)
-        self._quiet = trio.Event()
-        self._work.release()
+        self._work.set()
+        self._work = trio.Event()
+
+    def _accept_cancel(self, command: CancelOrder) -> None:
+        if command.client_order_id in self._cancelling:
+            self.counts["cancels_joined"] += 1
+            return
+        if len(self._cancels) >= limits.WRITER_QUEUE_MAX:
+            raise Overflow(f"{limits.WRITER_QUEUE_MAX} cancels wait to be sent: more than orders may be open")
+        self._cancelling.add(command.client_order_id)
+        self._cancels.append(command)
 
     @property
     def waiting(self) -> int:
         return len(self._cancels) + len(self._placements)
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing waits and nothing is on the wire."""
+        return not self.on_the_wire and not self.waiting
+
     async def until_quiet(self) -> None:
-        """Return when nothing waits and nothing is on the wire."""
-        await self._quiet.wait()
+        while not self.quiet:
+            await self._rested.wait()
 
     # ------------------------------------------------------------------------------------------------------- the task
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
-            for _ in range(limits.WRITER_LANES):
-                nursery.start_soon(self._lane)
+            for lane in range(limits.WRITER_LANES):
+                nursery.start_soon(self._lane, lane < limits.WRITER_LANES_FOR_CANCELS)
 
-    async def _lane(self) -> None:
+    async def _lane(self, cancels_only: bool) -> None:  # noqa: FBT001 - trio hands arguments on by place
         while True:
-            await self._work.acquire()
-            command = self._cancels.popleft() if self._cancels else self._placements.popleft()
+            while not (self._cancels or (self._placements and not cancels_only)):
+                await self._work.wait()
             self.on_the_wire += 1
+            self.begun += 1
             try:
-                if isinstance(command, CancelOrder):
-                    await self._cancel(command)
+                if self._cancels:
+                    await self._cancel(self._cancels.popleft())
                 else:
-                    await self._place(command)
+                    await self._place(self._placements.popleft())
             finally:
                 self.on_the_wire -= 1
-                if not self.on_the_wire and not self.waiting:
-                    self._quiet.set()
+                self.ended_ms = self._clock.exchange_now_ms()
+                if self.quiet:
+                    self._rested.set()
+                    self._rested = trio.Event()
 
-    async def _pace(self, cost: int) -> None:
-        """Wait for the tokens, so that a 429 is the exchange's surprise and not our habit."""
-        while wait_s := self._bucket.wait_s(cost, trio.current_time()):
+    async def _pace(self, cost: float, spare: float = 0.0) -> None:
+        """Wait for the tokens, so that a 429 is the exchange's surprise and not our habit; `spare` are to be left."""
+        wanted = min(cost + spare, self._bucket.capacity)
+        while wait_s := self._bucket.wait_s(wanted, trio.current_time()):
             self.counts["paced"] += 1
             await trio.sleep(wait_s)
         self._bucket.take(cost, trio.current_time())
@@ -124,18 +151,28 @@ class OrderWriter:
 
         def leave() -> None:
             self._ask(client_order_id)
+            if not self._breaker.allows(trio.current_time()):
+                raise Withheld("P1", "the breaker lets it pass: no, allowed yes")
             self._post(OrderSent(self._clock.now_ms(), client_order_id))
 
         try:
-            await self._pace(PLACE_COST)
+            self._ask(client_order_id)
+            spare = 0.0 if command.spec.reduce_only else self._bucket.capacity / limits.WRITE_SHARE_KEPT
+            await self._pace(PLACE_COST, spare)
             answer = await self._rest.create_order(client_order_id, command.spec, before_send=leave)
         except Withheld as refusal:
-            self.counts["withheld"] += 1
-            self._post(OrderWithheld(self._clock.now_ms(), client_order_id, refusal.code, refusal.detail))
+            if refusal.code == answers.UNREACHABLE:
+                self._breaker.failed(trio.current_time(), refusal.detail)
+            self._withheld(client_order_id, refusal.code, refusal.detail)
             return
         self._post(self._placed(client_order_id, answer))
 
+    def _withheld(self, client_order_id: str, code: str, detail: str) -> None:
+        self.counts["withheld"] += 1
+        self._post(OrderWithheld(self._clock.now_ms(), client_order_id, code, detail))
+
     def _placed(self, client_order_id: str, answer: answers.OrderAnswer) -> AccountFact:
+        """An answer that can be read is health, whatever it says."""
         now_ms, now_s = self._clock.now_ms(), trio.current_time()
         match answer:
             case answers.Acknowledged():
@@ -146,10 +183,12 @@ class OrderWriter:
                 )
             case answers.Refused():
                 self.counts["refused"] += 1
-                self._breaker.succeeded(now_s)  # an answer that can be read is health, whatever it says
+                self._breaker.succeeded(now_s)
+                self._note_refusal(answer.status)
                 return OrderRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail)
             case answers.Duplicate():
                 self.counts["duplicate"] += 1
+                self._breaker.succeeded(now_s)
                 return OrderDuplicate(now_ms, client_order_id)
             case answers.Lost():
                 self.counts["lost"] += 1
@@ -158,13 +197,16 @@ class OrderWriter:
 
     async def _cancel(self, command: CancelOrder) -> None:
         client_order_id = command.client_order_id
-        await self._pace(CANCEL_COST)
-        answer = await self._rest.cancel_order(
-            command.order_id,
-            command.market,
-            command.exchange_index,
-            before_send=lambda: self._post(CancelSent(self._clock.now_ms(), client_order_id)),
-        )
+        try:
+            await self._pace(CANCEL_COST)
+            answer = await self._rest.cancel_order(
+                command.order_id,
+                command.market,
+                command.exchange_index,
+                before_send=lambda: self._post(CancelSent(self._clock.now_ms(), client_order_id)),
+            )
+        finally:
+            self._cancelling.discard(client_order_id)
         now_ms = self._clock.now_ms()
         self.counts[f"cancel_{type(answer).__name__.lower()}"] += 1
         match answer:
@@ -173,6 +215,11 @@ class OrderWriter:
             case answers.CancelNotFound():
                 self._post(CancelMissing(now_ms, client_order_id))
             case answers.CancelDenied():
+                self._note_refusal(answer.status)
                 self._post(CancelRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail))
             case answers.CancelUnknown():
                 self._post(CancelLost(now_ms, client_order_id, answer.cause))
+
+    def _note_refusal(self, status: int) -> None:
+        if status == TOO_MANY:
+            self._bucket.refused(trio.current_time())

@@ -1,13 +1,17 @@
 """The order books of the daemon: applied in the reader's own step, proven, and told of when they are not.
 
-A book is *proven* when it is a snapshot plus contiguous deltas of the stream, or *polled* when it was read by REST a
-moment ago. The orderbook_feed chart says which of the two counts; a book without its own proof is unusable by itself.
+A book is *proven* when it is a snapshot plus contiguous deltas of one socket, or *polled* when what stands in it was
+read by REST a moment ago. The orderbook_feed chart says which of the two counts; a book without its own proof is
+unusable by itself.
 
 Rules:
 - The newest book wins: a change marks its market dirty and is gone; nobody is handed a queue of changes.
 - A gap makes every book of the subscription unproven, asks for snapshots of all of them, and gives the socket up when
-  that does not help within `SNAPSHOT_REQUESTS_MAX` rounds.
-- Prices of the NO leg come in NO prices; a crossed book is what a flipped orientation would look like, and is a gap.
+  that does not help within `SNAPSHOT_REQUESTS_MAX` rounds. No proof outlives its socket.
+- Prices of the NO leg come in NO prices; a crossed book is what a flipped orientation would look like, and is lost like
+  one with a level below zero. So is one whose clock goes back without a snapshot.
+- Chart events are pokes: that all is proven is looked at again after each step, so that snapshots which outran the
+  step they belong after are not waited for twice.
 """
 
 from __future__ import annotations
@@ -26,11 +30,12 @@ from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.core.book import BookBroken, OrderBook
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import BookDelta, BookSnapshot, TradePrinted
-from kalshi_daemon.policy.history import MarketHistory
+from kalshi_daemon.policy.history import MarketHistory, message_time_ms
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.session import Session
 from kalshi_daemon.units import Price, Ticker
+from kalshi_daemon.wire.rest import BookRead
 from statecharts.orderbook_feed import ORDERBOOK_FEED
 
 
@@ -65,14 +70,18 @@ class OrderBookClient:
         self._on_step = on_step
         self._delays = Delays(rng)
         self._snapshot_rounds = 0
-        self._session: Session | None = None  # the live session that carries the books
-        self._runner = Runner(
+        self._session: Session | None = None  # that carries the books, while it has a socket
+        self._on_alarm = on_alarm
+        self._runner = self._make_runner()
+
+    def _make_runner(self) -> Runner:
+        return Runner(
             Chart(ORDERBOOK_FEED, {"all_proven": self.all_proven}),
             {"book_audit": self._audit, "poller": self._poll},
             self._delays.callables,
             limits.CHART_RESTARTS,
             on_step=self._stepped,
-            on_alarm=on_alarm,
+            on_alarm=self._on_alarm,
         )
 
     # --------------------------------------------------------------------------------------------------------- levels
@@ -90,11 +99,9 @@ class OrderBookClient:
         """May an order be decided on this market's book now?"""
         if self.streamed:
             return market in self._proven
-        return (
-            self._runner.is_in("polling.fresh")
-            and market in self._polled
-            and self.evidence_age_s < limits.POLLED_AGE_MAX_S
-        )
+        if not self._runner.is_in("polling.fresh"):
+            return False
+        return market in self._proven or (market in self._polled and self.evidence_age_s < limits.POLLED_AGE_MAX_S)
 
     @property
     def any_usable(self) -> bool:
@@ -122,13 +129,15 @@ class OrderBookClient:
             book.apply_snapshot(snapshot)
             book.prove_uncrossed()
         except BookBroken as error:
-            self.on_gap(str(error))
+            self._polled.discard(snapshot.market)
+            self._lose("mismatch_found", "mismatches", str(error))
             return
+        self._polled.discard(snapshot.market)  # what stands in it is the stream's now
         self._proven.add(snapshot.market)
-        self._changed(book, snapshot.sending_ms or self._clock.exchange_now_ms())
-        if not self.streamed and self.all_proven():
-            self._snapshot_rounds = 0
-            self._runner.post("books_proven")
+        if snapshot.sending_ms is not None:
+            self._clock.learn_sending(snapshot.sending_ms, self._clock.now_ms())
+        self._changed(book, message_time_ms(None, snapshot.sending_ms, self._clock.exchange_now_ms()))
+        self._tell_if_proven()
 
     def on_delta(self, delta: BookDelta) -> None:
         """The hot path: one look-up, one apply, one mark."""
@@ -137,11 +146,15 @@ class OrderBookClient:
             self.counts["unproven"] += 1
             return
         book = self.books[market]
+        known, clock = book.clock, delta.clock
+        if known is not None and clock is not None and clock < known:
+            self._lose("reset_found", "resets", f"the exchange's clock of {market} went back from {known} to {clock}")
+            return
         try:
             book.apply_delta(delta)
             book.prove_uncrossed()
         except BookBroken as error:
-            self.on_gap(str(error))
+            self._lose("mismatch_found", "mismatches", str(error))
             return
         self.counts["deltas"] += 1
         self._changed(book, delta.ts_ms)
@@ -153,23 +166,37 @@ class OrderBookClient:
             self.touch(trade.market)
 
     def on_gap(self, why: str) -> None:
-        """What stands in the books is not known any more."""
-        self.counts["gaps"] += 1
-        self.detail = why
-        self._forget()
-        self._runner.post("gap_found")
-        self._ask_for_snapshots()
+        """Something of the subscription was missed."""
+        self._lose("gap_found", "gaps", why)
 
     def on_session(self, session: Session | None, why: str) -> None:
-        """The session that carries the books is live, or is lost (None)."""
-        if session is self._session:
-            return
-        self._session = session
-        self._snapshot_rounds = 0
-        if session is None:
+        """The session that carries the books, while it has a socket; None when it has none, and no proof is left."""
+        if session is not None:
+            self._session = session
+        elif self._session is not None:
+            self._session = None
+            self._snapshot_rounds = 0
             self.detail = why
             self._forget()
             self._runner.post("session_lost")
+
+    def _lose(self, event: str, counted: str, why: str) -> None:
+        """What stands in the books is not known any more."""
+        self.counts[counted] += 1
+        self.detail = why
+        self._forget()
+        self._runner.post(event)
+        self._ask_for_snapshots()
+
+    def _forget(self) -> None:
+        """No book is the stream's any more; those that were read by REST stay what they are."""
+        for market in self._proven:
+            self.books[market].forget()
+        self._proven.clear()
+
+    def _tell_if_proven(self) -> None:
+        if not self.streamed and self.all_proven():
+            self._runner.post("books_proven")
 
     def _ask_for_snapshots(self) -> None:
         if self._session is None:
@@ -177,7 +204,7 @@ class OrderBookClient:
         self._snapshot_rounds += 1
         if self._snapshot_rounds > limits.SNAPSHOT_REQUESTS_MAX:
             self._session.reconnect(
-                f"the books could not be proven by {limits.SNAPSHOT_REQUESTS_MAX} rounds of snapshots"
+                f"the books could not be proven by {limits.SNAPSHOT_REQUESTS_MAX} rounds of snapshots: {self.detail}"
             )
         else:
             self._session.request_snapshots(list(self.books))
@@ -199,15 +226,15 @@ class OrderBookClient:
         self.dirty[book.market] = None
         self.dirtied.set()
 
-    def _forget(self) -> None:
-        self._proven.clear()
-        if not self._polled:
-            for book in self.books.values():
-                book.forget()
-
     # ---------------------------------------------------------------------------------------------- the chart's tasks
 
     async def run(self) -> str:
+        """May be run again when it has ended: nothing is proven then, and the chart begins anew."""
+        self._runner = self._make_runner()
+        self._session = None
+        self._snapshot_rounds = 0
+        self._forget()
+        self._polled.clear()
         return await self._runner.run()
 
     async def _poll(self, stay: Stay) -> str | None:
@@ -225,52 +252,76 @@ class OrderBookClient:
                 self._polled_s = begun_s
                 self.counts["polls"] += 1
                 stay.post("polled")
+            self._tell_if_proven()  # what was missing may not be wanted any more
             await trio.sleep(limits.POLL_INTERVAL_S)
         return None
 
     async def _poll_round(self) -> None:
+        """A market that the exchange leaves out of its answer, or whose book cannot be one, has no polled book."""
         markets = [market for market in self.books if self._wanted(market)]
         for start in range(0, len(markets), limits.POLL_CHUNK):
-            reads = await self._rest.orderbooks(markets[start : start + limits.POLL_CHUNK])
-            for market, read in reads.items():
-                if market in self._proven:
-                    continue  # the stream has just proven it, and is newer
-                book = self.books[market]
-                book.replace(read.yes, read.no, clock=None, ts_ms=None)
-                self._polled.add(market)
-                self._changed(book, self._clock.exchange_now_ms())
+            chunk = markets[start : start + limits.POLL_CHUNK]
+            reads = await self._rest.orderbooks(chunk)
+            for market in chunk:
+                self._take_read(market, reads.get(market))
+        for market in self._polled - set(markets):
+            self._drop_read(market)
+
+    def _take_read(self, market: Ticker, read: BookRead | None) -> None:
+        if market in self._proven:
+            return  # the stream has just proven it, and is newer
+        if read is None:
+            self._drop_read(market)
+            return
+        book = self.books[market]
+        try:
+            book.replace(read.yes, read.no, clock=None, ts_ms=None)
+            book.prove_uncrossed()
+        except BookBroken as error:
+            self.detail = str(error)
+            self.counts["mismatches"] += 1
+            self._drop_read(market)
+            return
+        self._polled.add(market)
+        self._changed(book, self._clock.exchange_now_ms())
+
+    def _drop_read(self, market: Ticker) -> None:
+        self._polled.discard(market)
+        self.books[market].forget()
 
     async def _audit(self, stay: Stay) -> str | None:  # noqa: ARG002
-        """Hold one book after another against REST. A difference counts only while the stream was quiet around the
-        read.
-        """
+        """Hold one book after another against REST."""
         while True:
             for market in list(self.books):
                 await trio.sleep(limits.AUDIT_INTERVAL_S)
                 if market in self._proven and not await self._agrees(market):
-                    self.detail = f"the book of {market} is not what REST shows"
-                    self.counts["mismatches"] += 1
-                    self._forget()
-                    self._ask_for_snapshots()
-                    return None
+                    self._lose("mismatch_found", "mismatches", f"the book of {market} is not what REST shows")
+                    await trio.sleep_forever()  # until the step that this was leaves the state
 
     async def _agrees(self, market: Ticker) -> bool:
+        """A difference counts only when every look shows one and the stream was quiet from the first to the last:
+        reads lag what it has shown.
+        """
         book = self.books[market]
-        for _ in range(limits.AUDIT_ATTEMPTS_MAX):
-            version = book.version
+        version = book.version
+        for attempt in range(limits.AUDIT_ATTEMPTS_MAX):
+            if attempt:
+                await trio.sleep(limits.AUDIT_QUIET_S)
             try:
-                read = (await self._rest.orderbooks([market]))[market]
-            except (Unreachable, ExchangeError, KeyError):
+                read = (await self._rest.orderbooks([market])).get(market)
+            except (Unreachable, ExchangeError):
                 return True  # not read is not different
-            same = dict(read.yes) == book.yes.counts and dict(read.no) == book.no.counts
-            if same or book.version != version:
-                self.counts["audits"] += same
+            if book.version != version or read is None:
                 return True
-            await trio.sleep(limits.AUDIT_QUIET_S)
+            if dict(read.yes) == book.yes.counts and dict(read.no) == book.no.counts:
+                self.counts["audits"] += 1
+                return True
         return False
 
     def _stepped(self, step: Step) -> None:
         if self.streamed:
             self._polled.clear()
+            self._snapshot_rounds = 0
             self.detail = ""
+        self._tell_if_proven()
         self._on_step("orderbook_feed", step)

@@ -1,7 +1,8 @@
 """The positions role: what the exchange says we hold, held against what the ledger says.
 
 The two may differ for a moment, because fills and positions come in no fixed order. A difference that outlives
-`QUIET_MS` is a reason to read the whole account; it is never a correction by itself.
+`QUIET_MS` is a reason to read the whole account; it is never a correction by itself. It is as old as the first report
+that differed: a market that is reported more often than `QUIET_MS` would never be doubted otherwise.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ class PositionListener:
         if reported.count == self._ours(reported.market):
             self.differences.pop(reported.market, None)
         else:
-            self.differences[reported.market] = _Difference(reported.count, now_ms)
+            known = self.differences.get(reported.market)
+            self.differences[reported.market] = _Difference(reported.count, known.since_ms if known else now_ms)
+
+    def forget(self) -> None:
+        """The stream ended: what it said last may have changed since, unseen."""
+        self.differences.clear()
 
     def review(self, now_ms: Milliseconds) -> None:
         """Forget what has come to agree; doubt the account for what has not within the quiet time."""

@@ -10,15 +10,16 @@ passes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import trio
 
+from kalshi_daemon import limits
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.startup import StartupTracker
-from kalshi_daemon.errors import ConfigurationError, OperatingError, RateLimited, Unreachable
+from kalshi_daemon.errors import AccessRefused, ConfigurationError, KeyRefused, OperatingError, RateLimited, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.journal import Journal
@@ -62,6 +63,7 @@ class Preflight:
         self._on_limits = on_limits
         self._markets = markets
         self._rest = rest
+        self._unread: Iterator[tuple[int, AccountFact]] | None = None  # of the journal, while it is being replayed
 
     async def run(self) -> str:
         """`passed`, `refused` or `deferred`."""
@@ -81,6 +83,9 @@ class Preflight:
                 self.tracker.deferred(name, self._clock.now_ms(), str(error))
                 log.warning("deferred", check=name, cause=str(error), next="tried again, without end")
                 return "deferred"
+            except trio.Cancelled:
+                self.tracker.deferred(name, self._clock.now_ms(), "cut off before it had an answer")
+                raise
             except OperatingError as error:
                 self.tracker.refused(name, self._clock.now_ms(), str(error))
                 log.error("refused", check=name, cause=str(error), next="a person must mend it")
@@ -89,17 +94,33 @@ class Preflight:
             self.tracker.passed(name, self._clock.now_ms(), detail)
         return "passed"
 
+    async def prepare_sweep(self) -> None:
+        """What a stop needs that comes before preflight has got so far: the journal, and the key where orders live."""
+        await self.opened.wait()
+        if not self.replayed.is_set():
+            await self._replay()
+        if self._ledger.live():
+            self._open_key()
+
     async def _check_journal(self) -> str:
         await self.opened.wait()
         if not self.replayed.is_set():
-            assert self.journal is not None
-            for _seq, fact in self.journal.verify_and_read():
-                self._ledger.apply(fact)
-            self.replayed.set()
+            await self._replay()
         reason = self._latched()
-        if reason:
+        if reason and self._ledger.find_hold(HoldKind.KILL) is None:
             await self._settle(hold(HoldKind.KILL, reason, self._clock.now_ms()))
         return f"{self._ledger.version} events verified and replayed"
+
+    async def _replay(self) -> None:
+        """Fold the journal. Others get their turn meanwhile; cut in the middle, the next attempt goes on from there."""
+        if self._unread is None:
+            assert self.journal is not None, "the journal service has opened it"
+            self._unread = self.journal.verify_and_read()
+        for seq, fact in self._unread:
+            self._ledger.apply(fact)
+            if seq % limits.REPLAY_BREATH == 0:
+                await trio.lowlevel.checkpoint()
+        self.replayed.set()
 
     async def _check_key(self) -> str:
         self._open_key()
@@ -110,15 +131,22 @@ class Preflight:
 
     async def _check_exchange(self) -> str:
         status = await self._rest.exchange_status()
-        if not (status.exchange_active and status.trading_active):
+        paused = not (status.exchange_active and status.trading_active)
+        if paused and self._ledger.find_hold(HoldKind.EXCHANGE) is None:
             await self._settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", self._clock.now_ms()))
         return f"reached; its clock is {self._clock.offset_ms:+d} ms from ours"
 
     async def _check_access(self) -> str:
         """A signed read: a wrong key, a wrong signature or a missing scope ends here."""
-        limits = await self._rest.account_limits()
-        self._on_limits(limits)
-        return f"signed reads pass; tier {limits.tier}"
+        try:
+            allowed = await self._rest.account_limits()
+        except AccessRefused as error:
+            raise KeyRefused(
+                f"the exchange refuses the key: {error}; see that KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_FILE belong "
+                "together, to this environment, and that the key may trade"
+            ) from None
+        self._on_limits(allowed)
+        return f"signed reads pass; tier {allowed.tier}"
 
     async def _check_markets(self) -> str:
         found = {read.market: read for read in await self._rest.markets(self._markets)}

@@ -14,7 +14,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Generic, TypeVar
 
 import httpx
@@ -32,13 +31,12 @@ from kalshi_daemon.errors import (
     WireError,
     Withheld,
 )
-from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.http_transport import HttpTransport
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import Milliseconds
 from kalshi_daemon.wire.error_bodies import error_of
-from kalshi_daemon.wire.reading import to_ms
 from kalshi_daemon.wire.rest import Page
 
 T = TypeVar("T")
@@ -205,12 +203,8 @@ class Requests:
 
     def _learn(self, date: str | None, sent_ms: Milliseconds) -> None:
         """Hand the answer's Date to the clock; one that does not read teaches nothing."""
-        try:
-            server_ms = to_ms(parsedate_to_datetime(date or ""))
-        except (ValueError, TypeError, OverflowError):
+        if not learn_date(self._clock, date or "", sent_ms):
             self.counts["date", "unreadable"] += 1
-            return
-        self._clock.learn_offset(server_ms, sent_ms, self._clock.now_ms())
 
 
 def _outcome(error: OperatingError) -> str:

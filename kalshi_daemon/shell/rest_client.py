@@ -98,6 +98,9 @@ class RestClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
         await self._requests.aclose()
 
     # ---------------------------------------------------------------------------------------------------- the exchange

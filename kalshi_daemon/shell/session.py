@@ -2,36 +2,58 @@
 
 Rules:
 - Leaving the chart's `session` state closes the socket: the socket task holds it, and being cancelled closes it.
-- Everything is subscribed anew on each socket; nothing of an earlier one is remembered but the reason for its end.
+- Everything is subscribed anew on each socket. What is known of a socket is made with it and goes with it; nothing of
+  an earlier one is remembered but the reason for its end.
 - Sequence numbers are checked here, per subscription, over every frame that carries one: a gap is told, never mended
-  here.
+  here. A frame that is not new is passed over, and told as a gap too: either it or its predecessor is not what it
+  says.
+- A frame that cannot be read is counted and passed over, and what its channel may have missed is told at once: the
+  next frame, which would show the gap, may be an hour away, and private channels have no numbers at all.
 - Frames are handled in the reader's own step. Nothing here waits for the journal, the ledger or a reader of books.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import trio
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
-from kalshi_daemon.facts import StreamRefused, Subscribed, SubscriptionUpdated, Unsubscribed
-from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.feeds import CHANNELS, MARKET_CHANNELS, Role
+from kalshi_daemon.facts import (
+    BookDelta,
+    BookSnapshot,
+    MarketChanged,
+    StreamRefused,
+    Subscribed,
+    SubscriptionUpdated,
+    TradePrinted,
+    Unsubscribed,
+)
+from kalshi_daemon.shell.clock import Clock, learn_date
+from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, MARKET_CHANNELS, Role
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.socket import Socket
+from kalshi_daemon.shell.subscriptions import Asked, Subscriptions
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire import feed
+from kalshi_daemon.wire.envelope import read_envelope
 from statecharts.connection import CONNECTION
 
 DEAD_SUBSCRIPTION = frozenset({10, 25})  # channel error, buffer overflow: the subscription is gone (api.md 7.1)
+CHANNEL_OF_FACT: dict[type, str] = {
+    BookDelta: BOOKS,
+    BookSnapshot: BOOKS,
+    TradePrinted: "trade",
+    MarketChanged: "market_lifecycle_v2",
+}
 
 
 @frozen
@@ -45,19 +67,20 @@ class SessionSeams:
     rng: random.Random
     on_fact: Callable[[Session, feed.Decoded], None]
     on_fault: Callable[[WireError], None]
-    on_gap: Callable[[Session, str], None]  # the channel whose sequence broke
+    on_gap: Callable[[Session, str], None]  # the channel that missed something, or ANY_CHANNEL
     on_change: Callable[[Session], None]  # it went live, or was lost
     on_step: Callable[[str, Step], None]
     on_alarm: Callable[[str, str], None]
 
 
-@define
-class _Asked:
-    """A command under way: the channel that it is about, and whether it was answered, and how."""
+@define(eq=False)
+class _Open:
+    """The socket that is open."""
 
-    channel: str
-    answered: trio.Event
-    refused: str = ""
+    socket: Socket
+    outbox: trio.MemorySendChannel[str]
+    scope: trio.CancelScope  # cancelled: the socket is given up
+    subscriptions: Subscriptions = Factory(Subscriptions)
 
 
 class Session:
@@ -67,22 +90,18 @@ class Session:
         self.markets = tuple(markets)
         self.diagnosis = ""  # why the last socket ended, or was never opened
         self.reconnects = 0
-        self.messages: dict[str, int] = dict.fromkeys(self._channels(), 0)
-        self.sids: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()  # frames that were not passed on, by why
         self._seams = seams
-        self._socket: Socket | None = None
-        self._outbox: trio.MemorySendChannel[str] | None = None
-        self._asked: dict[int, _Asked] = {}
+        self._open: _Open | None = None
+        self._unanswered: tuple[str, ...] = ()  # the channels that the last socket ended without an answer for
         self._next_id = 1
-        self._seqs: dict[int, int] = {}
         self._refusals = 0
-        self._dials = 0
-        delays = Delays(seams.rng)
-        self._delays = delays
+        self._dials = 0  # since the last socket that lasted
+        self._delays = Delays(seams.rng)
         self._runner = Runner(
             Chart(CONNECTION, {"refusals_left": lambda: self._refusals < limits.REFUSALS_MAX}),
             {"socket": self._run_socket, "keepalive": self._keep_alive, "subscribe": self._subscribe},
-            delays.callables,
+            self._delays.callables,
             limits.CHART_RESTARTS,
             on_step=self._stepped,
             on_alarm=seams.on_alarm,
@@ -97,42 +116,67 @@ class Session:
         return active[-1] if active else "down"
 
     @property
+    def is_open(self) -> bool:
+        """There is a socket, and it has not been given up."""
+        return self._open is not None and not self._open.scope.cancel_called
+
+    @property
     def live(self) -> bool:
-        return self._runner.is_in("session.live") and self._socket is not None
+        return self.is_open and self._runner.is_in("session.live")
+
+    def carries(self, role: Role) -> bool:
+        """Live, and every channel of the role is subscribed for all that was asked."""
+        return self.live and role in self.roles and not self.refused(role)
+
+    def refused(self, role: Role) -> str:
+        """What the exchange has refused of this role on this socket; empty: nothing."""
+        refused = {} if self._open is None else self._open.subscriptions.refused
+        return "; ".join(f"{channel}: {refused[channel]}" for channel in CHANNELS[role] if channel in refused)
 
     @property
     def silent_s(self) -> float:
         """Seconds since a frame or a pong was heard; infinite without a socket."""
-        return float("inf") if self._socket is None else trio.current_time() - self._socket.last_heard
+        return float("inf") if self._open is None else trio.current_time() - self._open.socket.last_heard
 
     async def run(self) -> str:
         self._runner.post("open_wanted")
         return await self._runner.run()
 
     def retry(self) -> None:
+        """Do not wait for the back-off."""
         self._runner.post("retry_asked")
 
+    def ask_again(self) -> None:
+        """What was refused on this socket is asked for on another."""
+        if self._open is not None and self._open.subscriptions.refused:
+            self.reconnect("asked again for what was refused")
+
     def reconnect(self, why: str) -> None:
-        """Give this socket up: what it carries cannot be trusted any more."""
-        self.diagnosis = why
-        if self._outbox is not None:
-            self._outbox.close()
+        """Give this socket up: what it carries cannot be trusted any more. Without a socket, nothing."""
+        if self._open is not None and not self._open.scope.cancel_called:
+            self.diagnosis = why
+            self._open.scope.cancel()  # also where a write hangs in it
 
     def request_snapshots(self, markets: Sequence[Ticker]) -> None:
-        """Ask for the books of `markets` anew, on the same subscription."""
-        sid = self.sids.get("orderbook_delta")
-        if sid is None:
+        """Ask for the books of `markets` anew, on the same subscription. A refusal gives the socket up."""
+        opened = self._open
+        if opened is None or BOOKS not in opened.subscriptions.sids:
             return
-        for start in range(0, len(markets), limits.SUBSCRIBE_CHUNK):
-            chunk = markets[start : start + limits.SUBSCRIBE_CHUNK]
-            self._send(feed.update_subscription(self._new_id(), sid, "get_snapshot", chunk))
+        subscriptions = opened.subscriptions
+        subscriptions.snapshot_ids.clear()
+        for chunk in _chunks(markets):
+            request_id = self._new_id()
+            subscriptions.snapshot_ids.add(request_id)
+            self._send(opened, feed.update_subscription(request_id, subscriptions.sids[BOOKS], "get_snapshot", chunk))
 
     # ---------------------------------------------------------------------------------------------- the chart's tasks
 
     async def _run_socket(self, stay: Stay) -> str:
         url = self._seams.urls[self._dials % len(self._seams.urls)]  # the dedicated host first, then the shared one
         self._dials += 1
-        headers = self._seams.signer.headers("GET", feed.path_of(url), self._seams.clock.exchange_now_ms())
+        clock = self._seams.clock
+        sent_ms = clock.now_ms()
+        headers = self._seams.signer.headers("GET", feed.path_of(url), clock.exchange_now_ms())
         opened = False
         try:
             async with Socket.dial(self._seams.network, url, headers) as socket:
@@ -140,6 +184,7 @@ class Session:
                 self._refusals = 0
                 await self._hold(socket, stay)
         except ClockRefused as error:
+            learn_date(clock, error.date, sent_ms)
             self.diagnosis = str(error)
         except AccessRefused as error:
             self._refusals += 1
@@ -151,125 +196,172 @@ class Session:
 
     async def _hold(self, socket: Socket, stay: Stay) -> None:
         """Use the socket until it ends, and say why it did."""
-        self._socket = socket
-        self._outbox, outgoing = trio.open_memory_channel[str](limits.FRAME_QUEUE_MAX)
-        self._asked.clear()
-        self._seqs.clear()
-        self.sids.clear()
-        try:
-            stay.post("dialled")
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, socket, outgoing, nursery.cancel_scope)
-                await self._read(socket)
-        except* Unreachable as errors:
-            self.diagnosis = str(errors.exceptions[0])
-        finally:
-            self._socket = None
-            self._outbox = None
-            self.reconnects += 1
-            self._seams.on_change(self)
+        outbox, outgoing = trio.open_memory_channel[str](limits.FRAME_QUEUE_MAX)
+        with outbox, outgoing, trio.CancelScope() as scope:
+            opened = self._open = _Open(socket, outbox, scope)
+            try:
+                stay.post("dialled")
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write, socket, outgoing)
+                    await self._read(opened)
+            except* Unreachable as errors:
+                self.diagnosis = str(errors.exceptions[0])
+            finally:  # told before the state is left: from here on nothing that it carried is fresh
+                self._unanswered = opened.subscriptions.unanswered
+                self._open = None
+                self.reconnects += 1
+                self._seams.on_change(self)
 
-    async def _read(self, socket: Socket) -> None:
+    async def _read(self, opened: _Open) -> None:
         while True:
-            frame = await socket.receive()
+            frame = await opened.socket.receive()
             try:
                 decoded = feed.decode_frame(frame, self._seams.clock.now_ms())
             except WireError as error:
                 self._seams.on_fault(error)
+                self._pass_over(opened.subscriptions, frame)
             else:
-                self._handle(decoded)
+                self._handle(opened.subscriptions, decoded)
 
     @staticmethod
-    async def _write(socket: Socket, outgoing: trio.MemoryReceiveChannel[str], reading: trio.CancelScope) -> None:
+    async def _write(socket: Socket, outgoing: trio.MemoryReceiveChannel[str]) -> None:
         async for text in outgoing:
             await socket.send(text)
-        reading.cancel()  # the outbox was closed: this socket is given up
 
     async def _keep_alive(self, stay: Stay) -> str | None:  # noqa: ARG002
-        while self.silent_s < limits.SILENCE_MAX_S:
-            if self._socket is not None:
-                await self._socket.ping()
-            await trio.sleep(limits.PING_INTERVAL_S)
-        self.diagnosis = f"nothing heard for {limits.SILENCE_MAX_S:.0f} s"
-        return None
+        while self._open is not None:
+            socket, now_s = self._open.socket, trio.current_time()
+            dead_s = socket.last_heard + limits.SILENCE_MAX_S
+            if now_s >= dead_s:
+                self.diagnosis = f"nothing heard for {limits.SILENCE_MAX_S:.0f} s"
+                return None
+            await socket.ping()
+            await trio.sleep_until(min(now_s + limits.PING_INTERVAL_S, dead_s))
+        return await trio.sleep_forever()  # the socket has just ended, which its own task tells
 
     async def _subscribe(self, stay: Stay) -> str:  # noqa: ARG002
-        first, rest = self.markets[: limits.SUBSCRIBE_CHUNK], self.markets[limits.SUBSCRIBE_CHUNK :]
+        """One command for each channel and chunk of markets. How long the answers may take is the chart's to say."""
+        opened = self._open
+        if opened is None:
+            return await trio.sleep_forever()  # as above
+        first, *rest = _chunks(self.markets) or [()]
         asked = []
         for channel in self._channels():
+            markets = first if channel in MARKET_CHANNELS else ()
             request_id = self._new_id()
-            asked.append(self._expect(request_id, channel))
-            self._send(feed.subscribe(request_id, [channel], first if channel in MARKET_CHANNELS else ()))
+            asked.append(self._ask(opened, channel, request_id, feed.subscribe(request_id, [channel], markets)))
         for command in asked:
             await command.answered.wait()
-        for channel in MARKET_CHANNELS & self.sids.keys():
-            for start in range(0, len(rest), limits.SUBSCRIBE_CHUNK):
-                request_id = self._new_id()
-                command = self._expect(request_id, channel)
-                chunk = rest[start : start + limits.SUBSCRIBE_CHUNK]
-                self._send(feed.update_subscription(request_id, self.sids[channel], "add_markets", chunk))
-                await command.answered.wait()
-        refused = [f"{command.channel}: {command.refused}" for command in asked if command.refused]
-        if refused:
-            self.diagnosis = f"refused by the exchange: {'; '.join(refused)}"
+        for chunk in rest:
+            await self._add_markets(opened, chunk)
+        subscriptions = opened.subscriptions
+        if subscriptions.refused:
+            refused = "; ".join(f"{channel}: {text}" for channel, text in subscriptions.refused.items())
+            self.diagnosis = f"refused by the exchange: {refused}"
             self._seams.on_alarm("subscription_refused", f"{self.name}: {self.diagnosis}")
-        return "answered" if self.sids else "all_refused"
+        return "answered" if subscriptions.sids else "all_refused"
+
+    async def _add_markets(self, opened: _Open, chunk: Sequence[Ticker]) -> None:
+        sids = opened.subscriptions.sids
+        for channel in self._channels():
+            if channel in MARKET_CHANNELS and channel in sids:
+                request_id = self._new_id()
+                text = feed.update_subscription(request_id, sids[channel], "add_markets", chunk)
+                await self._ask(opened, channel, request_id, text).answered.wait()
+
+    def _ask(self, opened: _Open, channel: str, request_id: int, text: str) -> Asked:
+        command = opened.subscriptions.ask(request_id, channel)
+        self._send(opened, text)
+        return command
 
     # --------------------------------------------------------------------------------------------------------- frames
 
-    def _handle(self, decoded: feed.Decoded) -> None:
+    def _handle(self, subscriptions: Subscriptions, decoded: feed.Decoded) -> None:
         sid = getattr(decoded, "sid", None)
         seq = getattr(decoded, "seq", None)
         if sid is not None and seq is not None:
-            self._check_sequence(sid, seq)
+            ahead = self._count(subscriptions, sid, seq)
+            if ahead != 1:
+                channel = CHANNEL_OF_FACT.get(type(decoded), ANY_CHANNEL)
+                self._seams.on_gap(self, subscriptions.channel_of(sid) or channel)
+                if ahead < 1 and channel != ANY_CHANNEL:
+                    return  # what it says was said, or is older than what we know; an answer is one all the same
         if isinstance(decoded, Subscribed):
-            self.sids[decoded.channel] = decoded.sid
-            self._answer(decoded.request_id, "")
+            subscriptions.sids[decoded.channel] = decoded.sid
+            subscriptions.answer(decoded.request_id)
         elif isinstance(decoded, SubscriptionUpdated):
-            self._answer(decoded.request_id, "")
+            subscriptions.answer(decoded.request_id)
         elif isinstance(decoded, StreamRefused):
-            if decoded.code in DEAD_SUBSCRIPTION:
-                raise Unreachable(
-                    f"the exchange ended a subscription: {decoded.code} {decoded.message}", maybe_done=False
-                )
-            self._answer(decoded.request_id, f"{decoded.code} {decoded.message}")
-        elif not isinstance(decoded, Unsubscribed):
+            self._refuse(subscriptions, decoded)
+        elif isinstance(decoded, Unsubscribed):  # never asked for
+            raise _ended(f"unsubscribed {subscriptions.channel_of(decoded.sid) or decoded.sid}")
+        else:
             self._seams.on_fact(self, decoded)
 
-    def _check_sequence(self, sid: int, seq: int) -> None:
-        """One more than the last, from 1, over every frame of the subscription, answers included (api.md 7.2)."""
-        expected = self._seqs.get(sid, 0) + 1
-        self._seqs[sid] = seq
-        if seq != expected:
-            channel = next((channel for channel, known in self.sids.items() if known == sid), "")
+    def _count(self, subscriptions: Subscriptions, sid: int, seq: int) -> int:
+        ahead = subscriptions.count(sid, seq)
+        if ahead < 1:
+            self.counts["repeated"] += 1
+            if subscriptions.repeats > limits.SEQUENCE_REPEATS_MAX:
+                self.reconnect(f"sequence numbers went back {subscriptions.repeats} times")
+        return ahead
+
+    def _pass_over(self, subscriptions: Subscriptions, frame: bytes | str) -> None:
+        """A frame that cannot be read still has its place in the sequence, and its channel has missed it."""
+        self.counts["unread"] += 1
+        envelope = read_envelope(frame)
+        if envelope is None:
+            self._seams.on_gap(self, ANY_CHANNEL)
+            return
+        channel = CHANNEL_OF_TYPE.get(envelope.type)
+        if envelope.sid is not None:
+            channel = subscriptions.channel_of(envelope.sid) or channel or ANY_CHANNEL
+            if envelope.seq is not None:
+                self._count(subscriptions, envelope.sid, envelope.seq)
+        if channel is not None:  # None: of a type that nobody told us of, and of none of our subscriptions
             self._seams.on_gap(self, channel)
 
-    def _expect(self, request_id: int, channel: str) -> _Asked:
-        command = self._asked[request_id] = _Asked(channel, trio.Event())
-        return command
+    def _refuse(self, subscriptions: Subscriptions, refused: StreamRefused) -> None:
+        text = f"{refused.code} {refused.message}"
+        if refused.code in DEAD_SUBSCRIPTION:
+            raise _ended(text)
+        if refused.request_id in subscriptions.snapshot_ids:
+            self.reconnect(f"the exchange refused snapshots: {text}")
+        elif not subscriptions.answer(refused.request_id, text):
+            self.counts["refused"] += 1
+            self._seams.on_alarm("stream_error", f"{self.name}: the exchange says {text}, of nothing that was asked")
 
-    def _answer(self, request_id: int | None, refused: str) -> None:
-        command = self._asked.pop(request_id, None) if request_id is not None else None
-        if command is not None:
-            command.refused = refused
-            command.answered.set()
+    # -------------------------------------------------------------------------------------------------------- private
 
-    def _send(self, text: str) -> None:
-        if self._outbox is None:
-            return
+    def _send(self, opened: _Open, text: str) -> None:
         try:
-            self._outbox.send_nowait(text)
+            opened.outbox.send_nowait(text)
         except trio.WouldBlock:
             self.reconnect(f"{limits.FRAME_QUEUE_MAX} commands wait to be sent: the socket does not take them")
-        except trio.ClosedResourceError:
-            pass  # given up a moment ago
 
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1
 
     def _stepped(self, step: Step) -> None:
+        limit = limits.CHART_LIMITS
         if step.event == "steady":
             self._delays.reset()
+            self._dials = 0
+        elif step.event == "dial_overdue":
+            self.diagnosis = f"no connection within {limit['dial_limit']} s"
+        elif step.event == "subscribe_overdue":
+            self.diagnosis = f"no answer within {limit['subscribe_limit']} s to: {', '.join(self._unanswered)}"
+        if ("refused",) in step.entered:
+            self._seams.on_alarm("access_refused", f"{self.name}: {self.diagnosis}; a person must mend the key")
         self._seams.on_step(self.name, step)
         self._seams.on_change(self)
+
+
+def _chunks(markets: Sequence[Ticker]) -> list[Sequence[Ticker]]:
+    """As many in one command as it takes."""
+    return [markets[start : start + limits.SUBSCRIBE_CHUNK] for start in range(0, len(markets), limits.SUBSCRIBE_CHUNK)]
+
+
+def _ended(what: str) -> Unreachable:
+    return Unreachable(f"the exchange ended a subscription: {what}", maybe_done=False)

@@ -201,6 +201,8 @@ class Socket:
             rejected = rejections.exceptions[0]
             assert isinstance(rejected, trio_websocket.ConnectionRejected), "the reader raises it bare"
             refusal = _refused(rejected.status_code, rejected.body or b"")
+            if isinstance(refusal, ClockRefused):
+                refusal.date = dict(rejected.headers).get(b"date", b"").decode("latin-1")
         except* (ProtocolError, h11.ProtocolError) as errors:  # its answer to a broken peer may itself be impossible
             error = errors.exceptions[0]
             self._broken = f"the exchange broke the WebSocket protocol: {error.__context__ or error}"

@@ -45,6 +45,11 @@ def what_next(status: Status) -> Iterator[str]:
     """What keeps the next increasing order from passing, each with what ends it; nothing when nothing does."""
     if status.holds:
         yield from (_lifts(each.kind, each.subject, each.cleared_by) for each in status.holds)
+    yield from (
+        f"the check {each.name} passes; attempt {each.attempts} is {each.state}, the last error: {each.error}"
+        for each in status.startup
+        if each.error
+    )
     if status.trader.path != TRADES:
         yield f"the trader reaches {TRADES}; it is in {status.trader.path}"
     for restriction in status.restrictions:

@@ -1,9 +1,15 @@
 """Cancels what has to go and verifies that it is gone.
 
 A sweep is: cancel all that has to go; wait until the writer has nothing on the wire; cancel what was accepted
-meanwhile; read two complete lists after that, both empty of what had to go, with no order unknown. A list read while
-a request is on the wire proves nothing. Cancels go one by one: the exchange's cancel-all may take orders placed in
-the minute after it, and is for kill alone.
+meanwhile; read two complete lists after that, both empty of what had to go, with no order unknown. Cancels go one by
+one: the exchange's cancel-all may take orders placed in the minute after it, and is for kill alone.
+
+Rules:
+- A list proves something only where nothing was on the wire while it was read, and the exchange says that it is as of
+  later than the last answer.
+- A read that fails is tried again until the time is over; one that is refused ends the sweep.
+- What is not proved in time is told as `SweepUnverified`, which names the orders. The caller's state gives a second
+  longer than the sweep takes, so that this is always said.
 """
 
 from __future__ import annotations
@@ -16,11 +22,12 @@ from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_tracker import OrderRecord
-from kalshi_daemon.errors import ExchangeError, Unreachable
+from kalshi_daemon.errors import ExchangeError, RateLimited, Unreachable
 from kalshi_daemon.facts import AccountFact, SweepUnverified, SweepVerified
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.order_writer import OrderWriter
+from statecharts.order import CAN
 
 ALL = "all"
 INCREASING = "increasing"
@@ -35,38 +42,63 @@ class Sweeper:
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
     ) -> None:
+        self.detail = ""  # why the last sweep did not come to its proof
         self._reader = reader
         self._writer = writer
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
 
-    async def sweep(self, scope: str, cause: str) -> bool:
-        """True where it is verified that nothing of ours that had to go can still rest. Bounded by its caller's
-        state.
+    async def sweep(self, scope: str, cause: str, until_s: float | None = None) -> bool:
+        """True where it is verified that nothing of ours that had to go can still rest.
+
+        `until_s`: trio's time at which it gives up; `SWEEP_WORK_S` from now where it is left out.
         """
-        proofs = 0
-        try:
-            while proofs < limits.SWEEP_PROOFS:
-                self.cancel(scope, cause)
-                with trio.move_on_after(limits.WRITER_IDLE_S):
-                    await self._writer.until_quiet()
-                await self._reader.read_orders_and_fills()
-                left = self.left(scope)
-                proofs = 0 if left or self._writer.on_the_wire else proofs + 1
-                if left:
-                    await trio.sleep(limits.SWEEP_PAUSE_S)
-        except* (ExchangeError, Unreachable):
-            proofs = -1
-        if proofs < 0:
-            await self._settle(SweepUnverified(self._clock.now_ms(), scope, self.names(scope)))
+        self.detail = "the time was over"
+        verified = False
+        with trio.move_on_at(trio.current_time() + limits.SWEEP_WORK_S if until_s is None else until_s):
+            verified = await self._verify(scope, cause)
+        now_ms = self._clock.now_ms()
+        if not verified:
+            await self._settle(SweepUnverified(now_ms, scope, self.names(scope)))
             return False
-        await self._settle(SweepVerified(self._clock.now_ms(), scope))
+        self.detail = ""
+        await self._settle(SweepVerified(now_ms, scope))
         return True
+
+    async def _verify(self, scope: str, cause: str) -> bool:
+        """Round after round until the proofs are together; False where the exchange refuses to be asked."""
+        proofs = 0
+        while proofs < limits.SWEEP_PROOFS:
+            refused = ""
+            try:
+                proved = await self._round(scope, cause)
+            except (Unreachable, RateLimited) as error:
+                self.detail = str(error)
+                proved = False
+            except ExchangeError as error:
+                refused = str(error)
+            if refused:
+                self.detail = refused
+                return False
+            proofs = proofs + 1 if proved else 0
+            if not proved:
+                await trio.sleep(limits.SWEEP_PAUSE_S)
+        return True
+
+    async def _round(self, scope: str, cause: str) -> bool:
+        """Cancel what is there, read, and say whether this was a proof."""
+        self.cancel(scope, cause)
+        with trio.move_on_after(limits.WRITER_IDLE_S):
+            await self._writer.until_quiet()
+        quiet, begun = self._writer.quiet, self._writer.begun
+        as_of_ms = await self._reader.read_orders_and_fills()
+        alone = quiet and self._writer.quiet and begun == self._writer.begun
+        return alone and as_of_ms >= self._writer.ended_ms and not self.left(scope)
 
     def cancel(self, scope: str, cause: str) -> int:
         """Ask for the cancel of every order that has to go and has an id; those without one are not answered yet."""
-        wanted = [record for record in self.left(scope) if record.order_id and record.state != "cancel_pending"]
+        wanted = [record for record in self.left(scope) if record.order_id and record.state != CAN]
         for record in wanted:
             spec = record.spec
             self._writer.accept(

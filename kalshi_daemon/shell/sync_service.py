@@ -3,7 +3,13 @@ pace.
 
 Private channels carry no sequence numbers, so that a quiet feed proves nothing; this is what proves it. A difference
 that is seen twice with quiet between holds by divergence. No successful sync for `SYNC_SILENCE_S` places the hold
-`sync`.
+`sync`, which a full audit that agrees lifts; the clock of that silence stands still while `exchange` is held.
+
+Rules:
+- Where the account is not agreed, or `sync` is held, every look is a full audit.
+- An audit that could not read is a failure, whatever else was learnt.
+- A divergence with the same figures round after round, and refused access, are looked at seldom: they wait for a
+  person.
 """
 
 from __future__ import annotations
@@ -34,13 +40,14 @@ class SyncService:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.last_error = ""
-        self.last_success_s = float("-inf")
+        self.silent_s = 0.0  # since the last success, but for the time while `exchange` was held
         self._reader = reader
         self._calibration = calibration
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
         self._wanted = trio.Event()
+        self._looked_s = self._tried_s = self._read_s = self._audited_s = 0.0  # when each was last done
 
     def want(self) -> None:
         """Read now: something says that the account may have moved without us."""
@@ -48,52 +55,83 @@ class SyncService:
 
     async def run(self) -> None:
         """Never returns; a failed read is counted and tried again, an outage never ends it."""
-        self.last_success_s = read_s = audited_s = trio.current_time()
+        self.silent_s = 0.0
+        self._looked_s = self._read_s = self._audited_s = trio.current_time()
         while True:
-            await self._wait()
+            wanted = await self._wait()
             now_s = trio.current_time()
+            self._count_silence(now_s)
+            audits = now_s - self._audited_s >= self._audit_pace_s()
+            if not (audits or wanted or now_s - self._read_s >= limits.SYNC_ORDERS_S):
+                continue
+            if self._holds(HoldKind.ACCESS) and now_s - self._tried_s < limits.HELD_SYNC_S:
+                continue
+            self._tried_s = now_s
+            failure, agreed = "", False
             try:
-                if not self._ledger.account_agreed or now_s - audited_s >= limits.SYNC_BALANCE_S:
-                    await self._audit()
-                    audited_s = read_s = now_s
-                elif now_s - read_s >= limits.SYNC_ORDERS_S:
-                    await self._reader.read_orders_and_fills()
-                    read_s = now_s
-                else:
-                    continue
+                agreed = await self._look(audits=audits)
             except* (ExchangeError, Unreachable) as errors:
-                await self._failed(str(errors.exceptions[0]))
-            else:
-                await self._succeeded()
+                failure = str(errors.exceptions[0])
+            if failure:
+                await self._failed(failure)
+                continue
+            self._read_s = now_s
+            self._audited_s = now_s if audits else self._audited_s
+            await self._succeeded(agreed=agreed)
 
-    async def _audit(self) -> None:
-        """Look once while the account is agreed; look until it rests where it is not, or where something differs."""
-        if self._ledger.account_agreed:
+    async def _wait(self) -> bool:
+        """One tick, or less; whether a read was asked for."""
+        with trio.move_on_after(limits.SYNC_TICK_S):
+            await self._wanted.wait()
+        wanted, self._wanted = self._wanted.is_set(), trio.Event()
+        return wanted
+
+    def _audit_pace_s(self) -> float:
+        if self._calibration.stuck:
+            return limits.DIVERGED_AUDIT_S
+        return 0.0 if self._doubtful else limits.SYNC_BALANCE_S
+
+    @property
+    def _doubtful(self) -> bool:
+        return not self._ledger.account_agreed or self._holds(HoldKind.SYNC)
+
+    async def _look(self, *, audits: bool) -> bool:
+        """Read, and compare where it is an audit; whether a full audit agreed.
+
+        An agreed account is looked at once. One that is not, or that differs, is looked at until it rests.
+        """
+        if not audits:
+            await self._reader.read_orders_and_fills()
+            return False
+        if not self._doubtful:
             compared = await self._calibration.compare()
             self.counts["audits"] += 1
             self.counts["unsettled"] += bool(compared.unsettled)
             if not compared.differences:
-                return
+                return compared.agreed
         self.counts["calibrations"] += 1
-        await self._calibration.calibrate()
+        return await self._calibration.converge() == "agreed"
 
-    async def _wait(self) -> None:
-        with trio.move_on_after(limits.SYNC_TICK_S):
-            await self._wanted.wait()
-        self._wanted = trio.Event()
+    def _count_silence(self, now_s: float) -> None:
+        if not self._holds(HoldKind.EXCHANGE):
+            self.silent_s += now_s - self._looked_s
+        self._looked_s = now_s
 
-    async def _succeeded(self) -> None:
+    async def _succeeded(self, *, agreed: bool) -> None:
         self.counts["succeeded"] += 1
         self.last_error = ""
-        self.last_success_s = trio.current_time()
-        if self._ledger.account_agreed and any(held.kind is HoldKind.SYNC for held in self._ledger.holds):
+        self.silent_s = 0.0
+        self._looked_s = trio.current_time()
+        if agreed and self._holds(HoldKind.SYNC):
             await self._settle(HoldLifted(self._clock.now_ms(), HoldKind.SYNC, "", "a full audit agrees"))
 
     async def _failed(self, why: str) -> None:
         self.counts["failed"] += 1
         self.last_error = why
-        silent_s = trio.current_time() - self.last_success_s
-        held = any(held.kind in (HoldKind.SYNC, HoldKind.EXCHANGE) for held in self._ledger.holds)
-        if silent_s >= limits.SYNC_SILENCE_S and not held:
-            cause = f"no successful sync for {silent_s:.0f} s: {why}"
+        self._count_silence(trio.current_time())
+        if self.silent_s >= limits.SYNC_SILENCE_S and not self._holds(HoldKind.SYNC, HoldKind.EXCHANGE):
+            cause = f"no successful sync for {self.silent_s:.0f} s: {why}"
             await self._settle(hold(HoldKind.SYNC, cause, self._clock.now_ms()))
+
+    def _holds(self, *kinds: HoldKind) -> bool:
+        return any(self._ledger.find_hold(kind) is not None for kind in kinds)

@@ -40,8 +40,8 @@ async def watch_exchange(
                 if not held:
                     await settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", clock.now_ms()))
             else:
-                active += 1
-                if held and active >= limits.ACTIVE_TWICE:
+                active = active + 1 if held else 0  # what was said before the hold does not lift it
+                if active >= limits.ACTIVE_TWICE:
                     await settle(HoldLifted(clock.now_ms(), HoldKind.EXCHANGE, "", "its status says active twice"))
         await trio.sleep(limits.EXCHANGE_WATCH_S)
 
@@ -80,6 +80,7 @@ class Watchdog:
         self._notifier = notifier
         self._alarm = alarm
         self._batches = -1
+        self._began_ms = clock.now_ms()  # a kill of an earlier process is this one's to sweep from here on
 
     async def run(self, actor_stuck: Callable[[], None]) -> None:
         """Never returns."""
@@ -99,7 +100,7 @@ class Watchdog:
 
     def _check_kill(self) -> None:
         for held in self._ledger.holds:
-            late_ms = self._clock.now_ms() - held.since_ms
+            late_ms = self._clock.now_ms() - max(held.since_ms, self._began_ms)
             if held.kind is HoldKind.KILL and self._ledger.sweep_wanted and late_ms > limits.KILL_VERIFIED_MS:
                 self._alarm(
                     "kill_unverified", f"{late_ms / 1000:.0f} s after the kill nothing proves that no order rests"

@@ -21,7 +21,9 @@ def test_steps_pass_with_their_times() -> None:
 
 
 def test_a_step_tried_again_puts_the_later_ones_back() -> None:
-    """Preflight is made anew after it was deferred: attempts are counted, and nothing after it stays passed."""
+    """Preflight is made anew after it was deferred: attempts are counted, nothing after it stays passed, and what went
+    wrong is remembered until it goes right.
+    """
     tracker = StartupTracker(["key", "exchange", "model"])
     for name in ("key", "exchange"):
         tracker.began(name, 0)
@@ -29,9 +31,13 @@ def test_a_step_tried_again_puts_the_later_ones_back() -> None:
     tracker.began("key", 2_000)
     assert tracker.steps == (
         StartupStep("key", StepState.RUNNING, 2, 2_000),
-        StartupStep("exchange", StepState.WAITING, 1),
+        StartupStep("exchange", StepState.WAITING, 1, error="no route to host"),
         StartupStep("model"),
     )
+    tracker.passed("key", 2_001)
+    tracker.began("exchange", 2_002)
+    tracker.passed("exchange", 2_012, "reached")
+    assert tracker.steps[1] == StartupStep("exchange", StepState.PASSED, 2, 2_002, 10, "reached")
 
 
 def test_a_refusal_keeps_its_error_and_a_clock_set_back_is_no_negative_time() -> None:

@@ -60,6 +60,16 @@ def play(world: World, playback: Playback) -> None:
         playback.due(due)
 
 
+def test_every_market_has_its_first_book_from_the_beginning() -> None:
+    """A snapshot that came later in the recording is no change of a book that was there: nobody knows one before it."""
+    late = snapshot(2, {"0.1000": "7.00"}, {"0.8000": "3.00"}, at=64)
+    late["frame"]["msg"]["market_ticker"] = "REC-DAY-B"
+    world, playback = playing(late, delta(3, "yes", "0.4800", "1.00", at=90))
+    book = world.exchange.book("REC-DAY-B")
+    assert (dict(book.yes), dict(book.no)) == ({1_000: 700}, {8_000: 300})
+    assert playback.next_due_ms == START_MS + 90
+
+
 @pytest.mark.parametrize(
     ("frames", "says"),
     [

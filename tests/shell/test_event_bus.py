@@ -252,17 +252,19 @@ async def test_a_journal_that_hangs_is_an_operating_error(autojump_clock: MockCl
 
 
 async def test_being_cancelled_during_a_commit_finishes_the_batch(autojump_clock: MockClock) -> None:
-    """The commit's end is waited for, and what it made durable takes effect; what waited behind it does not begin."""
+    """The commit's end is waited for, and what it made durable takes effect; the facts behind it are durable too."""
     world = World(commit_s=1.0)
     world.bus.post(HoldPlaced(1, HoldKind.OPERATOR, "", "test", "resume", "", None))
     with trio.move_on_after(0.5) as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.bus.run)
             await trio.testing.wait_all_tasks_blocked()
+            world.bus.post(proposal())
             world.bus.post(alarmed(2))
     assert scope.cancelled_caught
-    assert trio.current_time() == 1.0
-    assert [type(fact).__name__ for fact in world.journaled()] == ["HoldPlaced"]
+    assert trio.current_time() == 2.0
+    assert [type(fact).__name__ for fact in world.journaled()] == ["HoldPlaced", "Alarmed"]
+    assert world.bus.counts.proposals == 0
     assert Poke("hold_placed") in world.commands
 
 

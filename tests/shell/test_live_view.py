@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
 import trio
+from attrs import evolve
 from rich.console import Console
 from status_world import MARKET, START_MS, World, trading_world
 
 from kalshi_daemon.facts import Alarmed, HoldKind
 from kalshi_daemon.shell.feeds import FeedStatus
-from kalshi_daemon.shell.live_view import line, render, show
+from kalshi_daemon.shell.live_view import Screen, line, render, show
+from kalshi_daemon.shell.state_reporter import StatusProvider
 from kalshi_daemon.shell.status import RefusalStatus, Status
 from kalshi_daemon.units import dollars
 
@@ -89,6 +96,41 @@ async def test_without_a_terminal_lines_are_printed(autojump_clock: trio.abc.Clo
     lines = out.getvalue().splitlines()
     assert len(lines) == 1 + 3 + 1
     assert "paused.sweeping" in lines[-1]
+
+
+async def test_a_low_terminal_shows_the_whole_panel(autojump_clock: trio.abc.Clock) -> None:
+    """Where not all fits, fewer positions and fills are listed, and the panel keeps its lower border."""
+    status, out = trading_world().status(), io.StringIO()
+    full = evolve(status, last_fills=status.last_fills * 7, positions=status.positions * 7, feeds=status.feeds * 3)
+    console = Console(file=out, width=100, height=24, force_terminal=True, color_system=None)
+    with trio.move_on_after(0.1):
+        await show(cast("StatusProvider", SimpleNamespace(status=lambda: full)), console)
+    panel = out.getvalue().rpartition("╭")[2].splitlines()
+    assert len(panel) <= 24
+    assert [sum(word in row for row in panel) for word in (" fill ", f"  {MARKET} ", "and 5 more")] == [2, 2, 1]
+    assert any(row.startswith("╰") for row in panel)
+
+
+def test_a_no_position_is_marked_at_the_price_of_no() -> None:
+    """Cost and mid are of the same side: NO at a YES mid of 56¢ is 44¢."""
+    status = trading_world().status()
+    held = evolve(status.positions[0], count=-status.positions[0].count)
+    rows = [" ".join(row.strip("│ ").split()) for row in text(evolve(status, positions=(held,))).splitlines()]
+    assert f"{MARKET} -5 50¢ 44¢ $0.30" in rows
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_when_nobody_can_see_it_the_view_goes_quiet(terminal: bool, autojump_clock: trio.abc.Clock) -> None:
+    """A pipe whose reader has gone: no exception and no end of the process, and a cancel ends it as ever."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        console = Screen(file=pipe, width=100, force_terminal=terminal)
+        with trio.move_on_after(5) as limit:
+            await show(trading_world().reporter, console)
+        assert limit.cancelled_caught
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
 
 
 async def test_in_a_terminal_the_panel_is_refreshed_and_stays(autojump_clock: trio.abc.Clock) -> None:

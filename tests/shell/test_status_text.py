@@ -88,6 +88,17 @@ def test_everything_else_that_is_in_the_way() -> None:
     assert "feeds:\n  orderbook: polling.fresh; no snapshot for 2 s [yet]" in why(status)
 
 
+def test_what_could_not_be_reached_is_named() -> None:
+    """A check that was deferred keeps its cause while it is tried again."""
+    world = trading_world()
+    world.startup.began("exchange", START_MS)
+    world.startup.deferred("exchange", START_MS, "cannot reach demo-api.kalshi.co")
+    world.startup.began("exchange", START_MS)
+    assert list(what_next(world.status())) == [
+        "the check exchange passes; attempt 2 is running, the last error: cannot reach demo-api.kalshi.co"
+    ]
+
+
 def test_one_screen() -> None:
     """Long lists are cut and say how much they leave out; the last refusal is there."""
     world = trading_world()

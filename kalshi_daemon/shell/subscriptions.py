@@ -1,0 +1,62 @@
+"""What is known of one socket's subscriptions: their ids, how far each has counted, and the commands under way.
+
+Made with a socket and gone with it. Rules: sequence numbers go up by one from 1, over every frame of a subscription,
+answers included (api.md 7.2); answers are matched by their id, in whatever order they come. Bounded by what was asked
+for: a channel for each of ours, a command for each chunk of markets.
+"""
+
+from __future__ import annotations
+
+import trio
+from attrs import Factory, define
+
+from kalshi_daemon.shell.feeds import ANY_CHANNEL
+
+
+@define(eq=False)
+class Asked:
+    """A command under way, and the channel that it is about."""
+
+    channel: str
+    answered: trio.Event = Factory(trio.Event)
+
+
+@define(eq=False)
+class Subscriptions:
+    sids: dict[str, int] = Factory(dict)  # by channel
+    refused: dict[str, str] = Factory(dict)  # channel -> in the exchange's words
+    snapshot_ids: set[int] = Factory(set)  # the commands of the last round of snapshots that was asked for
+    repeats: int = 0  # frames that were not new
+    _highest: dict[int, int] = Factory(dict)  # by subscription
+    _asked: dict[int, Asked] = Factory(dict)  # by request id, until answered
+
+    def channel_of(self, sid: int) -> str:
+        return next((channel for channel, known in self.sids.items() if known == sid), ANY_CHANNEL)
+
+    def count(self, sid: int, seq: int) -> int:
+        """How far ahead of the frames so far this one is: 1 is the next, less than 1 is not new."""
+        highest = self._highest.get(sid, 0)
+        if seq > highest:
+            self._highest[sid] = seq
+        else:
+            self.repeats += 1
+        return seq - highest
+
+    def ask(self, request_id: int, channel: str) -> Asked:
+        command = self._asked[request_id] = Asked(channel)
+        return command
+
+    def answer(self, request_id: int | None, refused: str = "") -> bool:
+        """Whether it was asked."""
+        command = None if request_id is None else self._asked.pop(request_id, None)
+        if command is None:
+            return False
+        if refused:
+            self.refused[command.channel] = refused
+        command.answered.set()
+        return True
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The channels that still wait for an answer."""
+        return tuple(dict.fromkeys(command.channel for command in self._asked.values()))

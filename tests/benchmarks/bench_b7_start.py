@@ -1,0 +1,298 @@
+"""B7, start: the real process, from its spawning to the log line that says `trading`, against the emulator. Warm files.
+
+`new` starts with an empty state directory; `replayed` with a journal of real facts, which preflight verifies and folds
+whole before anything else: orders that were filled and given up again, so that what the journal leads to is an account
+without positions, and the emulator's has the same cash. Each start has an exchange and an account of its own.
+
+The references, in the same rounds: the same interpreter until it has imported the libraries that `run` imports, and
+until it has imported `run` itself (all that a start can do nothing about but to import less). Both are processes, timed
+from their spawning to their first line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+from attrs import frozen
+from harness import ROUNDS, goal
+
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.grid import LINEAR_CENT
+from kalshi_daemon.emulator.markets import invented_market
+from kalshi_daemon.emulator.model import ExchangeSettings, Series
+from kalshi_daemon.emulator.server import EmulatorServer, run_emulator
+from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.facts import (
+    AccountAgreed,
+    AccountFact,
+    AccountOpened,
+    FillSeen,
+    OrderAcknowledged,
+    OrderIntended,
+    OrderSeen,
+    OrderSent,
+    OrderSpec,
+    RunStarted,
+    StateChanged,
+)
+from kalshi_daemon.run import JOURNAL
+from kalshi_daemon.shell.clock import SystemClock
+from kalshi_daemon.shell.control_client import ask
+from kalshi_daemon.shell.journal import Journal, in_place, read_journal
+from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide, FeeType, Milliseconds, Money, Ticker, TimeInForce
+
+ROOT: Final = Path(__file__).parents[2]
+LOOPBACK: Final = "127.0.0.1"
+SERIES: Final = "DEMOBENCH"
+CASH: Final[Money] = 5_000 * DOLLAR
+RUN_ID: Final = "bench00001"
+AGO_MS: Final[Milliseconds] = 30 * 86_400_000  # the journal's first fact
+STEP_MS: Final[Milliseconds] = 20_000  # between two orders of it
+QUIET = CrowdSettings(events_per_s=0.2)  # a market; books live, and the emulator leaves the processors to the daemon
+WAIT_S: Final = 60.0  # longer than any start: then the benchmark fails instead of hanging
+NEW_S, REPLAYED_S = 2.0, 3.0
+LIBRARIES: Final = (
+    "attrs, certifi, cryptography.hazmat.primitives.asymmetric.rsa, environ, h11, httpcore, httpx, msgspec, numpy, "
+    "onnxruntime, prometheus_client, structlog, transitions, trio, trio_websocket, wsproto"
+)
+VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}  # as the command line sets them
+
+
+# ---- a journal
+
+
+def facts(count: int, now_ms: Milliseconds) -> Iterator[AccountFact]:
+    """So many facts of one run: an account, then orders for five contracts, bought and given up again in turn."""
+    at_ms = now_ms - AGO_MS
+    yield RunStarted(at_ms, RUN_ID, "0.1.0")
+    yield AccountOpened(at_ms, ((0, CASH),), ())
+    yield AccountAgreed(at_ms, ((0, CASH),), 0, 0)
+    left, number = count - 3, 0
+    while left >= 10:  # a pair of orders
+        for side in (BookSide.BID, BookSide.ASK):
+            number += 1
+            at_ms += STEP_MS
+            yield from _order(number, side, at_ms)
+        left -= 10
+    for _ in range(left):
+        yield StateChanged(at_ms, "orderbook_feed", "streaming.current", "streaming.syncing", "gap_found")
+
+
+def _order(number: int, side: BookSide, at_ms: Milliseconds) -> Iterator[AccountFact]:
+    """An order that is filled at once: intended, sent, answered, filled, seen."""
+    reduces = side is BookSide.ASK
+    market, price, count = f"{SERIES}-DAY{(number + 1) // 2 % 100}-T1", 5_000, 5 * CONTRACT
+    client_order_id, order_id = f"kd-{RUN_ID}-{number}", f"9b0f6b43-5b68-4f9f-9f02-{number:012d}"
+    fee = 87_500
+    spec = OrderSpec(market, side, price, count, TimeInForce.IMMEDIATE_OR_CANCEL, False, reduces, None, 0)
+    reserve = 0 if reduces else price * count + fee
+    observation = "A" * 280  # as long as 52 float32 are
+    yield OrderIntended(at_ms, number, client_order_id, spec, reserve, "policy", number, "0" * 64, observation)
+    yield OrderSent(at_ms + 1, client_order_id)
+    yield OrderAcknowledged(at_ms + 40, client_order_id, order_id, count, 0, at_ms + 20)
+    trade_id = f"4c1d2e3f-0a1b-4c2d-8e3f-{number:012d}"
+    yield FillSeen(
+        at_ms + 41, "stream", trade_id, order_id, client_order_id, market, side, price, count, fee, True, at_ms + 20, 0
+    )
+    seen = ("executed", count, 0, count, at_ms + 20, None, "", 0)
+    yield OrderSeen(at_ms + 42, "stream", order_id, client_order_id, market, side, price, *seen)
+
+
+def write_journal(path: Path, count: int, now_ms: Milliseconds) -> Money:
+    """The cash that it leads to."""
+    ledger, journal = Ledger(), Journal.open(path, in_place)
+    batch = []
+    for fact in facts(count, now_ms):
+        ledger.apply(fact)
+        batch.append(fact)
+    for start in range(0, len(batch), 1_000):
+        journal.write(batch[start : start + 1_000])
+    journal.close()
+    assert len(batch) == journal.last_seq == count
+    assert not ledger.counts["fills_held"]
+    assert not ledger.held
+    assert not ledger.live()
+    assert not any(position.count for position in ledger.positions.values())
+    return ledger.settled_total
+
+
+# ---- one start
+
+
+@frozen
+class Start:
+    """Seconds from spawning to trading, and what passed between, from the daemon's own status."""
+
+    trading_s: float
+    parts_s: Mapping[str, float]
+
+
+def _server(markets: int) -> tuple[EmulatorServer, tuple[Ticker, ...]]:
+    clock, rng = SystemClock(), random.Random(1)
+    exchange = Exchange(ExchangeSettings(), clock.now_ms, rng)
+    exchange.add_series(Series(SERIES, "Invented", "Benchmark", FeeType.QUADRATIC, 1_000_000, invented=True))
+    tickers = tuple(f"{SERIES}-DAY{number}-T1" for number in range(markets))
+    for ticker in tickers:
+        exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, clock.now_ms()))
+    crowd = Crowd(exchange, {ticker: 2_000 + 60 * at for at, ticker in enumerate(tickers)}, QUIET, rng)
+    crowd.step(clock.now_ms())
+    return EmulatorServer(exchange, {}, ServerSettings(), clock.now_ms, rng, [crowd.step]), tickers
+
+
+def _environment(folder: Path, tickers: tuple[Ticker, ...], key_id: str, port: int) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")},
+        "KALSHI_API_KEY_ID": key_id,
+        "KALSHI_PRIVATE_KEY_FILE": str(folder / "key.pem"),
+        "KALSHI_MARKETS": ",".join(tickers),
+        "KALSHI_REST_URLS": f"http://{LOOPBACK}:{port}/trade-api/v2",
+        "KALSHI_WS_URLS": f"ws://{LOOPBACK}:{port}/trade-api/ws/v2",
+        "KALSHI_STATE_DIR": str(folder / "state"),
+        "KALSHI_CONTROL_SOCKET": str(folder / "control.sock"),
+        "KALSHI_METRICS_ADDRESS": "",
+        "KALSHI_LOG_FORMAT": "json",
+    }
+
+
+async def start(markets: int, journal: Path | None, cash: Money) -> Start:
+    """Start a daemon, see it trade, stop it. `journal` is copied and stays as it is."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "state").mkdir(mode=0o700)
+        if journal is not None:
+            shutil.copy(journal, folder / "state" / JOURNAL)
+        server, tickers = _server(markets)
+        key = server.join(cash)
+        (folder / "key.pem").touch(mode=0o600)
+        (folder / "key.pem").write_bytes(key.private_pem)
+        async with trio.open_nursery() as nursery:
+            port = await nursery.start(run_emulator, LOOPBACK, 0, server)
+            environment = _environment(folder, tickers, key.key_id, port)
+            with trio.fail_after(WAIT_S):
+                result = await _watch(folder, environment)
+            nursery.cancel_scope.cancel()
+        kinds = [type(fact).__name__ for _, fact in read_journal(folder / "state" / JOURNAL)]
+        assert kinds.count("RunStarted") == 1 + (journal is not None), "the journal was read, and goes on"
+    return result
+
+
+async def _watch(folder: Path, environment: Mapping[str, str]) -> Start:
+    spawned_ms, began_ns = SystemClock().now_ms(), time.perf_counter_ns()
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "kalshi_daemon", "run"], cwd=ROOT, env=environment, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    try:
+        said = b""
+        while (trading := _find_trading(said)) is None:
+            more = await process.stderr.receive_some()
+            assert more, f"it ended before it traded: {said.decode()[-2_000:]}"
+            said += more
+        trading_s = (time.perf_counter_ns() - began_ns) / 1e9
+        assert trading == "trading.normal", said.decode()
+        status: Any = await trio.to_thread.run_sync(partial(ask, folder / "control.sock", "status"))
+        process.send_signal(signal.SIGTERM)
+        while await process.stderr.receive_some():
+            pass  # what it says meanwhile must not fill the pipe
+        assert await process.wait() == 0, "stopped, and swept"
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return Start(trading_s, _parts(status, spawned_ms))
+
+
+def _find_trading(said: bytes) -> str | None:
+    """The trader's state, by the whole lines of the log, once it is trading or will not be."""
+    for line in said[: said.rfind(b"\n") + 1].splitlines():
+        if b'"chart": "trader"' in line or b'"chart":"trader"' in line:
+            entered = str(json.loads(line)["entered"])
+            if entered.startswith(("trading", "paused", "failed", "recovering")):
+                return entered
+    return None
+
+
+def _parts(status: Any, spawned_ms: Milliseconds) -> dict[str, float]:
+    """Seconds until the daemon's object was made, of each check of preflight, and of the states after it."""
+    parts = {"interpreter_and_imports": (status["started_ms"] - spawned_ms) / 1e3}
+    for step in status["startup"]:
+        parts[step["name"]] = step["took_ms"] / 1e3
+    for line in status["history"]:
+        if line["state"] in {"starting.connecting", "calibrating"}:
+            parts[line["state"].rpartition(".")[2]] = line["lasted_ms"] / 1e3
+    return parts
+
+
+def _import(modules: str) -> float:
+    """Seconds from spawning an interpreter until it has imported them."""
+    began_ns = time.perf_counter_ns()
+    code = f"import {modules}; print('done', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **VARIABLES}, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
+        took_s = (time.perf_counter_ns() - began_ns) / 1e9
+    assert process.returncode == 0
+    return took_s
+
+
+# ---- the figures
+
+
+def run(*, short: bool) -> dict[str, Any]:
+    markets, events, rounds = (5, 2_000, 1) if short else (100, 100_000, ROUNDS)
+    starts: dict[str, list[Start]] = {"new": [], "replayed": []}
+    imports: dict[str, list[float]] = {"libraries": [], "code": []}
+    with tempfile.TemporaryDirectory() as name:
+        journal = Path(name) / "made" / JOURNAL
+        cash = write_journal(journal, events, SystemClock().now_ms())
+        works: list[Callable[[], None]] = [
+            lambda: starts["new"].append(trio.run(start, markets, None, CASH)),
+            lambda: starts["replayed"].append(trio.run(start, markets, journal, cash)),
+            lambda: imports["libraries"].append(_import(LIBRARIES)),
+            lambda: imports["code"].append(_import("kalshi_daemon.run")),
+        ]
+        if not short:
+            trio.run(start, markets, journal, cash)  # so that the files are warm
+        for round_ in range(rounds):
+            turn = round_ % len(works)
+            for work in (*works[turn:], *works[:turn]):
+                work()
+    libraries_s = statistics.median(imports["libraries"])
+    report: dict[str, Any] = {
+        "what": f"spawned to trading, {markets} markets, and the same with a journal of {events} events",
+        "libraries_s": round(libraries_s, 3),
+        "code_s": round(statistics.median(imports["code"]), 3),
+    }
+    for name, each in starts.items():
+        trading_s = statistics.median(one.trading_s for one in each)
+        report[name] = {
+            "trading_s": round(trading_s, 3),
+            "ratio_to_libraries": round(
+                statistics.median(a.trading_s / b for a, b in zip(each, imports["libraries"], strict=True)), 2
+            ),
+            "parts_s": {
+                part: round(statistics.median(one.parts_s[part] for one in each), 3) for part in each[0].parts_s
+            },
+        }
+    report["goals"] = {
+        "new_s": goal(report["new"]["trading_s"], NEW_S, least=False),
+        "replayed_s": goal(report["replayed"]["trading_s"], REPLAYED_S, least=False),
+    }
+    return report

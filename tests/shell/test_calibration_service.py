@@ -1,0 +1,236 @@
+"""Calibration: equal is agreed, a difference that stays is held with both figures, and what moves is neither."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from account_world import ORDERS, A, B, C, account_world, begin
+
+from kalshi_daemon import limits
+from kalshi_daemon.commands import CancelOrder
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
+from kalshi_daemon.facts import AccountAgreed, AccountDiffers, AccountOpened
+from kalshi_daemon.simulation.faulty_link import LOST, NEVER_ARRIVES, UNAVAILABLE, replaced
+from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide
+
+
+async def test_the_first_calibration_opens_the_account(autojump_clock):
+    """Cash by shard as the exchange shows it, no position, agreed in one round."""
+    async with account_world(opened=False) as world:
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        assert [fact.settled for fact in world.of(AccountOpened)] == [((0, 1_000 * DOLLAR),)]
+        assert world.ledger.account_agreed
+        assert world.calibration.rounds == 1
+        assert world.held() == []
+
+
+async def test_positions_from_before_this_journal_are_taken_over_and_held(autojump_clock):
+    """They are part of the opening, at their cost; whose they are is for a person to say. Older fills change
+    nothing.
+    """
+    async with account_world(opened=False) as world:
+        world.crowd(A, BookSide.ASK, 40)
+        world.elsewhere(A, BookSide.BID, 40, 3)
+        await trio.sleep(5)
+        assert await world.calibration.calibrate() == "agreed"
+        assert world.ledger.position(A) == 3 * CONTRACT
+        assert world.ledger.positions[A].cost == 120 * 10_000
+        assert world.held() == ["foreign"]
+        assert world.ledger.holds[0].cause == f"not ours: {A}"
+        await world.reader.read_orders_and_fills()
+        assert world.ledger.fills_booked == 0
+
+
+@pytest.mark.parametrize("excludes_collateral", [True, False])
+@pytest.mark.parametrize("lag_ms", [0, 1_000])
+async def test_resting_orders_agree_under_both_readings_of_the_balance(autojump_clock, excludes_collateral, lag_ms):
+    """Resting on both sides of what is held, so that some close and some open: agreed whatever the balance leaves
+    out.
+    """
+    async with account_world(excludes_collateral=excludes_collateral, lag_ms=lag_ms) as world:
+        await world.position(A, 4)
+        await world.order(A, BookSide.ASK, 60, 3)
+        await world.order(A, BookSide.ASK, 55, 3)  # one of these six contracts would open
+        await world.order(B, BookSide.BID, 30, 5)
+        await trio.sleep(2)
+        assert await world.calibration.calibrate() == "agreed"
+        assert world.held() == []
+        shown, owned = world.exchange.balance(world.account).shown[0][1], world.account.cash[0]
+        assert (shown < owned) is excludes_collateral
+        assert world.exact
+
+
+@pytest.mark.parametrize("lag_ms", [0, 360, 1_000])
+async def test_reads_that_lag_a_fill_make_no_difference(autojump_clock, lag_ms):
+    """The stream told the fill, the reads do not show it yet: unsettled, looked at again, agreed."""
+    async with account_world(lag_ms=lag_ms) as world:
+        await world.order(A, BookSide.BID, 40, 2)
+        await trio.sleep(5)
+        world.crowd(A, BookSide.ASK, 40, 2)
+        await world.tell_fills()
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        assert world.calibration.rounds - 1 == (1 if lag_ms == 0 else 2)
+        assert world.of(AccountDiffers) == []
+        assert world.exact
+
+
+async def test_a_deposit_behind_our_back_is_held_with_both_figures(autojump_clock):
+    """Seen twice, with quiet before both; journaled, held by divergence, and nothing is corrected."""
+    async with account_world() as world:
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, 25 * DOLLAR)
+        rounds = world.calibration.rounds
+        assert await world.calibration.calibrate() == "differs"
+        await world.told()
+        assert world.calibration.rounds - rounds == 2
+        text = "cash of shard 0: we count $1,000.00, the exchange says $1,025.00"
+        assert [fact.differences for fact in world.of(AccountDiffers)] == [(text,)]
+        assert [(each.kind.value, each.cause) for each in world.ledger.holds] == [("divergence", text)]
+        assert not world.ledger.account_agreed
+        assert world.ledger.settled(0) == 1_000 * DOLLAR
+
+
+async def test_a_deposit_is_found_while_orders_rest_and_come_and_go(autojump_clock):
+    """No collateral explains more cash than we count, so it is judged also while orders move."""
+    async with account_world(settings=ROOMY) as world:
+        await world.order(A, BookSide.BID, 40, 5)
+        world.exchange.deposit(world.account, 25 * DOLLAR)
+        async with trio.open_nursery() as nursery:
+
+            async def come_and_go():
+                while True:
+                    order = await world.order(B, BookSide.BID, 30, 5)
+                    await trio.sleep(0.3)
+                    world.writer.accept(CancelOrder(order, world.record(order).order_id, B, 0, "a test"))
+                    await world.written()
+
+            nursery.start_soon(come_and_go)
+            assert await world.calibration.calibrate() == "differs"
+            nursery.cancel_scope.cancel()
+        assert "the exchange says $1,02" in world.ledger.holds[0].cause
+
+
+ROOMY = ServerSettings(limits=RateLimits(read_rate=10_000, read_capacity=10_000))
+
+
+async def test_less_cash_than_orders_can_explain_is_a_difference(autojump_clock):
+    """Below the collateral of everything that rests: a withdrawal, held; within it nothing is said while they rest."""
+    async with account_world() as world:
+        await world.order(A, BookSide.BID, 40, 5)  # collateral of $2
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, -DOLLAR)
+        assert await world.calibration.calibrate() == "differs"  # $2 and $1 are missing, $2 can be explained
+        assert world.held() == ["divergence"]
+        world.exchange.deposit(world.account, 2 * DOLLAR)
+        assert await world.calibration.calibrate() == "incomplete"  # $1 less: half of the order's collateral?
+
+
+async def test_a_position_that_differs_is_named(autojump_clock):
+    """Contracts that came from nowhere: both counts in the hold's cause."""
+    async with account_world() as world:
+        await world.position(A, 2)
+        await trio.sleep(10)
+        world.account.position(A).count += CONTRACT
+        world.server._rest.reads._views.clear()
+        assert await world.calibration.calibrate() == "differs"
+        assert world.ledger.holds[0].cause == f"position in {A}: we count 2, the exchange says 3"
+
+
+async def test_figures_that_change_each_time_end_in_a_hold_too(autojump_clock):
+    """Somebody deposits between each two looks: never the same twice, and after the last round it is held."""
+    async with account_world() as world:
+        async with trio.open_nursery() as nursery:
+
+            async def deposit():
+                while True:
+                    world.exchange.deposit(world.account, DOLLAR)
+                    await trio.sleep(0.9)
+
+            nursery.start_soon(deposit)
+            await trio.sleep(10)
+            rounds = world.calibration.rounds
+            assert await world.calibration.calibrate() == "differs"
+            nursery.cancel_scope.cancel()
+        assert world.calibration.rounds - rounds == limits.CALIBRATION_ROUNDS_MAX
+        assert world.held() == ["divergence"]
+
+
+async def test_an_unknown_order_keeps_the_account_from_agreeing(autojump_clock):
+    """Incomplete while its fate is not known, agreed when evidence has settled it."""
+    async with account_world() as world:
+        world.fail("POST", ORDERS, NEVER_ARRIVES)
+        await world.order()
+        world.mend()
+        assert await world.calibration.calibrate() == "incomplete"
+        assert world.calibration.detail == "order kd-run1-1 is unknown"
+        await trio.sleep(60)
+        assert await world.calibration.calibrate() == "agreed"
+
+
+@pytest.mark.parametrize("part", ["/portfolio/orders", "/portfolio/balance", "/portfolio/fills", "user_data_timestamp"])
+async def test_a_read_that_is_not_to_be_had_is_incomplete_never_empty(autojump_clock, part):
+    """Whichever of the reads fails: incomplete, with its reason; nothing is folded as if it were all."""
+    async with account_world() as world:
+        order = await world.order()
+        world.fail("GET", part, UNAVAILABLE)
+        assert await world.calibration.calibrate() == "incomplete"
+        assert "503" in world.calibration.detail
+        assert world.state(order) == "resting"
+
+
+async def test_reads_that_are_old_agree_with_nothing(autojump_clock):
+    """The exchange says that its reads are ten minutes behind: equal figures prove nothing."""
+    async with account_world() as world:
+        old = b'{"as_of_time":"2026-10-19T13:50:00Z"}'
+        world.fail("GET", "user_data_timestamp", replaced("200 OK", old))
+        assert await world.calibration.calibrate() == "incomplete"
+        assert "the exchange's reads are 60" in world.calibration.detail
+        assert len(world.of(AccountAgreed)) == 1
+
+
+async def test_fills_are_folded_while_it_reads_without_a_false_difference(autojump_clock):
+    """Orders fill all the time while rounds are read: unsettled at worst, then agreed when it is quiet."""
+    async with account_world(lag_ms=360, settings=ROOMY) as world:
+        for market in (A, B, C):
+            await world.order(market, BookSide.BID, 40, 25)
+        async with trio.open_nursery() as nursery:
+
+            async def fill():
+                while True:
+                    world.crowd(A, BookSide.ASK, 40, 1)
+                    await trio.sleep(0.7)
+
+            nursery.start_soon(fill)
+            for _ in range(3):
+                assert await world.calibration.calibrate() in {"agreed", "incomplete"}
+            nursery.cancel_scope.cancel()
+        await trio.sleep(6)
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        assert world.of(AccountDiffers) == []
+        assert world.held() == []
+        assert world.exact
+
+
+async def test_a_start_from_the_journal_equals_what_ran(autojump_clock):
+    """Killed with an order on the wire and fills missed: the replayed ledger is the same byte for byte, and the next
+    run finds order, fills and cash as they are.
+    """
+    async with account_world() as world:
+        filled = await world.order(A, BookSide.BID, 40, 2)
+        world.fail("POST", ORDERS, LOST)
+        lost = await world.order(B, BookSide.BID, 30, 2)
+        world.mend()
+        world.crowd(A, BookSide.ASK, 40, 2)
+        replayed = Ledger()
+        for _seq, fact in world.journal.verify_and_read():
+            replayed.apply(fact)
+        assert replayed.snapshot() == world.ledger.snapshot()
+        await begin(world, "run2")
+        assert await world.calibration.calibrate() == "agreed"
+        assert (world.state(filled), world.state(lost)) == ("filled", "resting")
+        assert world.held() == []
+        assert world.exact

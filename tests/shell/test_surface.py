@@ -1,0 +1,122 @@
+"""surface.py: what a person may ask of a daemon that runs, and what each command does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.emulator.crowd import CrowdSettings
+from kalshi_daemon.emulator.world import WorldSettings
+from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.simulation.virtual_day import Stage, VirtualRun, run_virtually
+
+LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
+Ask = Callable[..., Awaitable[object]]
+
+
+def talk(
+    script: Callable[[Stage, Ask], Awaitable[None]], variables: dict[str, str] | None = None
+) -> tuple[VirtualRun, list[AccountFact]]:
+    """A daemon in trading, and somebody who talks to it as the control socket does; what became durable."""
+    durable: list[AccountFact] = []
+
+    async def scenario(stage: Stage) -> None:
+        operations = stage.daemon.surface.operations(stage.daemon.stop)
+
+        async def ask(command: str, why: str = "", *, cancel: bool = False) -> object:
+            return await operations[command](ControlRequest(command, why, cancel=cancel, who="uid 7"))
+
+        async def listen() -> None:
+            async for news in stage.daemon.parts.bus.subscribe("test"):
+                durable.append(news.fact)  # noqa: PERF401 - each as it comes
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - the virtual clock is free
+                await trio.sleep(0.1)
+            await script(stage, ask)
+            nursery.cancel_scope.cancel()
+
+    return run_virtually(1, scenario, LIVELY, variables), durable
+
+
+def test_a_pause_that_cancels_leaves_nothing_in_the_book() -> None:
+    """Resting orders stay through a plain pause, and are gone after one that cancels; both are journaled with who."""
+    live: list[int] = []
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        await trio.sleep(60)
+        for cancel in (False, True):
+            assert await ask("pause", "maintenance", cancel=cancel) == "held by the operator; `resume` lifts it"
+            await trio.sleep(2)
+            live.append(len(stage.daemon.parts.ledger.live()))
+        assert await ask("resume") == "no hold is left"
+
+    run, durable = talk(script, {"KALSHI_PRICING": "join"})
+    assert live[0] > 0
+    assert live[1] == 0
+    assert run.exit_code == EXIT_STOPPED
+    spoken = [(fact.command, fact.who, fact.why) for fact in durable if isinstance(fact, OperatorSpoke)]
+    assert spoken == [("pause", "uid 7", "maintenance")] * 2 + [("resume", "uid 7", "")]
+    assert [fact.by for fact in durable if isinstance(fact, HoldLifted)] == ["resume by uid 7: no reason given"]
+
+
+def test_a_resume_lifts_what_a_person_may_and_says_what_is_left() -> None:
+    """A hold that ends by itself stays; `adopt` lifts the one for what is not ours, and no other."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        parts = stage.daemon.parts
+        for kind in (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.KILL):
+            await parts.bus.settle(hold(kind, f"a test of {kind}", parts.clock.now_ms()))
+        assert await ask("resume") == "still held by kill (a test of kill), cleared by kill-clear REASON"
+        await trio.sleep(1.5)
+        await parts.bus.settle(hold(HoldKind.FOREIGN, "a test of foreign", parts.clock.now_ms()))
+        assert "foreign: a test of foreign" in str(await ask("why"))
+        assert await ask("adopt", "mine") == "what was not ours is taken as the account's own"
+        assert [each.kind for each in parts.ledger.holds] == [HoldKind.KILL]
+        await parts.bus.settle(HoldLifted(parts.clock.now_ms(), HoldKind.KILL, "", "a test"))
+
+    run, durable = talk(script)
+    assert run.exit_code == EXIT_STOPPED
+    lifted = [(fact.hold, fact.by) for fact in durable if isinstance(fact, HoldLifted)]
+    assert lifted == [
+        (HoldKind.DRAWDOWN, "resume by uid 7: no reason given"),
+        (HoldKind.OPERATOR, "resume by uid 7: no reason given"),
+        (HoldKind.FOREIGN, "adopt by uid 7: mine"),
+        (HoldKind.KILL, "a test"),
+    ]
+
+
+def test_what_is_asked_is_answered_with_what_is() -> None:
+    """The status as plain values, the history as text."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        status = await ask("status")
+        assert isinstance(status, dict)
+        assert status["charts"][0]["path"] == "trading.normal"
+        assert status["activity"]["counters"]["invariants_violated"] == 0
+        assert "trading.normal            calibrated" in str(await ask("history"))
+
+    assert talk(script)[0].exit_code == EXIT_STOPPED
+
+
+def test_a_stop_is_journaled_and_then_nothing_more_is_taken() -> None:
+    """The reason is durable before the end begins; a command that comes too late is refused, not lost."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        assert str(await ask("stop", "enough")).startswith("stopping: ")
+        operations = stage.daemon.surface.operations(stage.daemon.stop)
+        with trio.CancelScope(shield=True):
+            while stage.daemon.runner.active:  # noqa: ASYNC110 - the virtual clock is free
+                await trio.sleep(0.1)
+            with pytest.raises(CommandRefused, match="is ending"):
+                await operations["pause"](ControlRequest("pause"))
+
+    run, durable = talk(script)
+    assert run.exit_code == EXIT_STOPPED
+    assert [fact.why for fact in durable if isinstance(fact, OperatorSpoke)] == ["enough"]

@@ -95,6 +95,7 @@ class Session:
         self._open: _Open | None = None
         self._unanswered: tuple[str, ...] = ()  # the channels that the last socket ended without an answer for
         self._next_id = 1
+        self._said_s = float("-inf")  # when an error about nothing was last told
         self._refusals = 0
         self._dials = 0  # since the last socket that lasted
         self._delays = Delays(seams.rng)
@@ -329,7 +330,9 @@ class Session:
             self.reconnect(f"the exchange refused snapshots: {text}")
         elif not subscriptions.answer(refused.request_id, text):
             self.counts["refused"] += 1
-            self._seams.on_alarm("stream_error", f"{self.name}: the exchange says {text}, of nothing that was asked")
+            if trio.current_time() - self._said_s >= limits.FRAME_LOG_INTERVAL_S:  # a flood of them is one line
+                self._said_s = trio.current_time()
+                self._seams.on_alarm("stream_error", f"{self.name}: the exchange says {text}, of nothing we asked")
 
     # -------------------------------------------------------------------------------------------------------- private
 

@@ -212,7 +212,16 @@ class FeedWorld:
         return trio.current_time() - began_s
 
     async def until_proven(self, seconds: float = 60.0) -> float:
-        return await self.until(lambda: self.books.streamed and self.coordinator.feeds_usable, seconds)
+        """Until the books are streamed and every session carries all its roles."""
+        sessions = self.coordinator.sessions
+        return await self.until(
+            lambda: (
+                self.books.streamed
+                and self.coordinator.feeds_usable
+                and all(session.carries(role) for session in sessions for role in session.roles)
+            ),
+            seconds,
+        )
 
     async def wait_quiet(self) -> None:
         """Let what is under way arrive."""

@@ -284,12 +284,16 @@ async def test_a_socket_that_cannot_be_trusted_is_given_up(texts, said, autojump
 
 
 async def test_an_error_about_nothing_is_told_and_changes_nothing(autojump_clock):
+    """Counted each time, told once a minute, whatever the texts."""
     async with feeds() as world:
         await world.until_proven()
-        await world.meddler.say(json.dumps({"type": "error", "id": 99, "msg": {"code": 5, "msg": "Unknown command"}}))
+        for number in range(100):
+            msg = {"code": 5, "msg": f"Unknown command {number}"}
+            await world.meddler.say(json.dumps({"type": "error", "id": 99, "msg": msg}))
         await world.wait_quiet()
         world.assert_proven()
-        assert world.texts("stream_error") == ["all: the exchange says 5 Unknown command, of nothing that was asked"]
+        assert world.texts("stream_error") == ["all: the exchange says 5 Unknown command 0, of nothing we asked"]
+        assert world.session.counts == {"refused": 100}
         assert world.session.live
 
 

@@ -133,7 +133,7 @@ async def test_feeds_that_never_were_are_not_lost(autojump_clock):
 async def test_a_lost_private_session_is_doubted_once_and_read_once_it_is_back(sockets, autojump_clock):
     """However it ends, and however many dials it takes: one doubt for the loss, one for the return."""
     async with feeds(sockets=sockets) as world:
-        await world.until(lambda: all(session.live for session in world.coordinator.sessions))
+        await world.until_proven()
         assert world.texts("doubt") == []
         world.withdraw_streams()
         world.network.cut()

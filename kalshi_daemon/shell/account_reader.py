@@ -129,13 +129,14 @@ class AccountReader:
         return await self._rest.fills(min_ms=self._since_ms())
 
     async def _read_orders(self) -> list[OrderSeen]:
-        """Every resting order, and every order of whatever status since the oldest one that may still live."""
-        live = [record.intended_ms for record in self._ledger.live()]
+        """Every resting order; and where a live order is not among them, all of whatever status since that one."""
+        live = self._ledger.live()
         orders = await self._rest.orders(status="resting")
-        if live:
-            since_ms = min(live) + self._clock.offset_ms - LIVED_MS
-            known = {order.order_id for order in orders}
-            orders += [order for order in await self._rest.orders(min_ms=since_ms) if order.order_id not in known]
+        resting = {order.order_id for order in orders} | {order.client_order_id for order in orders}
+        gone = [each.intended_ms for each in live if not {each.client_order_id, each.order_id} & (resting - {""})]
+        if gone:
+            since_ms = min(gone) + self._clock.offset_ms - LIVED_MS
+            orders += [order for order in await self._rest.orders(min_ms=since_ms) if order.order_id not in resting]
         return orders
 
     async def fold(

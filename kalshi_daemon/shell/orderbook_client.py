@@ -252,7 +252,6 @@ class OrderBookClient:
                 self._polled_s = begun_s
                 self.counts["polls"] += 1
                 stay.post("polled")
-            self._tell_if_proven()  # what was missing may not be wanted any more
             await trio.sleep(limits.POLL_INTERVAL_S)
         return None
 
@@ -323,5 +322,5 @@ class OrderBookClient:
             self._polled.clear()
             self._snapshot_rounds = 0
             self.detail = ""
-        self._tell_if_proven()
+        self._tell_if_proven()  # also each time that was polled: what was missing may not be wanted any more
         self._on_step("orderbook_feed", step)

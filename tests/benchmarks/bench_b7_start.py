@@ -184,8 +184,7 @@ async def start(markets: int, journal: Path | None, cash: Money) -> Start:
         async with trio.open_nursery() as nursery:
             port = await nursery.start(run_emulator, LOOPBACK, 0, server)
             environment = _environment(folder, tickers, key.key_id, port)
-            with trio.fail_after(WAIT_S):
-                result = await _watch(folder, environment)
+            result = await _watch(folder, environment)
             nursery.cancel_scope.cancel()
         kinds = [type(fact).__name__ for _, fact in read_journal(folder / "state" / JOURNAL)]
         assert kinds.count("RunStarted") == 1 + (journal is not None), "the journal was read, and goes on"
@@ -198,23 +197,29 @@ async def _watch(folder: Path, environment: Mapping[str, str]) -> Start:
         [sys.executable, "-m", "kalshi_daemon", "run"], cwd=ROOT, env=environment, stderr=subprocess.PIPE
     )
     assert process.stderr is not None
+    said = b""
     try:
-        said = b""
-        while (trading := _find_trading(said)) is None:
-            more = await process.stderr.receive_some()
-            assert more, f"it ended before it traded: {said.decode()[-2_000:]}"
-            said += more
-        trading_s = (time.perf_counter_ns() - began_ns) / 1e9
-        assert trading == "trading.normal", said.decode()
-        status: Any = await trio.to_thread.run_sync(partial(ask, folder / "control.sock", "status"))
-        process.send_signal(signal.SIGTERM)
-        while await process.stderr.receive_some():
-            pass  # what it says meanwhile must not fill the pipe
-        assert await process.wait() == 0, "stopped, and swept"
+        with trio.move_on_after(WAIT_S) as patience:
+            while (trading := _find_trading(said)) is None:
+                more = await process.stderr.receive_some()
+                assert more, f"it ended before it traded: {_last(said)}"
+                said += more
+            trading_s = (time.perf_counter_ns() - began_ns) / 1e9
+            assert trading == "trading.normal", _last(said)
+            status: Any = await trio.to_thread.run_sync(partial(ask, folder / "control.sock", "status"))
+            process.send_signal(signal.SIGTERM)
+            while more := await process.stderr.receive_some():
+                said += more  # or it would wait for the pipe
+            assert await process.wait() == 0, f"stopped, and not swept: {_last(said)}"
+        assert not patience.cancelled_caught, f"not within {WAIT_S:.0f} s: {_last(said)}"
     finally:
         if process.returncode is None:
             process.kill()
     return Start(trading_s, _parts(status, spawned_ms))
+
+
+def _last(said: bytes) -> str:
+    return said.decode()[-3_000:]
 
 
 def _find_trading(said: bytes) -> str | None:

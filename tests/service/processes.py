@@ -75,8 +75,8 @@ def emulator(home: Path, seed: int = 1) -> Iterator[dict[str, str]]:
         assert (out, err, process.returncode) == ("", "", 0)
         assert not Path(variables["KALSHI_PRIVATE_KEY_FILE"]).parent.exists()
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()  # not killed: it removes its folder
+        process.wait(PATIENCE_S)
 
 
 class Running:

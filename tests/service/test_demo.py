@@ -18,7 +18,9 @@ from attrs import evolve
 from processes import PATIENCE_S, ROOT, clean_environment, command, emulator, hears, run, until
 
 from kalshi_daemon.cli import INTERRUPTED
+from kalshi_daemon.demo import read_recording
 from kalshi_daemon.demo_summary import Asked, StateEntered, Summary
+from kalshi_daemon.emulator.recording import RecordedLevel
 from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED
 
 RECORDED = ROOT.parent / "shared/kalshi/recordings/prod-2026-08/ws_orderbook_stream.json"
@@ -277,7 +279,9 @@ def test_the_recorded_production_stream_is_traded_on(demos: dict[str, Demo]) -> 
     demo = demos["production"]
     assert (demo.ended(), demo.err) == (0, "")
     summary = demo.summary()
-    assert 150 < summary["deltas"] <= 245
+    changes = [step for step in read_recording(RECORDED).steps if isinstance(step, RecordedLevel)]
+    later = sum(step.offset_ms / 6 > summary["seconds_to_trading"] * 1_000 for step in changes)  # all are due by then
+    assert 0 < later <= summary["deltas"] <= len(changes) == 245
     assert min(summary["decisions"], summary["orders"], summary["fills"]) > 0
     assert summary["invariants"]["violated"] == []
     assert all(market.startswith("KX") for market in summary["positions"])

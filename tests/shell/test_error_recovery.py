@@ -95,6 +95,25 @@ async def test_only_reductions_pass_while_books_are_polled(autojump_clock):
         assert running.parts.invariants.violated == []
 
 
+async def test_a_halt_takes_resting_orders_with_its_reason(autojump_clock):
+    """One market stops while the exchange's status stays green: its orders are seen cancelled, and why; no hold."""
+    async with exchange_site(LIVELY) as site:
+        running = site.start(RESTING)
+        await running.until(lambda: any(record.rests for record in running.ledger.live()))
+        record = next(record for record in running.ledger.live() if record.rests)
+        site.exchange.halt(record.spec.market)
+        await running.until(lambda: running.ledger.orders[record.client_order_id].final, 2)
+        after = running.ledger.orders[record.client_order_id]
+        assert (after.state, after.reason) == ("cancelled", "HaltCancel")
+        await trio.sleep(30)
+        assert running.held() == []
+        assert running.in_state("trading.normal")
+        assert not [each for each in running.ledger.live(record.spec.market) if not each.final]
+        assert await running.stop() == 0
+        running.audit.conclude()
+        assert running.parts.invariants.violated == []
+
+
 async def test_an_exchange_that_is_away_is_not_reachable(autojump_clock):
     """`reachable` asks once, says why not, and forgets it."""
     async with exchange_site() as site:

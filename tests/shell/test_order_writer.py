@@ -285,6 +285,21 @@ async def test_what_a_cancel_may_meet(autojump_clock, fault, fact, state):
         assert world.state(order) == {"resting": "resting", "canceled": "cancelled"}[shown]
 
 
+async def test_what_is_refused_meanwhile_takes_no_tokens(autojump_clock):
+    """Five orders wait for tokens and a hold comes: those that no lane has taken are denied at once."""
+    async with account_world() as world:
+        world.bucket.resize(100, 10.0, trio.current_time())
+        world.bucket.refused(trio.current_time())
+        for market, cents in ((A, 30), (A, 31), (A, 32), (B, 33), (B, 34)):
+            world.propose(market, cents=cents)
+        await world.bus.drain()
+        began_s = trio.current_time()
+        await world.place_hold(HoldKind.OPERATOR)
+        await world.written()
+        assert [fact.code for fact in world.of(OrderWithheld)] == ["P1"] * 5
+        assert trio.current_time() - began_s < 6.0  # three lanes wait for 35, 45 and 55 tokens
+
+
 async def test_too_many_requests_empty_the_bucket(autojump_clock):
     """429 for an order is a refusal, and our own count of tokens starts from nothing: the next one waits."""
     async with account_world(settings=ServerSettings(limits=RateLimits(write_rate=10, write_capacity=10))) as world:

@@ -118,6 +118,20 @@ async def test_a_list_read_while_a_request_is_on_the_wire_proves_nothing(autojum
         assert [fact.orders for fact in world.of(SweepUnverified)] == [("kd-run1-1",)]
 
 
+async def test_a_cancel_that_is_still_on_the_wire_keeps_the_proof_away(autojump_clock):
+    """Its order is seen gone, so nothing is left; and yet a request is under way while the lists are read."""
+    async with account_world() as world:
+        order = await world.order()
+        world.fail("DELETE", ORDERS, Fault(before_s=4.8))
+        world.sweeper.cancel(ALL, "a test")
+        await trio.sleep(0.1)
+        world.exchange.cancel_order(world.account, world.record(order).order_id, A)
+        assert not await world.sweeper.sweep(ALL, "a test")
+        assert world.state(order) == "cancelled"
+        assert world.sweeper.left(ALL) == []
+        assert await world.sweeper.sweep(ALL, "a test")
+
+
 async def test_an_unknown_order_is_named_within_the_sweeps_time(autojump_clock):
     """Nothing proves it gone within 4.5 s: unverified, the order named, and said before the state's own 5 s are
     over.

@@ -14,11 +14,13 @@ import pytest
 import trio
 from attrs import define, field
 
+from kalshi_daemon.core.holds import hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, EXIT_UNVERIFIED
 from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, HoldKind, HoldPlaced, OrderSent
+from kalshi_daemon.limits import KILL_VERIFIED_MS
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, only_allowed
 from kalshi_daemon.shell.event_bus import Subscription
 from kalshi_daemon.simulation.faulty_link import (
@@ -171,6 +173,25 @@ def test_when_the_link_is_whole_again_it_trades_and_is_exact(seed: int) -> None:
     assert ended.run.violated == ()
     assert ended.run.exit_code == EXIT_STOPPED
     assert ended.resting == []
+
+
+@pytest.mark.parametrize("seed", range(700, 700 + SEEDS))
+def test_a_kill_in_the_chaos_is_verified_or_alarmed_within_its_time(seed: int) -> None:
+    """Whatever state it meets, five seconds and a look later nothing of ours rests, proved, or an alarm says so."""
+    chaos = Chaos(seed, rate=15)
+    proofs: list[tuple[bool, set[str]]] = []
+
+    async def then(stage: Stage, _link: FaultyLink) -> None:
+        parts, now_ms = stage.daemon.parts, stage.daemon.parts.clock.now_ms()
+        parts.bus.post(hold(HoldKind.KILL, "a test", now_ms))
+        await trio.sleep((KILL_VERIFIED_MS + 1_100) / 1_000)
+        alarms = {fact.alarm for fact in chaos.of(Alarmed) if fact.at_ms >= now_ms}
+        proofs.append((not parts.ledger.sweep_wanted, alarms))
+
+    ended = live(chaos, then)
+    never(chaos, ended)
+    ((verified, alarms),) = proofs
+    assert verified or alarms & {"kill_unverified", "sweep_unverified"}
 
 
 @pytest.mark.parametrize("seed", range(600, 600 + SEEDS))

@@ -5,7 +5,6 @@ decided.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
 
 import trio
 from attrs import frozen
@@ -23,7 +22,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.rate_limit import TokenBucket
-from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits
+from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
 from kalshi_daemon.errors import WireError
 from kalshi_daemon.facts import AccountFact, HoldKind, MarketChanged, OrderRefused
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
@@ -56,8 +55,6 @@ from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.units import SECOND_MS, Money, Ticker
 from kalshi_daemon.wire.rest import AccountLimits
 
-BPS: Final = 10_000
-
 
 @frozen
 class Hooks:
@@ -86,6 +83,7 @@ class Parts:
         self.ledger = Ledger()
         self.universe = MarketUniverse()
         self.invariants = Invariants(self.ledger)
+        self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.bankroll: Money = 0  # the portfolio's value when the account was first agreed on `_day`
         self._day = ""
         self.signer = LateSigner(seams.load_signer)
@@ -137,7 +135,7 @@ class Parts:
     def _build_money(self) -> None:
         hooks, clock, ledger = self._hooks, self.clock, self.ledger
         views = GateViews(ledger, self.universe, self.evidence, self.levels, lambda: self.bankroll)
-        self.gates = Gates(views, self._risk_limits(), clock)
+        self.gates = Gates(views, self.risk_limits, clock)
         self.bus = EventBus(ledger, OrderManager(), hooks.append, self.gates.decide, hooks.on_command)
         self.bucket = TokenBucket(limits.WRITE_TOKENS_LEAST, limits.WRITE_TOKENS_LEAST, 0.0)
         self.writer = OrderWriter(self.rest, self._post, self.gates.ask, self.breaker, self.bucket, clock)
@@ -211,8 +209,7 @@ class Parts:
         )
 
     def reserve(self) -> Money:
-        """The cash that increases may not touch (risk P10), rounded up."""
-        return -(-self.bankroll * self.config.cash_reserve_bps // BPS)
+        return cash_reserve(self.bankroll, self.risk_limits)
 
     def open_day(self) -> None:
         """The account agrees: what it is worth is the bankroll, until the US Eastern day ends."""
@@ -256,17 +253,6 @@ class Parts:
     def _take_limits(self, read: AccountLimits) -> None:
         self.bucket.resize(read.write.capacity, read.write.refill, trio.current_time())
 
-    def _risk_limits(self) -> RiskLimits:
-        config = self.config
-        return RiskLimits(
-            order_count_max=config.order_count_max,
-            order_cost_max=config.order_cost_max,
-            order_cost_bps=config.order_cost_bps,
-            open_orders_market_max=config.open_orders_market_max,
-            open_orders_account_max=config.open_orders_account_max,
-            cash_reserve_bps=config.cash_reserve_bps,
-        )
-
     def session_seams(self) -> SessionSeams:
         return SessionSeams(
             urls=self.config.ws_urls,
@@ -287,3 +273,14 @@ class Parts:
 
     def _post(self, fact: AccountFact) -> None:
         self.bus.post(fact)
+
+
+def _risk_limits(config: Config) -> RiskLimits:
+    return RiskLimits(
+        order_count_max=config.order_count_max,
+        order_cost_max=config.order_cost_max,
+        order_cost_bps=config.order_cost_bps,
+        open_orders_market_max=config.open_orders_market_max,
+        open_orders_account_max=config.open_orders_account_max,
+        cash_reserve_bps=config.cash_reserve_bps,
+    )

@@ -221,12 +221,12 @@ class Tasks:
 
     async def _close(self, stay: Stay) -> None:
         del stay
-        parts = self.parts
+        parts, ledger = self.parts, self.parts.ledger
         with parts.gates.opened(self._post) as gate:
             while True:
-                books = {market: parts.evidence(market) for market in parts.ledger.positions}
-                now_ms = parts.clock.exchange_now_ms()
-                for proposal in close_before_the_end(parts.ledger, parts.universe.markets, books, now_ms):
+                books = {market: parts.evidence(market) for market in ledger.positions}
+                now_ms, markets = parts.clock.exchange_now_ms(), parts.universe.markets
+                for proposal in close_before_the_end(ledger, markets, books, now_ms, parts.risk_limits):
                     gate.propose(proposal)
                 if self._state() == "trading.reducing":  # again and again: a cancel may have been refused
                     parts.sweeper.cancel(INCREASING, "only reductions pass")

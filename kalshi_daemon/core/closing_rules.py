@@ -13,7 +13,7 @@ from typing import Final
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market import Market
-from kalshi_daemon.core.risk import DEFAULTS, BookEvidence, RiskLimits, reducible
+from kalshi_daemon.core.risk import BookEvidence, RiskLimits, reducible
 from kalshi_daemon.units import BookSide, Milliseconds, Ticker, TimeInForce
 from statecharts.order import UNK
 
@@ -25,7 +25,7 @@ def close_before_the_end(
     markets: Mapping[Ticker, Market],
     books: Mapping[Ticker, BookEvidence],
     now_ms: Milliseconds,
-    limits: RiskLimits = DEFAULTS,
+    limits: RiskLimits,
 ) -> list[ProposeOrder]:
     """A position in a market that is about to close is closed, at what is offered."""
     proposals: list[ProposeOrder] = []

@@ -65,9 +65,6 @@ class RiskLimits:
     order_life_s: int = bounds.ORDER_LIFE_S
 
 
-DEFAULTS: Final = RiskLimits()
-
-
 @frozen
 class Refusal:
     """Why an order does not pass: the control's code, what it asks, the figure found and the limit, as text."""
@@ -114,7 +111,7 @@ class Question:
     purpose: str
     own: str
     ledger: LedgerView
-    market: Market | None
+    market: Market
     book: BookEvidence
     levels: Levels
     now_ms: Milliseconds
@@ -171,7 +168,7 @@ def may_send(
     book: BookEvidence,
     levels: Levels,
     now_ms: Milliseconds,
-    limits: RiskLimits = DEFAULTS,
+    limits: RiskLimits,
 ) -> Refusal | None:
     """Asked again in the step that writes to the socket: what may have changed since the intent."""
     if market is None:
@@ -191,6 +188,11 @@ def may_send(
         if refusal := control(question):
             return refusal
     return None
+
+
+def cash_reserve(bankroll: Money, limits: RiskLimits) -> Money:
+    """P10: the cash that increases may not touch, rounded up."""
+    return -(-bankroll * limits.cash_reserve_bps // BPS)
 
 
 def worst_cost(spec: OrderSpec, fees: SeriesFees, grain: Price) -> Money:
@@ -282,7 +284,6 @@ def _closed_to_all(question: Question) -> Refusal | None:
 def _market(question: Question) -> Refusal | None:
     """P2."""
     market, now_ms = question.market, question.now_ms
-    assert market is not None, "an order for a market that is not known is refused before"
     if not market.is_active(now_ms):
         said = "active by the clock alone" if market.unproven else market.status
         return Refusal("P2", "the market is active", said, "active")
@@ -309,7 +310,6 @@ def _count(question: Question) -> Refusal | None:
 def _grid(question: Question) -> Refusal | None:
     """P12."""
     market, spec = question.market, question.spec
-    assert market is not None, "an order for a market that is not known is refused before"
     if spec.count <= 0:
         return Refusal("P12", "a positive count", contracts(spec.count), "0.01")
     if not market.on_grid(spec.price):
@@ -344,8 +344,7 @@ def _cost(question: Question, reserve: Money, bankroll: Money) -> Refusal | None
     most = min(limits.order_cost_max, bankroll * limits.order_cost_bps // BPS)
     if reserve > most:
         return Refusal("P5", "cost per order, worst fee included", dollars(reserve), dollars(most))
-    threshold = -(-bankroll * limits.cash_reserve_bps // BPS)
-    available = ledger.available(question.spec.exchange_index, threshold)
+    available = ledger.available(question.spec.exchange_index, cash_reserve(bankroll, limits))
     if reserve > available:
         return Refusal("P10", "cash after the worst case", dollars(reserve), dollars(available))
     return None

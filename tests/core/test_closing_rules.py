@@ -40,7 +40,7 @@ def held(side: BookSide = BID, count: int = 60) -> Ledger:
 
 
 def proposals(ledger: Ledger, where: Market = SOON, evidence: BookEvidence | None = None) -> list[ProposeOrder]:
-    return close_before_the_end(ledger, {M: where}, {M: evidence or book()}, NOON)
+    return close_before_the_end(ledger, {M: where}, {M: evidence or book()}, NOON, RiskLimits())
 
 
 @pytest.mark.parametrize(("side", "closing", "price"), [(BID, ASK, 4_000), (ASK, BID, 4_200)])
@@ -90,7 +90,7 @@ def test_without_time_market_or_offer_nothing_is_proposed(where: Market, evidenc
 def test_flat_positions_and_unknown_markets_are_left() -> None:
     """Nothing held, or nothing known of its market."""
     assert proposals(ledger_of()) == []
-    assert close_before_the_end(held(), {}, {M: book()}, NOON) == []
+    assert close_before_the_end(held(), {}, {M: book()}, NOON, RiskLimits()) == []
 
 
 def test_an_unknown_order_stops_the_rule() -> None:

@@ -189,7 +189,7 @@ def test_p2_a_market_that_is_not_known_is_refused() -> None:
     ledger = ledger_of(intended())
     answer = evaluate(proposal(order_spec()), ledger, None, book(), levels(), NOON, RiskLimits(), BANKROLL)
     assert answer == Refusal("P2", "the market is known", M, "a market of the universe")
-    assert code(may_send(ledger.orders[key(1)], ledger, None, book(), levels(), NOON)) == "P2"
+    assert code(may_send(ledger.orders[key(1)], ledger, None, book(), levels(), NOON, RiskLimits())) == "P2"
 
 
 def test_p3_an_unknown_order_blocks_its_market() -> None:

@@ -31,6 +31,7 @@ from kalshi_daemon.core.risk import (
     Levels,
     Passed,
     Refusal,
+    RiskLimits,
     may_send,
     reducible,
 )
@@ -84,8 +85,8 @@ def test_a_sale_that_does_not_claim_to_reduce_is_an_increase() -> None:
 def test_may_send_passes_what_the_gate_passed() -> None:
     """Its own record neither blocks it nor counts against it."""
     ledger = ledger_of(*LONG, intended(1), intended(2, reduction_spec()))
-    assert may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON) is None
-    assert may_send(ledger.orders[key(2)], ledger, market(), book(), levels(), NOON) is None
+    assert may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON, RiskLimits()) is None
+    assert may_send(ledger.orders[key(2)], ledger, market(), book(), levels(), NOON, RiskLimits()) is None
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_may_send_passes_what_the_gate_passed() -> None:
 def test_what_changed_since_the_intent_withholds_it(news: tuple[facts.AccountFact, ...], expected: str) -> None:
     """Levels are read again in the step that writes."""
     ledger = ledger_of(intended(1), *news)
-    assert code(may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON)) == expected
+    assert code(may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON, RiskLimits())) == expected
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_the_world_s_changes_withhold_it(
 ) -> None:
     """The market, its grid, its book, the trader's state and the clock are asked again."""
     ledger = ledger_of(intended(1))
-    assert code(may_send(ledger.orders[key(1)], ledger, where, evidence, at, now_ms)) == expected
+    assert code(may_send(ledger.orders[key(1)], ledger, where, evidence, at, now_ms, RiskLimits())) == expected
 
 
 def test_a_reduction_whose_position_went_away_is_withheld() -> None:
@@ -128,4 +129,4 @@ def test_a_reduction_whose_position_went_away_is_withheld() -> None:
     ledger = ledger_of(*LONG, intended(1, reduction_spec()))
     ledger.apply(seen(order_id="x", client_order_id="theirs", side=ASK))
     record = ledger.orders[key(1)]
-    assert code(may_send(record, ledger, market(), book(), levels(), NOON)) == "reduction"
+    assert code(may_send(record, ledger, market(), book(), levels(), NOON, RiskLimits())) == "reduction"

@@ -9,10 +9,13 @@ import trio
 
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
+from kalshi_daemon.emulator.markets import CLOSING_TICKER
+from kalshi_daemon.emulator.model import NewOrder
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_FAILED, EXIT_STOPPED
 from kalshi_daemon.facts import HoldKind, HoldLifted
 from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
+from kalshi_daemon.units import CONTRACT, PRICE_CENT, BookSide, TimeInForce
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
 TO_TRADING = ("starting.preflight", "starting.connecting", "calibrating", "trading.normal")
@@ -194,3 +197,29 @@ def test_a_stop_at_any_moment_sweeps(seed: int) -> None:
     assert run.violated == ()
     assert run.exit_code == EXIT_STOPPED
     assert run.states[-3:] == TO_THE_END
+
+
+def test_a_position_over_the_configured_size_is_closed_before_its_market() -> None:
+    """Steps have the size that the configuration allows, not the house's: the gate passes each, until nothing is
+    held.
+    """
+    held: list[int] = []
+
+    async def scenario(stage: Stage) -> None:
+        exchange = stage.world.server.exchange
+        (account,) = exchange.accounts.values()
+        taking = TimeInForce.IMMEDIATE_OR_CANCEL
+        for _ in range(5):
+            exchange.create_order(
+                account, NewOrder(CLOSING_TICKER, BookSide.BID, 99 * PRICE_CENT, 2 * CONTRACT, taking)
+            )
+        (position,) = exchange.positions(account)
+        held.append(position.count)
+        await trio.sleep(120)
+        held.append(stage.daemon.parts.ledger.position(CLOSING_TICKER))
+        assert "P4" not in stage.daemon.parts.gates.refused
+
+    settings = WorldSettings(crowd=CrowdSettings(events_per_s=2.0), closing_in_ms=240_000)
+    sizes = {"KALSHI_ORDER_CONTRACTS_MAX": "1", "KALSHI_ORDER_SIZES": "1", "KALSHI_POLICY": "hold"}
+    assert run_virtually(1, scenario, settings, sizes).exit_code == EXIT_STOPPED
+    assert held == [10 * CONTRACT, 0]

@@ -120,6 +120,7 @@ def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("pause", "no order may increase exposure until `resume`; feeds stay"),
         ("resume", "lift the holds that a person may lift"),
         ("adopt", "take orders and positions that were there before as the account's own"),
+        ("kill-clear", "lift the hold kill and remove its latch; needs a reason"),
         ("stop", "cancel our own orders, verify, and end"),
     ):
         spoken = commands.add_parser(name, parents=[socket], help=meaning)

@@ -69,7 +69,6 @@ class Daemon:
             private_lost=self._doubt,
             on_market=self._market_changed,
             trader_state=lambda: self.runner.innermost,
-            latched=self._latched,
         )
         self.parts = Parts(config, seams, hooks)
         self.surface = Surface(self.parts)
@@ -263,13 +262,6 @@ class Daemon:
 
     def _post(self, item: AccountFact | ProposeOrder) -> None:
         self.parts.bus.post(item)
-
-    def _latched(self) -> str:
-        """The reason that the kill command left, or empty."""
-        latch = self.seams.kill_latch
-        if latch is None or not latch.exists():
-            return ""
-        return latch.read_text(encoding="utf-8").strip() or "the kill latch is set"
 
 
 def _words(error: BaseException) -> str:

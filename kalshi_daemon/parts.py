@@ -38,6 +38,7 @@ from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.frame_faults import FrameFaults
 from kalshi_daemon.shell.gates import Gates, GateViews
 from kalshi_daemon.shell.hold_watch import HoldWatch
+from kalshi_daemon.shell.kill_latch import KillLatch
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.model import load
 from kalshi_daemon.shell.notify import Notifier
@@ -69,7 +70,6 @@ class Hooks:
     private_lost: Callable[[str], None]
     on_market: Callable[[MarketChanged], None]
     trader_state: Callable[[], str]
-    latched: Callable[[], str]
 
 
 class Parts:
@@ -79,6 +79,7 @@ class Parts:
         self._hooks = hooks
         clock = self.clock = seams.clock
         self.notifier = Notifier(seams.variables)
+        self.kill_latch = KillLatch(seams.kill_latch)
         self.health = HealthMonitor()
         self.ledger = Ledger()
         self.universe = MarketUniverse()
@@ -102,7 +103,7 @@ class Parts:
             clock=clock,
             open_key=self._open_key,
             load_model=self._load_model,
-            latched=hooks.latched,
+            latched=self.kill_latch.reason,
             settle=self.bus.settle,
             on_limits=self._take_limits,
             markets=config.markets,

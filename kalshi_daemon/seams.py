@@ -33,7 +33,7 @@ class Seams:
     stopwatch: Callable[[], float]
     load_signer: Callable[[], Signer]
     journal: Path | str
-    kill_latch: Path | None
+    kill_latch: Path
     variables: Mapping[str, str]
     listens: bool  # whether control and metrics open their sockets
     view: View | None

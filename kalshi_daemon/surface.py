@@ -60,6 +60,7 @@ class Surface:
             "pause": self._pause,
             "resume": self._resume,
             "adopt": self._adopt,
+            "kill-clear": self._clear_kill,
             "stop": stop_daemon,
         }
 
@@ -100,6 +101,15 @@ class Surface:
         await self._spoken(request)
         await self._lift((HoldKind.FOREIGN,), request)
         return "what was not ours is taken as the account's own"
+
+    async def _clear_kill(self, request: ControlRequest) -> str:
+        """The latch first: a start between the two finds the hold in the journal, and this command lifts it."""
+        if not request.why:
+            raise CommandRefused("kill-clear needs a reason: kill-clear REASON")
+        await self._spoken(request)
+        self._parts.kill_latch.clear()
+        await self._lift((HoldKind.KILL,), request)
+        return "the kill is cleared"
 
     async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> None:
         by = f"{request.command} by {request.who}: {request.why or 'no reason given'}"

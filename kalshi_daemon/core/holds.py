@@ -23,17 +23,17 @@ from kalshi_daemon.units import Milliseconds
 
 STRENGTH: Final[Mapping[HoldKind, int]] = MappingProxyType({kind: place for place, kind in enumerate(HoldKind)})
 REACH: Final[Mapping[str, int]] = MappingProxyType({"": 0, "increasing": 1, "all": 2})
-# kind -> (what clears it, which resting orders go)
+# kind -> (what clears it, a command of the CLI in backquotes; which resting orders go)
 TABLE: Final[Mapping[HoldKind, tuple[str, str]]] = MappingProxyType(
     {
-        HoldKind.KILL: ("kill-clear REASON", "all"),
-        HoldKind.DIVERGENCE: ("an audit that agrees twice, or accept-divergence REASON", "all"),
-        HoldKind.DRAWDOWN: ("resume", "increasing"),
+        HoldKind.KILL: ("`kill-clear REASON`", "all"),
+        HoldKind.DIVERGENCE: ("two audits that agree", "all"),
+        HoldKind.DRAWDOWN: ("`resume`", "increasing"),
         HoldKind.DAY_LOSS: ("the next trading day", "increasing"),
-        HoldKind.ACCESS: ("resume, or a signed read that passes after reload", "all"),
-        HoldKind.FOREIGN: ("adopt, ignore, or they are gone", ""),
-        HoldKind.GUARD: ("its time, with its count below the limit", "increasing"),
-        HoldKind.OPERATOR: ("resume", ""),
+        HoldKind.ACCESS: ("`resume`", "all"),
+        HoldKind.FOREIGN: ("`adopt`, or they are gone", ""),
+        HoldKind.GUARD: ("its time", "increasing"),
+        HoldKind.OPERATOR: ("`resume`", ""),
         HoldKind.EXCHANGE: ("a status that says active twice", ""),
         HoldKind.SYNC: ("a full audit that agrees", "increasing"),
         HoldKind.RECOVERY: ("REST and feeds usable for 30 s", "increasing"),

@@ -4,8 +4,7 @@ A check that fails is one of two things. *Refused*: a person must mend it, and t
 *Deferred*: it could not be made because the exchange or the network is away, and it is tried again without end.
 
 Rules: nothing here trades, and nothing is changed at the exchange. The journal is verified whole before its first
-fact is folded. A kill latch left by the separate command is a hold like the others, and is placed before preflight
-passes.
+fact is folded. A kill latch (kill_latch.py) is a hold like the others, and is placed before preflight passes.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def test_what_is_wrong_is_on_the_panel() -> None:
     world.feeds = (FeedStatus("fills", "backing_off", START_MS, 0, "503 [/] on the upgrade"),)
     world.mid = None
     shown = text(world.status())
-    assert "hold operator: uid 0: [/bold] maintenance; cleared by resume" in shown
+    assert "hold operator: uid 0: [/bold] maintenance; cleared by `resume`" in shown
     assert "exchange: deferred, cannot reach demo-api.kalshi.co" in shown
     assert "alarm sweep: kd-1 [red]may rest" in shown
     assert f"refused P5 {MARKET}: cost per order: $61.20, allowed $50.00" in shown

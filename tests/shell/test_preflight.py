@@ -11,7 +11,8 @@ import trio
 from attrs import evolve
 from daemon_world import QUIET, RESTING, exchange_site
 
-from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_STOPPED, KeyRefused
+from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_STOPPED, CommandRefused, KeyRefused
+from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.preflight import STEPS
 from kalshi_daemon.simulation.faulty_link import UNAVAILABLE
 from kalshi_daemon.simulation.virtual_day import HOST
@@ -136,6 +137,15 @@ async def test_a_kill_latch_sweeps_what_an_earlier_run_left(autojump_clock, tmp_
         await third.until("paused.holding")
         assert third.held() == ["kill"]
         assert await third.stop() == EXIT_STOPPED
+        fourth = site.start(RESTING, journal=journal, kill_latch=latch)
+        await fourth.until("paused.holding")
+        clear = fourth.daemon.surface.operations(fourth.daemon.stop)["kill-clear"]
+        with pytest.raises(CommandRefused, match="needs a reason"):
+            await clear(ControlRequest("kill-clear"))
+        assert await clear(ControlRequest("kill-clear", "mended")) == "the kill is cleared"
+        await fourth.until("trading.normal")
+        assert not latch.exists()
+        assert await fourth.stop() == EXIT_STOPPED
 
 
 async def test_a_restart_goes_on_from_the_journal(autojump_clock, tmp_path):
@@ -203,7 +213,7 @@ async def test_a_replay_that_is_cut_goes_on_where_it_was(autojump_clock, tmp_pat
         first = site.start(journal=journal)
         await first.until(lambda: first.ledger.fills_booked > 2)
         assert await first.stop() == EXIT_STOPPED
-        second = site.start(journal=journal, kill_latch=None)
+        second = site.start(journal=journal)
         preflight = second.parts.preflight
         await preflight.opened.wait()
         second.kill()  # the runner may have folded some of it by now

@@ -48,16 +48,16 @@ def test_why_names_every_hold_and_restriction_with_what_clears_it() -> None:
     world.step("paused.holding", "hold_placed")
     text = why(world.status())
     assert [line for line in text.splitlines() if line.startswith("  kill:")] == [
-        "  kill: the kill latch is set; since 2026-11-24T06:01:10.000Z (0 ms ago); cleared by kill-clear REASON"
+        "  kill: the kill latch is set; since 2026-11-24T06:01:10.000Z (0 ms ago); cleared by `kill-clear REASON`"
     ]
-    assert "  operator: uid 0: maintenance; since 2026-11-24T06:00:05.000Z (1 min 5 s ago); cleared by resume" in text
+    assert "  operator: uid 0: maintenance; since 2026-11-24T06:00:05.000Z (1 min 5 s ago); cleared by `resume`" in text
     assert text.index("  kill:") < text.index("  operator:")
     assert f"  guard on {MARKET}: 5 refusals;" in text
     assert "  cash_reserve: below 20 %;" in text
     assert list(what_next(world.status())) == [
-        "the hold kill is lifted: kill-clear REASON",
-        f"the hold guard on {MARKET} (that market only) is lifted: its time, with its count below the limit",
-        "the hold operator is lifted: resume",
+        "the hold kill is lifted: `kill-clear REASON`",
+        f"the hold guard on {MARKET} (that market only) is lifted: its time",
+        "the hold operator is lifted: `resume`",
         "the trader reaches trading.normal; it is in paused.holding",
         "the restriction cash_reserve ends (below 20 %)",
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
 
-from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.holds import TABLE, hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
@@ -73,7 +74,7 @@ def test_a_resume_lifts_what_a_person_may_and_says_what_is_left() -> None:
         parts = stage.daemon.parts
         for kind in (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.KILL):
             await parts.bus.settle(hold(kind, f"a test of {kind}", parts.clock.now_ms()))
-        assert await ask("resume") == "still held by kill (a test of kill), cleared by kill-clear REASON"
+        assert await ask("resume") == "still held by kill (a test of kill), cleared by `kill-clear REASON`"
         await trio.sleep(1.5)
         await parts.bus.settle(hold(HoldKind.FOREIGN, "a test of foreign", parts.clock.now_ms()))
         assert "foreign: a test of foreign" in str(await ask("why"))
@@ -90,6 +91,31 @@ def test_a_resume_lifts_what_a_person_may_and_says_what_is_left() -> None:
         (HoldKind.FOREIGN, "adopt by uid 7: mine"),
         (HoldKind.KILL, "a test"),
     ]
+
+
+def test_a_command_that_a_hold_names_lifts_it() -> None:
+    """Each hold that is said to be cleared by a command is lifted by that one, whatever else is held."""
+    named: dict[HoldKind, str] = {}
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        parts = stage.daemon.parts
+        for kind, (cleared_by, _cancels) in TABLE.items():
+            named.update((kind, command) for command in re.findall(r"`([a-z-]+)", cleared_by))
+        for kind, command in named.items():
+            await parts.bus.settle(hold(kind, f"a test of {kind}", parts.clock.now_ms()))
+            assert parts.ledger.find_hold(kind) is not None
+            await ask(command, "a test")
+            assert parts.ledger.find_hold(kind) is None
+
+    run, _durable = talk(script)
+    assert run.exit_code == EXIT_STOPPED
+    assert named == {
+        HoldKind.KILL: "kill-clear",
+        HoldKind.DRAWDOWN: "resume",
+        HoldKind.ACCESS: "resume",
+        HoldKind.FOREIGN: "adopt",
+        HoldKind.OPERATOR: "resume",
+    }
 
 
 def test_what_is_asked_is_answered_with_what_is() -> None:

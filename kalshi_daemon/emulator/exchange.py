@@ -16,13 +16,13 @@ from attrs import evolve
 
 from kalshi_daemon.emulator import admission, refusals
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.execution import Execution, Taken
 from kalshi_daemon.emulator.lifecycle import Lifecycle
 from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
     Cancelled,
-    Event,
     ExchangeSettings,
     Fill,
     Market,

@@ -2,8 +2,8 @@
 
 Rules: a trade moves cash, positions and fees of both sides in one step; the two sides share its id. Events of one
 order come in this order: what recorded levels it hides, for each match the print and both fills, the levels that
-changed, the orders that are over, what is left resting, and the order itself. Accounts of the crowd hear nothing:
-nobody can sign in as one.
+changed, the orders that are over, what is left resting, the order itself, and the market's figures. Accounts of the
+crowd hear nothing: nobody can sign in as one.
 """
 
 from __future__ import annotations
@@ -11,17 +11,10 @@ from __future__ import annotations
 from attrs import define
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.events import Filled, OrderUpdated, PositionChanged, Traded
 from kalshi_daemon.emulator.fees import charge, trade_fee
 from kalshi_daemon.emulator.matching import Leg, Match
-from kalshi_daemon.emulator.model import (
-    Fill,
-    Filled,
-    OrderUpdated,
-    PositionChanged,
-    Trade,
-    Traded,
-    UpdateReason,
-)
+from kalshi_daemon.emulator.model import Fill, Trade, UpdateReason
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.emulator.venue import MarketState, Venue
@@ -66,6 +59,7 @@ class Execution:
         self._updated(account, order)
         if state.recorded is not None:
             self._reveal(state, now)
+        venue.figures_changed(state, now)
         return taken
 
     def _rest(self, state: MarketState, account: Account, order: LiveOrder) -> None:
@@ -88,6 +82,7 @@ class Execution:
         reduced = self._end(order, reason, now)
         if state.recorded is not None:
             self._reveal(state, now)
+        self._venue.figures_changed(state, now)
         return reduced
 
     def _end(self, order: LiveOrder, reason: UpdateReason, now: Milliseconds) -> Count:
@@ -197,6 +192,7 @@ class Execution:
             self._venue.level_changed(state, change, now)
         if met:
             self._reveal(state, now)
+        self._venue.figures_changed(state, now)
 
     def clear_recorded(self, state: MarketState) -> None:
         """The market has closed: a recording says nothing about it any more."""

@@ -1,7 +1,7 @@
 """What stream messages say: the `msg` of every kind of frame, with the exchange's keys (api.md 7).
 
 Rules as in `bodies.py`: numbers from integers, unset optionals absent, deprecated fields sent as long as the exchange
-does. The envelope around them (type, sid, seq, id) is `streams.py`'s.
+does. The envelope around them (type, sid, seq, id) is `subscriptions.py`'s.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from kalshi_daemon.emulator.bodies import (
     sides,
     time_text,
 )
-from kalshi_daemon.emulator.model import (
-    BookView,
+from kalshi_daemon.emulator.events import (
     Filled,
     LevelChanged,
-    Market,
     MarketMoved,
-    Order,
+    OrderGroupUpdated,
     OrderUpdated,
     PositionChanged,
     Traded,
-    UpdateReason,
 )
-from kalshi_daemon.units import PRICE_ONE, SECOND_MS
+from kalshi_daemon.emulator.model import BookView, Market, MarketFigures, Order, UpdateReason
+from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, SECOND_MS, Milliseconds
 
 
 def snapshot_msg(book: BookView, market: Market, *, use_yes_price: bool, send_clock: bool) -> Body:
@@ -60,6 +58,27 @@ def delta_msg(change: LevelChanged, market: Market, *, use_yes_price: bool, send
     if own and change.client_order_id:
         msg["client_order_id"] = change.client_order_id
     return msg | {"ts": time_text(change.ts_ms), "ts_ms": change.ts_ms}
+
+
+def ticker_msg(market: Market, figures: MarketFigures, ts_ms: Milliseconds) -> Body:
+    """How a market stands; an empty side is written as 0 (no bid) or 1 (no ask), and 0 stands for no trade yet."""
+    return {
+        "market_id": market.market_id,
+        "market_ticker": market.ticker,
+        "price_dollars": price_text(figures.last_price or 0),
+        "yes_bid_dollars": price_text(figures.best_bid or 0),
+        "yes_ask_dollars": price_text(PRICE_ONE if figures.best_ask is None else figures.best_ask),
+        "yes_bid_size_fp": count_text(figures.best_bid_count),
+        "yes_ask_size_fp": count_text(figures.best_ask_count),
+        "last_trade_size_fp": count_text(figures.last_count),
+        "volume_fp": count_text(figures.volume),
+        "open_interest_fp": count_text(figures.open_interest),
+        "dollar_volume": figures.dollar_volume // DOLLAR,
+        "dollar_open_interest": figures.open_interest // CONTRACT,  # a contract is worth a dollar
+        "ts": ts_ms // SECOND_MS,
+        "ts_ms": ts_ms,
+        "time": time_text(ts_ms),
+    }
 
 
 def trade_msg(traded: Traded) -> Body:
@@ -151,6 +170,13 @@ def position_msg(changed: PositionChanged) -> Body:
         "position_fee_cost_dollars": money_text(position.open_fees),
         "volume_fp": count_text(position.volume),
     }
+
+
+def order_group_msg(updated: OrderGroupUpdated) -> Body:
+    msg: Body = {"event_type": updated.event_type, "order_group_id": updated.group_id}
+    if updated.contracts_limit is not None:
+        msg["contracts_limit_fp"] = count_text(updated.contracts_limit)
+    return msg | {"ts_ms": updated.ts_ms}
 
 
 def lifecycle_msg(moved: MarketMoved) -> Body:

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from attrs import evolve
 
 from kalshi_daemon.emulator.accounts import Account, Position
+from kalshi_daemon.emulator.events import MarketMoved, PositionChanged
 from kalshi_daemon.emulator.execution import EXPIRY, Execution
-from kalshi_daemon.emulator.model import MarketMoved, MarketStatus, PositionChanged, Settlement, UpdateReason
+from kalshi_daemon.emulator.model import MarketStatus, Settlement, UpdateReason
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.venue import MarketState, Venue
 from kalshi_daemon.units import PRICE_ONE, Milliseconds, Price
@@ -164,6 +165,7 @@ class Lifecycle:
             if position is not None:
                 self._pay_account(state, account, position, now)
         state.open_interest = 0
+        self._venue.figures_changed(state, now)
 
     def _pay_account(self, state: MarketState, account: Account, position: Position, now: Milliseconds) -> None:
         market, value = state.market, state.market.settlement_value

@@ -1,14 +1,12 @@
-"""The values of the emulated exchange: what a market, an order, a fill, a settlement are, and what is said to
-listeners.
+"""The values of the emulated exchange: what a market, an order, a fill, a settlement are.
 
-Rules: prices are of the YES leg unless a field says otherwise; all values are frozen, so a listener may keep what
-it hears; words that the wire shows (statuses, reasons, event types) are the exchange's own.
+Rules: prices are of the YES leg unless a field says otherwise; all values are frozen; words that the wire shows
+(statuses, reasons) are the exchange's own.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
 
 from attrs import frozen
 
@@ -337,63 +335,3 @@ class Balance:
     collateral: tuple[tuple[int, Money], ...]
     portfolio_value: Money
     updated_ms: Milliseconds
-
-
-# -------------------------------------------------------------------------------------------------------------- events
-
-
-@frozen
-class LevelChanged:
-    """A level of the book changed: `price` is of the leg it is on (`yes` false: a NO price).
-
-    `account` and `client_order_id` name whose order placed or cancelled it; empty where a trade or nobody of ours
-    did. `account` is the user_id.
-    """
-
-    market: Ticker
-    yes: bool
-    price: Price
-    change: Count
-    clock: int
-    ts_ms: Milliseconds
-    account: str = ""
-    client_order_id: str = ""
-
-
-@frozen
-class Traded:
-    trade: Trade
-
-
-@frozen
-class Filled:
-    """One account's side of a trade; `post_position` is the signed position after it."""
-
-    account: str  # user_id
-    fill: Fill
-    post_position: Count
-
-
-@frozen
-class OrderUpdated:
-    account: str  # user_id
-    order: Order
-
-
-@frozen
-class PositionChanged:
-    account: str  # user_id
-    position: PositionRecord
-
-
-@frozen
-class MarketMoved:
-    """A step in a market's life. `event` is the word of market_lifecycle_v2; empty where the exchange sends nothing
-    (opening and closing by the clock)."""
-
-    market: Market
-    event: str
-    ts_ms: Milliseconds
-
-
-Event: TypeAlias = LevelChanged | Traded | Filled | OrderUpdated | PositionChanged | MarketMoved

@@ -21,8 +21,9 @@ from wsproto.events import Ping
 
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.auth import KEY_HEADER, KeyPair, PublicKey, make_key
+from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
-from kalshi_daemon.emulator.model import Event, Refused
+from kalshi_daemon.emulator.model import Refused
 from kalshi_daemon.emulator.rest import Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession
@@ -86,6 +87,16 @@ class EmulatorServer:
             stream.scope.cancel()
         return len(dropped)
 
+    def fail_channel(self, channel: str) -> None:
+        """Channel error 10 on every stream that has it open."""
+        for stream in self._streams.values():
+            stream.session.fail(channel)
+
+    def refuse_next_command(self, code: int) -> None:
+        """Let each stream's next command be answered with this error, whatever it is."""
+        for stream in self._streams.values():
+            stream.session.refuse_next(code)
+
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection: REST with keep-alive, or a WebSocket. One too many is closed at once."""
         if self.connections >= EMULATOR_CONNECTIONS_MAX:
@@ -106,6 +117,8 @@ class EmulatorServer:
             self.exchange.advance()
             for drive in self._drivers:
                 drive(now_ms)
+            for stream in self._streams.values():
+                stream.session.advance()
             self._rest.reads.capture()
             if trio.current_time() >= ping_at:
                 ping_at += STREAM_PING_S
@@ -137,7 +150,7 @@ class EmulatorServer:
         """Serve one WebSocket whose handshake was accepted."""
         user_id = self.exchange.accounts[request.headers[KEY_HEADER]].user_id
         outbox = Outbox(self._settings.frames_max)
-        session = StreamSession(self.exchange, user_id, self._settings, self._now_ms, outbox)
+        session = StreamSession(self.exchange, user_id, self._settings, self._now_ms, outbox, self._rng)
         self._opened += 1
         number = self._opened
         with trio.CancelScope() as scope:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from attrs import field, frozen
 from attrs.validators import ge
 
-from kalshi_daemon.limits import STREAM_QUEUE_MAX
+from kalshi_daemon.limits import STREAM_COMMANDS_PER_S, STREAM_QUEUE_MAX, SUBSCRIPTION_MARKETS_MAX
 from kalshi_daemon.units import Milliseconds
 
 
@@ -32,6 +32,9 @@ class ServerSettings:
 
     `send_clock`: book frames carry the exchange clock; `send_sending_ts`: every frame carries when it was sent. Both
     are recent, and a client must do without. `frames_max`: frames that may wait for one slow reader.
+
+    `commands_per_s`: of one stream, before error 27; `markets_max`: of one subscription, before error 26.
+    `command_delay_ms`: each command waits a random time up to this, so that answers come out of order; 0: none waits.
     """
 
     read_lag_ms: Milliseconds = field(default=0, validator=ge(0))
@@ -39,3 +42,6 @@ class ServerSettings:
     send_sending_ts: bool = True
     limits: RateLimits = RateLimits()
     frames_max: int = field(default=STREAM_QUEUE_MAX, validator=ge(1))
+    commands_per_s: int = field(default=STREAM_COMMANDS_PER_S, validator=ge(1))
+    markets_max: int = field(default=SUBSCRIPTION_MARKETS_MAX, validator=ge(1))
+    command_delay_ms: Milliseconds = field(default=0, validator=ge(0))

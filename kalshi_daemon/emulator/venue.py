@@ -15,17 +15,9 @@ from collections.abc import Callable
 from attrs import define, evolve, field
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.events import Event, LevelChanged, MarketMoved, TickerChanged
 from kalshi_daemon.emulator.matching import Book, LevelChange
-from kalshi_daemon.emulator.model import (
-    Event,
-    ExchangeSettings,
-    LevelChanged,
-    Market,
-    MarketFigures,
-    MarketMoved,
-    Series,
-    Trade,
-)
+from kalshi_daemon.emulator.model import ExchangeSettings, Market, MarketFigures, Series, Trade
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.limits import EMULATOR_TRADES_MAX
@@ -47,6 +39,7 @@ class MarketState:
     open_interest: Count = 0
     dollar_volume: Money = 0
     trades: deque[Trade] = field(factory=lambda: deque(maxlen=EMULATOR_TRADES_MAX))
+    told: MarketFigures | None = None  # by the last TickerChanged
 
     def figures(self) -> MarketFigures:
         yes, no = self.book.yes, self.book.no
@@ -119,6 +112,13 @@ class Venue:
                 "" if order is None else order.client_order_id,
             )
         )
+
+    def figures_changed(self, state: MarketState, ts_ms: Milliseconds) -> None:
+        """Tell of a market's figures, if they are not what was told last."""
+        figures = state.figures()
+        if figures != state.told:
+            state.told = figures
+            self.emit(TickerChanged(state.market.ticker, figures, ts_ms))
 
     def change_market(self, state: MarketState, market: Market, event: str) -> None:
         """Replace a market's terms or status, and tell of it; `event` is "" where the exchange sends nothing."""

@@ -12,9 +12,10 @@ from random import Random
 
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
+from kalshi_daemon.emulator.events import Event, LevelChanged
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.markets import DEMO_FAIR, demo_markets, demo_series
-from kalshi_daemon.emulator.model import Event, ExchangeSettings, LevelChanged
+from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.facts import BookDelta, PriceRange
 from kalshi_daemon.policy.history import MarketHistory
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, PRICE_ONE, Count, Milliseconds, Price, Ticker

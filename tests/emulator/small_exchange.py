@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.events import Event, LevelChanged
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.markets import invented_market
-from kalshi_daemon.emulator.model import Event, ExchangeSettings, LevelChanged, Market, NewOrder, Placed, Series
+from kalshi_daemon.emulator.model import ExchangeSettings, Market, NewOrder, Placed, Series
 from kalshi_daemon.units import DOLLAR, PRICE_ONE, BookSide, FeeType, TimeInForce
 
 START_MS = 1_780_000_000_000

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from small_exchange import ASK, BID, FOK, GTC, IOC, TICKER, World, fees_paid, listing, rebuilt, wealth
 
 from kalshi_daemon.emulator.accounts import Position
-from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder, PositionChanged, Refused, SelfTradePrevention
+from kalshi_daemon.emulator.events import PositionChanged
+from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder, Refused, SelfTradePrevention
 from kalshi_daemon.units import DOLLAR, FEE_GRAIN, BookSide, FeeType, TimeInForce
 
 

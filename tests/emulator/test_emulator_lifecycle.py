@@ -6,16 +6,8 @@ import pytest
 from small_exchange import ASK, BID, IOC, START_MS, TICKER, World, listing
 
 from kalshi_daemon.emulator.accounts import Account
-from kalshi_daemon.emulator.model import (
-    MarketMoved,
-    MarketStatus,
-    NewOrder,
-    OrderStatus,
-    PositionChanged,
-    Refused,
-    Settlement,
-    UpdateReason,
-)
+from kalshi_daemon.emulator.events import MarketMoved, PositionChanged
+from kalshi_daemon.emulator.model import MarketStatus, NewOrder, OrderStatus, Refused, Settlement, UpdateReason
 from kalshi_daemon.units import DOLLAR, TimeInForce
 
 

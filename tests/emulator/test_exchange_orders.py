@@ -11,15 +11,13 @@ from attrs import evolve
 from small_exchange import ASK, BID, FOK, GTC, IOC, START_MS, TICKER, World, listing
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.events import Filled, LevelChanged, OrderUpdated
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.model import (
     ErrorShape,
     ExchangeSettings,
-    Filled,
-    LevelChanged,
     NewOrder,
     OrderStatus,
-    OrderUpdated,
     Refused,
     SelfTradePrevention,
     UpdateReason,
@@ -300,7 +298,7 @@ def test_lists_are_newest_first_and_filtered() -> None:
 
 
 def test_events_come_in_one_order() -> None:
-    """Print, the maker's fill and position, the taker's, the level, then the orders: maker, what rests, taker."""
+    """Print, the maker's fill and position, the taker's, the level, the orders (maker, rest, taker), the ticker."""
     world = listing()
     maker, taker = world.member("maker"), world.member("t")
     world.place(maker, ASK, 5_000, 100)
@@ -318,6 +316,7 @@ def test_events_come_in_one_order() -> None:
         ("OrderUpdated", theirs),
         ("LevelChanged", mine),
         ("OrderUpdated", mine),
+        ("TickerChanged", ""),
     ]
     assert [event.post_position for event in world.said(Filled)] == [-100, 100]
     updates = [(update.order.status, update.order.reason) for update in world.said(OrderUpdated)]

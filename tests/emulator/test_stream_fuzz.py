@@ -17,24 +17,32 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage
 
+from kalshi_daemon.emulator.channels import CHANNELS, OUTSIDE
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import LINEAR_CENT
 from kalshi_daemon.emulator.markets import demo_series, invented_market
 from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder
 from kalshi_daemon.emulator.settings import ServerSettings
-from kalshi_daemon.emulator.streams import CHANNELS, SEQUENCED, StreamSession
+from kalshi_daemon.emulator.streams import StreamSession
 from kalshi_daemon.emulator.websocket import Outbox, serve_frames
-from kalshi_daemon.limits import STREAM_COMMAND_MAX, STREAM_NAMES_MAX, SUBSCRIPTION_MARKETS_MAX
+from kalshi_daemon.limits import STREAM_COMMAND_MAX, STREAM_NAMES_MAX
 from kalshi_daemon.units import BookSide, TimeInForce
 
 Frame = dict[str, object]
 NOW_MS = 1_800_000_000_000
+MARKETS_MAX = 1_000
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
 MARKETS = st.lists(st.sampled_from([A, B, C, "NOSUCH"]) | JUNK, max_size=3)
+ACTIONS = [
+    "add_markets",
+    "delete_markets",
+    "get_snapshot",
+    *(action for outside in OUTSIDE.values() for action in (outside.add, outside.drop, outside.show)),
+]
 PARAMS = st.fixed_dictionaries(
     {},
     optional={
@@ -43,8 +51,16 @@ PARAMS = st.fixed_dictionaries(
         "market_ticker": st.sampled_from([A, B]) | JUNK,
         "sids": st.lists(st.integers(0, 4), max_size=2) | JUNK,
         "sid": st.integers(0, 4) | JUNK,
-        "action": st.sampled_from(["add_markets", "delete_markets", "get_snapshot"]) | JUNK,
+        "action": st.sampled_from(ACTIONS) | JUNK,
         "use_yes_price": st.booleans() | JUNK,
+        "skip_ticker_ack": st.booleans(),
+        "send_initial_snapshot": st.booleans() | JUNK,
+        "market_ids": st.lists(st.text(max_size=3), max_size=2) | JUNK,
+        "index_ids": st.lists(st.sampled_from(["BRTI", "all"]), max_size=2) | JUNK,
+        "underlying_tickers": st.lists(st.sampled_from(["Crypto.BTC", "all"]), max_size=2) | JUNK,
+        "shard_factor": st.integers(-1, 101) | JUNK,
+        "shard_key": st.integers(-1, 5) | JUNK,
+        "user_filter": st.sampled_from(["", "self"]) | JUNK,
     },
 )
 COMMANDS = st.fixed_dictionaries(
@@ -76,7 +92,8 @@ def small_session(outlet: Taken) -> tuple[Exchange, StreamSession]:
         exchange.add_series(series)
     for ticker in (A, B):
         exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, NOW_MS))
-    session = StreamSession(exchange, "nobody", ServerSettings(send_sending_ts=False), lambda: NOW_MS, outlet)
+    rules = ServerSettings(send_sending_ts=False, markets_max=MARKETS_MAX)
+    session = StreamSession(exchange, "nobody", rules, lambda: NOW_MS, outlet, random.Random(2))
     exchange.listen(session.tell)
     return exchange, session
 
@@ -102,7 +119,7 @@ def test_any_commands_are_answered_and_counted(steps: list[object]) -> None:
             channels[part(frame, "msg")["sid"]] = part(frame, "msg")["channel"]
         sid = frame.get("sid")
         if sid is not None:
-            assert ("seq" in frame) == (channels[sid] in SEQUENCED)
+            assert ("seq" in frame) == (CHANNELS[str(channels[sid])].sequenced or frame["type"] == "unsubscribed")
             if "seq" in frame:
                 assert frame["seq"] == last.get(sid, 0) + 1
                 last[sid] = last.get(sid, 0) + 1
@@ -123,7 +140,7 @@ def test_commands_are_bounded() -> None:
     _exchange, session = small_session(outlet)
     session.hear(json.dumps({"id": 1, "cmd": "subscribe", "params": {"channels": ["x"] * (STREAM_NAMES_MAX + 1)}}))
     session.hear(json.dumps({"id": 2, "cmd": "unsubscribe", "params": {"sids": [1] * (STREAM_NAMES_MAX + 1)}}))
-    many = [f"M{number}" for number in range(SUBSCRIPTION_MARKETS_MAX + 1)]
+    many = [f"M{number}" for number in range(MARKETS_MAX + 1)]
     session.hear(json.dumps({"id": 3, "cmd": "subscribe", "params": {"channels": ["trade"], "market_tickers": many}}))
     session.hear(json.dumps({"id": 4, "cmd": "subscribe", "params": {"channels": ["trade"], "market_tickers": [A]}}))
     more = {"sid": 1, "action": "add_markets", "market_tickers": many[1:]}
@@ -241,6 +258,7 @@ PAYLOADS = {
     "user_order": "userOrderPayload",
     "market_position": "marketPositionPayload",
     "market_lifecycle_v2": "marketLifecycleV2Payload",
+    "ticker": "tickerPayload",
 }
 
 
@@ -251,7 +269,8 @@ async def test_frames_keep_to_the_specification(autojump_clock: MockClock) -> No
         for channel in sorted(CHANNELS):
             params = {"channels": [channel, "nonsense"], "market_tickers": [A]}
             await socket.send_message(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
-        add = {"sid": 1, "market_tickers": [B], "action": "add_markets"}
+        books = sorted(CHANNELS).index("orderbook_delta") + 1
+        add = {"sid": books, "market_tickers": [B], "action": "add_markets"}
         await socket.send_message(json.dumps({"id": 2, "cmd": "update_subscription", "params": add}))
         await trio.testing.wait_all_tasks_blocked(0.001)
         await emulator.create(count="2.00", expiration_time=now_ms() // 1_000 + 60)
@@ -261,7 +280,7 @@ async def test_frames_keep_to_the_specification(autojump_clock: MockClock) -> No
         emulator.exchange.add_market(invented_market("DEMOTEMP-DAY1-T99", "Late", LINEAR_CENT, now_ms()))
         emulator.exchange.settle(A, "yes")
         await trio.sleep(61)
-        await socket.send_message('{"id":3,"cmd":"unsubscribe","params":{"sids":[4]}}')  # the books
+        await socket.send_message('{"id":3,"cmd":"unsubscribe","params":{"sids":[1]}}')
         frames: list[Frame] = []
         while not frames or frames[-1]["type"] != "unsubscribed":
             frames.append(json.loads(await socket.get_message()))

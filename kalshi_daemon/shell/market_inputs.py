@@ -38,14 +38,15 @@ class MarketInputs:
 
     def _market(self, ticker: Ticker, now_ms: Milliseconds) -> MarketInput | None:
         market = self._universe.market(ticker)
-        if market is None or market.fees is None:
+        book = self._books.books.get(ticker)
+        if market is None or market.fees is None or book is None:
             return None
         position = self._ledger.positions.get(ticker)
         live = self._ledger.live(ticker)
         offset_ms = self._clock.offset_ms  # orders are stamped by our clock, features by the exchange's
         return MarketInput(
             market=ticker,
-            book=self._books.books[ticker],
+            book=book,
             history=self._books.histories[ticker],
             last_trade=self._books.last_trades.get(ticker),
             fee_multiplier_ppm=market.fees.multiplier_ppm,

@@ -20,6 +20,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 
 import trio
 
@@ -53,8 +54,10 @@ class OrderBookClient:
         on_step: Callable[[str, Step], None],
         on_alarm: Callable[[str, str], None],
     ) -> None:
-        self.books: Mapping[Ticker, OrderBook] = {market: OrderBook(market) for market in markets}
-        self.histories: Mapping[Ticker, MarketHistory] = {market: MarketHistory() for market in markets}
+        self._books = {market: OrderBook(market) for market in markets}
+        self._histories = {market: MarketHistory() for market in markets}
+        self.books: Mapping[Ticker, OrderBook] = MappingProxyType(self._books)
+        self.histories: Mapping[Ticker, MarketHistory] = MappingProxyType(self._histories)
         self.last_trades: dict[Ticker, Price] = {}
         self.counts: Counter[str] = Counter()
         self.dirty: dict[Ticker, None] = {}  # ordered: the oldest news first; at most one entry a market
@@ -116,6 +119,21 @@ class OrderBookClient:
 
     def all_proven(self) -> bool:
         return bool(self._proven) and all(market in self._proven for market in self.books if self._wanted(market))
+
+    def want(self, markets: Sequence[Ticker]) -> None:
+        """These markets and no others. What is new is unproven until its snapshot; of what is dropped nothing stays."""
+        for market in self._books.keys() - set(markets):
+            self._books.pop(market).forget()
+            del self._histories[market]
+            self.last_trades.pop(market, None)
+            self.dirty.pop(market, None)
+            self._proven.discard(market)
+            self._polled.discard(market)
+        for market in markets:
+            if market not in self._books:
+                self._books[market] = OrderBook(market)
+                self._histories[market] = MarketHistory()
+        self._tell_if_proven()
 
     # --------------------------------------------------------------------------------------------------------- frames
 
@@ -267,8 +285,8 @@ class OrderBookClient:
             self._drop_read(market)
 
     def _take_read(self, market: Ticker, read: BookRead | None) -> None:
-        if market in self._proven:
-            return  # the stream has just proven it, and is newer
+        if market in self._proven or market not in self.books:
+            return  # the stream has just proven it, and is newer; or nobody wants it any more
         if read is None:
             self._drop_read(market)
             return
@@ -289,13 +307,27 @@ class OrderBookClient:
         self.books[market].forget()
 
     async def _audit(self, stay: Stay) -> str | None:  # noqa: ARG002
-        """Hold one book after another against REST."""
+        """Hold one book after another against REST, and ask for the snapshots that did not come."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._find_missing)
+            while True:
+                for market in list(self.books) or [""]:
+                    await trio.sleep(limits.AUDIT_INTERVAL_S)
+                    if market in self._proven and not await self._agrees(market):
+                        self._lose("mismatch_found", "mismatches", f"the book of {market} is not what REST shows")
+                        await trio.sleep_forever()  # until the step that this was leaves the state
+
+    async def _find_missing(self) -> None:
+        """A market that was added, and whose snapshot is missing at two looks in a row, is asked for by itself."""
+        before: set[Ticker] = set()
         while True:
-            for market in list(self.books):
-                await trio.sleep(limits.AUDIT_INTERVAL_S)
-                if market in self._proven and not await self._agrees(market):
-                    self._lose("mismatch_found", "mismatches", f"the book of {market} is not what REST shows")
-                    await trio.sleep_forever()  # until the step that this was leaves the state
+            await trio.sleep(limits.MISSING_BOOKS_S)
+            missing = {market for market in self.books if market not in self._proven and self._wanted(market)}
+            late = [market for market in self.books if market in missing & before]
+            if late and self._session is not None:
+                self.counts["missing"] += len(late)
+                self._session.request_snapshots(late)
+            before = missing
 
     async def _agrees(self, market: Ticker) -> bool:
         """A difference counts only when every look shows one and the stream was quiet from the first to the last:
@@ -310,7 +342,7 @@ class OrderBookClient:
                 read = (await self._rest.orderbooks([market])).get(market)
             except (Unreachable, ExchangeError):
                 return True  # not read is not different
-            if book.version != version or read is None:
+            if book.version != version or read is None or market not in self._proven:
                 return True
             if dict(read.yes) == book.yes.counts and dict(read.no) == book.no.counts:
                 self.counts["audits"] += 1

@@ -17,6 +17,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import count
 
 import trio
 from attrs import Factory, define, frozen
@@ -37,11 +38,12 @@ from kalshi_daemon.facts import (
     Unsubscribed,
 )
 from kalshi_daemon.shell.clock import Clock, learn_date
-from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, MARKET_CHANNELS, Role
+from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, Role
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.socket import Socket
-from kalshi_daemon.shell.subscriptions import Asked, Subscriptions
+from kalshi_daemon.shell.subscriber import Subscriber
+from kalshi_daemon.shell.subscriptions import Subscriptions
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire import feed
 from kalshi_daemon.wire.envelope import read_envelope
@@ -80,7 +82,8 @@ class _Open:
     socket: Socket
     outbox: trio.MemorySendChannel[str]
     scope: trio.CancelScope  # cancelled: the socket is given up
-    subscriptions: Subscriptions = Factory(Subscriptions)
+    subscriber: Subscriber
+    subscribed: trio.Event = Factory(trio.Event)  # all is answered: from here on changes of the markets are followed
 
 
 class Session:
@@ -93,8 +96,8 @@ class Session:
         self.counts: Counter[str] = Counter()  # frames that were not passed on, by why
         self._seams = seams
         self._open: _Open | None = None
-        self._unanswered: tuple[str, ...] = ()  # the channels that the last socket ended without an answer for
-        self._next_id = 1
+        self._unanswered = ""  # the channels that the last socket ended without an answer for
+        self._ids = count(1)
         self._said_s = float("-inf")  # when an error about nothing was last told
         self._refusals = 0
         self._dials = 0  # since the last socket that lasted
@@ -131,7 +134,7 @@ class Session:
 
     def refused(self, role: Role) -> str:
         """What the exchange has refused of this role on this socket; empty: nothing."""
-        refused = {} if self._open is None else self._open.subscriptions.refused
+        refused = {} if self._open is None else self._open.subscriber.known.refused
         return "; ".join(f"{channel}: {refused[channel]}" for channel in CHANNELS[role] if channel in refused)
 
     @property
@@ -149,7 +152,7 @@ class Session:
 
     def ask_again(self) -> None:
         """What was refused on this socket is asked for on another."""
-        if self._open is not None and self._open.subscriptions.refused:
+        if self._open is not None and self._open.subscriber.known.refused:
             self.reconnect("asked again for what was refused")
 
     def reconnect(self, why: str) -> None:
@@ -160,15 +163,14 @@ class Session:
 
     def request_snapshots(self, markets: Sequence[Ticker]) -> None:
         """Ask for the books of `markets` anew, on the same subscription. A refusal gives the socket up."""
-        opened = self._open
-        if opened is None or BOOKS not in opened.subscriptions.sids:
-            return
-        subscriptions = opened.subscriptions
-        subscriptions.snapshot_ids.clear()
-        for chunk in _chunks(markets):
-            request_id = self._new_id()
-            subscriptions.snapshot_ids.add(request_id)
-            self._send(opened, feed.update_subscription(request_id, subscriptions.sids[BOOKS], "get_snapshot", chunk))
+        if self._open is not None:
+            self._open.subscriber.request_snapshots(markets)
+
+    def want(self, markets: Sequence[Ticker]) -> None:
+        """Carry these markets and no others, on the socket that is there and on those that come."""
+        self.markets = tuple(markets)
+        if self._open is not None:
+            self._open.subscriber.want(self.markets)
 
     # ---------------------------------------------------------------------------------------------- the chart's tasks
 
@@ -199,16 +201,18 @@ class Session:
         """Use the socket until it ends, and say why it did."""
         outbox, outgoing = trio.open_memory_channel[str](limits.FRAME_QUEUE_MAX)
         with outbox, outgoing, trio.CancelScope() as scope:
-            opened = self._open = _Open(socket, outbox, scope)
+            subscriber = Subscriber(self._channels(), self.markets, self._ids, self._send)
+            opened = self._open = _Open(socket, outbox, scope, subscriber)
             try:
                 stay.post("dialled")
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write, socket, outgoing)
+                    nursery.start_soon(self._follow, opened)
                     await self._read(opened)
             except* Unreachable as errors:
                 self.diagnosis = str(errors.exceptions[0])
             finally:  # told before the state is left: from here on nothing that it carried is fresh
-                self._unanswered = opened.subscriptions.unanswered
+                self._unanswered = subscriber.unanswered
                 self._open = None
                 self.reconnects += 1
                 self._seams.on_change(self)
@@ -220,14 +224,19 @@ class Session:
                 decoded = feed.decode_frame(frame, self._seams.clock.now_ms())
             except WireError as error:
                 self._seams.on_fault(error)
-                self._pass_over(opened.subscriptions, frame)
+                self._pass_over(opened.subscriber.known, frame)
             else:
-                self._handle(opened.subscriptions, decoded)
+                self._handle(opened.subscriber, decoded)
 
     @staticmethod
     async def _write(socket: Socket, outgoing: trio.MemoryReceiveChannel[str]) -> None:
         async for text in outgoing:
             await socket.send(text)
+
+    @staticmethod
+    async def _follow(opened: _Open) -> None:
+        await opened.subscribed.wait()
+        await opened.subscriber.follow()
 
     async def _keep_alive(self, stay: Stay) -> str | None:  # noqa: ARG002
         while self._open is not None:
@@ -241,43 +250,26 @@ class Session:
         return await trio.sleep_forever()  # the socket has just ended, which its own task tells
 
     async def _subscribe(self, stay: Stay) -> str:  # noqa: ARG002
-        """One command for each channel and chunk of markets. How long the answers may take is the chart's to say."""
+        """How long the answers may take is the chart's to say."""
         opened = self._open
         if opened is None:
             return await trio.sleep_forever()  # as above
-        first, *rest = _chunks(self.markets) or [()]
-        asked = []
-        for channel in self._channels():
-            markets = first if channel in MARKET_CHANNELS else ()
-            request_id = self._new_id()
-            asked.append(self._ask(opened, channel, request_id, feed.subscribe(request_id, [channel], markets)))
-        for command in asked:
-            await command.answered.wait()
-        for chunk in rest:
-            await self._add_markets(opened, chunk)
-        subscriptions = opened.subscriptions
-        if subscriptions.refused:
-            refused = "; ".join(f"{channel}: {text}" for channel, text in subscriptions.refused.items())
-            self.diagnosis = f"refused by the exchange: {refused}"
-            self._seams.on_alarm("subscription_refused", f"{self.name}: {self.diagnosis}")
-        return "answered" if subscriptions.sids else "all_refused"
+        await opened.subscriber.subscribe()
+        opened.subscribed.set()
+        known = opened.subscriber.known
+        if known.refused:
+            self._tell_refused(known)
+        return "answered" if known.sids else "all_refused"
 
-    async def _add_markets(self, opened: _Open, chunk: Sequence[Ticker]) -> None:
-        sids = opened.subscriptions.sids
-        for channel in self._channels():
-            if channel in MARKET_CHANNELS and channel in sids:
-                request_id = self._new_id()
-                text = feed.update_subscription(request_id, sids[channel], "add_markets", chunk)
-                await self._ask(opened, channel, request_id, text).answered.wait()
-
-    def _ask(self, opened: _Open, channel: str, request_id: int, text: str) -> Asked:
-        command = opened.subscriptions.ask(request_id, channel)
-        self._send(opened, text)
-        return command
+    def _tell_refused(self, known: Subscriptions) -> None:
+        refused = "; ".join(f"{channel}: {text}" for channel, text in known.refused.items())
+        self.diagnosis = f"refused by the exchange: {refused}"
+        self._seams.on_alarm("subscription_refused", f"{self.name}: {self.diagnosis}")
 
     # --------------------------------------------------------------------------------------------------------- frames
 
-    def _handle(self, subscriptions: Subscriptions, decoded: feed.Decoded) -> None:
+    def _handle(self, subscriber: Subscriber, decoded: feed.Decoded) -> None:
+        subscriptions = subscriber.known
         sid = getattr(decoded, "sid", None)
         seq = getattr(decoded, "seq", None)
         if sid is not None and seq is not None:
@@ -296,6 +288,8 @@ class Session:
             self._refuse(subscriptions, decoded)
         elif isinstance(decoded, Unsubscribed):  # never asked for
             raise _ended(f"unsubscribed {subscriptions.channel_of(decoded.sid) or decoded.sid}")
+        elif isinstance(decoded, BookSnapshot) and not subscriber.carries(decoded.market):
+            self.counts["unwanted"] += 1
         else:
             self._seams.on_fact(self, decoded)
 
@@ -328,7 +322,10 @@ class Session:
             raise _ended(text)
         if refused.request_id in subscriptions.snapshot_ids:
             self.reconnect(f"the exchange refused snapshots: {text}")
-        elif not subscriptions.answer(refused.request_id, text):
+        elif subscriptions.answer(refused.request_id, text):
+            if self.live:  # a change of the markets; what is refused before is told once all is answered
+                self._tell_refused(subscriptions)
+        else:
             self.counts["refused"] += 1
             if trio.current_time() - self._said_s >= limits.FRAME_LOG_INTERVAL_S:  # a flood of them is one line
                 self._said_s = trio.current_time()
@@ -336,15 +333,12 @@ class Session:
 
     # -------------------------------------------------------------------------------------------------------- private
 
-    def _send(self, opened: _Open, text: str) -> None:
+    def _send(self, text: str) -> None:
         try:
-            opened.outbox.send_nowait(text)
+            if self._open is not None:
+                self._open.outbox.send_nowait(text)
         except trio.WouldBlock:
             self.reconnect(f"{limits.FRAME_QUEUE_MAX} commands wait to be sent: the socket does not take them")
-
-    def _new_id(self) -> int:
-        self._next_id += 1
-        return self._next_id - 1
 
     def _stepped(self, step: Step) -> None:
         limit = limits.CHART_LIMITS
@@ -354,16 +348,11 @@ class Session:
         elif step.event == "dial_overdue":
             self.diagnosis = f"no connection within {limit['dial_limit']} s"
         elif step.event == "subscribe_overdue":
-            self.diagnosis = f"no answer within {limit['subscribe_limit']} s to: {', '.join(self._unanswered)}"
+            self.diagnosis = f"no answer within {limit['subscribe_limit']} s to: {self._unanswered}"
         if ("refused",) in step.entered:
             self._seams.on_alarm("access_refused", f"{self.name}: {self.diagnosis}; a person must mend the key")
         self._seams.on_step(self.name, step)
         self._seams.on_change(self)
-
-
-def _chunks(markets: Sequence[Ticker]) -> list[Sequence[Ticker]]:
-    """As many in one command as it takes."""
-    return [markets[start : start + limits.SUBSCRIBE_CHUNK] for start in range(0, len(markets), limits.SUBSCRIBE_CHUNK)]
 
 
 def _ended(what: str) -> Unreachable:

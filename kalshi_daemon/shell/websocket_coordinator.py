@@ -13,7 +13,7 @@ private frame that could not be read, at most once in `PRIVATE_DOUBT_S`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 import trio
@@ -34,7 +34,7 @@ from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.session import Session, SessionSeams
-from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.units import Milliseconds, Ticker
 from kalshi_daemon.wire.feed import Decoded
 
 
@@ -95,6 +95,18 @@ class WebSocketCoordinator:
         """
         with trio.move_on_at(min(by_s, trio.current_time() + limits.LEVEL_CHECK_S)):
             await self.changed.wait()
+
+    def want(self, markets: Sequence[Ticker]) -> None:
+        """These markets and no others, streamed or read by REST; nothing is connected again for it.
+
+        A market that is new has no usable book until its snapshot has come. One that is dropped has none from here on:
+        whoever calls keeps those that hold a position or an order. May be called before `run`.
+        """
+        self._books.want(markets)
+        for session in self.sessions:
+            if Role.ORDERBOOK in session.roles:
+                session.want(markets)
+        self._note_change()
 
     def retry(self) -> None:
         """Dial now what waits for its next dial; ask again for what was refused, where the feeds want for something."""

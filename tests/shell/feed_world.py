@@ -53,6 +53,7 @@ class FeedWorld:
         *,
         sockets: int = 1,
         markets: tuple[Ticker, ...] = (A, B, C),
+        wanted: tuple[Ticker, ...] | None = None,
         seed: int = 1,
         events_per_s: float = 0.0,
         skew_ms: int = 0,
@@ -90,16 +91,16 @@ class FeedWorld:
         self.moved: list[MarketChanged] = []
         self.held: Counter[Ticker] = Counter()  # what we count ourselves to hold
         self.unwanted: set[Ticker] = set()
-        self._build(wrap(self.network), seed)
+        self._build(wrap(self.network), markets if wanted is None else wanted, seed)
 
-    def _build(self, network: Network, seed: int) -> None:
+    def _build(self, network: Network, wanted: tuple[Ticker, ...], seed: int) -> None:
         self.rng = random.Random(seed + 3)
         signer = signer_from_pem(self.key.key_id, self.key.private_pem, "the key in memory")
         self.rest = RestClient(
             ["http://rest.test/trade-api/v2"], signer, self.network, self.clock, lanes=4, rng=self.rng
         )
         self.books = OrderBookClient(
-            tuple(self.exchange.markets),
+            wanted,
             self.rest,
             self.clock,
             self.rng,

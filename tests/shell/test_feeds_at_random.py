@@ -151,7 +151,7 @@ def test_troubles_are_of_every_kind():
     async def main(seed: int) -> None:
         troubles.append(await live(seed))
 
-    for seed in range(4):
+    for seed in range(6):
         with seeded_scheduling(seed):
             trio.run(main, seed, clock=trio.testing.MockClock(autojump_threshold=0))
     assert set().union(*(trouble.done for trouble in troubles)) == {*FRAMES, *CONNECTIONS}

@@ -301,4 +301,4 @@ async def test_nothing_that_is_well_formed_and_absurd_crashes_it(autojump_clock)
         world.place(A, 40)
         await world.wait_quiet()
         world.assert_proven()
-        assert world.books.counts["unwanted"] == 1
+        assert world.session.counts["unwanted"] == 1

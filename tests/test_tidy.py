@@ -22,7 +22,18 @@ FUNCTION_LINES_MAX = 60
 NESTING_FLOOR = 6  # of what may await: shell/ and above
 
 # What of the emulator speaks HTTP and WebSocket; the exchange itself is pure.
-SERVED = ("call", "member_routes", "public_routes", "requests", "rest", "streams", "websocket", "server", "world")
+SERVED = (
+    "call",
+    "member_routes",
+    "order_routes",
+    "public_routes",
+    "requests",
+    "rest",
+    "streams",
+    "websocket",
+    "server",
+    "world",
+)
 
 # The floor of a module, by the longest prefix of its path. Imports go down, or stay.
 FLOORS = {
@@ -76,7 +87,7 @@ RUNNER = "kalshi_daemon/charts/runner.py"
 NO_MONEY = {"backoff", "circuit_breaker", "rate_limit", "health_monitor", "startup", "table", "chart_states"}
 MONEY = re.compile(
     r"kalshi_daemon/(units|facts/\w+|commands|config|config_values|wire/fixed_point|core/\w+"
-    r"|emulator/(fees|matching|accounts|exchange|execution|orders))\.py"
+    r"|emulator/(fees|matching|accounts|exchange|execution|orders|amendments|trading))\.py"
 )
 UNDECIDED = re.compile(r"#.*\b(TO[D]O|FIX[M]E|XX[X]|HAC[K])\b(?!\(\d{4}\))")
 SECRET_NAME = re.compile(r"secret|password|passphrase|private_key(?!_file)|api_key$|token$", re.IGNORECASE)

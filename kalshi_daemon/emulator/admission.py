@@ -14,6 +14,7 @@ import re
 
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.amendments import Amendment
 from kalshi_daemon.emulator.fees import trade_fee
 from kalshi_daemon.emulator.grid import on_grid
 from kalshi_daemon.emulator.model import Market, MarketStatus, NewOrder
@@ -35,10 +36,7 @@ def routed(venue: Venue, order: NewOrder) -> MarketState:
 
 def check_terms(account: Account, order: NewOrder, market: Market, now_ms: Milliseconds) -> None:
     """What can be refused without looking at the market's state."""
-    if not _CLIENT_ORDER_ID.fullmatch(order.client_order_id):
-        raise refusals.invalid_parameters("client_order_id: at most 64 of letters, digits and -_:+=/")
-    if order.client_order_id in account.client_order_ids:
-        raise refusals.order_already_exists()
+    _check_client_order_id(account, order.client_order_id)
     if order.count <= 0:
         raise refusals.invalid_order_size()
     if not on_grid(order.price, market.price_ranges):
@@ -49,13 +47,34 @@ def check_terms(account: Account, order: NewOrder, market: Market, now_ms: Milli
         raise refusals.invalid_order("reduce_only can only be used with IoC or FoK orders")
 
 
+def check_amendment(account: Account, order: LiveOrder, terms: Amendment, market: Market, now_ms: Milliseconds) -> None:
+    """The terms that an amendment brings."""
+    if terms.updated_client_order_id != order.client_order_id:
+        _check_client_order_id(account, terms.updated_client_order_id)
+    if terms.price != order.price and not on_grid(terms.price, market.price_ranges):
+        raise refusals.invalid_price()
+    if terms.expires_s:
+        _check_future(terms.expires_s, now_ms)
+
+
+def _check_client_order_id(account: Account, client_order_id: str) -> None:
+    if not _CLIENT_ORDER_ID.fullmatch(client_order_id):
+        raise refusals.invalid_parameters("client_order_id: at most 64 of letters, digits and -_:+=/")
+    if client_order_id in account.client_order_ids:
+        raise refusals.order_already_exists()
+
+
+def _check_future(expires_s: int, now_ms: Milliseconds) -> None:
+    if expires_s * SECOND_MS <= now_ms:
+        raise refusals.invalid_parameters("expiration_time must be in the future")
+
+
 def _check_expiry(order: NewOrder, expires_s: int, now_ms: Milliseconds) -> None:
     if order.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL:
         raise refusals.invalid_parameters("Cannot specify both immediate_or_cancel and expiration_ts")
     if order.time_in_force is TimeInForce.FILL_OR_KILL:
         raise refusals.invalid_parameters("Cannot specify both fill_or_kill and expiration_ts")
-    if expires_s * SECOND_MS <= now_ms:
-        raise refusals.invalid_parameters("expiration_time must be in the future")
+    _check_future(expires_s, now_ms)
 
 
 def check_open(venue: Venue, market: Market) -> None:
@@ -78,13 +97,17 @@ def admitted_count(account: Account, order: NewOrder) -> Count:
 
 def check_book(state: MarketState, order: NewOrder, live: LiveOrder) -> None:
     """What depends on the orders that stand there now."""
-    if order.post_only and state.book.crosses(live.side, live.own):
-        raise refusals.invalid_order("post only cross")
+    check_crossing(state, live)
     if (
         order.time_in_force is TimeInForce.FILL_OR_KILL
         and state.book.crossing_count(live.side, live.own) < live.initial
     ):
         raise refusals.fill_or_kill_insufficient()
+
+
+def check_crossing(state: MarketState, live: LiveOrder) -> None:
+    if live.post_only and state.book.crosses(live.side, live.own):
+        raise refusals.invalid_order("post only cross")
 
 
 def check_money(venue: Venue, account: Account, state: MarketState, order: LiveOrder) -> None:
@@ -93,7 +116,7 @@ def check_money(venue: Venue, account: Account, state: MarketState, order: LiveO
         return
     shard = state.market.exchange_index
     held = account.count(order.market)
-    opening = order.initial - min(order.initial, max(0, -held * order.side.sign))
+    opening = order.remaining - min(order.remaining, max(0, -held * order.side.sign))
     needed = account.collateral(order.market, order) + trade_fee(state.series, order.price, opening, is_taker=True)
     for ticker, orders in account.resting.items():
         other = venue.states[ticker]

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from kalshi_daemon.emulator.model import Refused
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.units import Milliseconds
 
 PublicKey: TypeAlias = ed25519.Ed25519PublicKey | rsa.RSAPublicKey

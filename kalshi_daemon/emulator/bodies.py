@@ -16,20 +16,15 @@ import msgspec
 from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
-    Cancelled,
-    ErrorShape,
     Fill,
     Market,
     MarketFigures,
-    Order,
-    OrderStatus,
-    Placed,
     PositionRecord,
-    Refused,
     Series,
     Settlement,
     Trade,
 )
+from kalshi_daemon.emulator.refusals import ErrorShape, Refused
 from kalshi_daemon.units import (
     CENT,
     CONTRACT,
@@ -225,65 +220,6 @@ def event_body(event: str, series: Series) -> Body:
         "sub_title": event,
         "title": series.title,
     }
-
-
-# ------------------------------------------------------------------------------------------------------------- orders
-
-
-def placed_body(placed: Placed) -> Body:
-    """The answer to a create: averages only where something was filled, the client's id only where there is one."""
-    body: Body = {}
-    if placed.average_fee is not None and placed.average_price is not None:
-        body["average_fee_paid"] = balance_text(placed.average_fee)
-        body["average_fill_price"] = price_text(placed.average_price)
-    if placed.client_order_id:
-        body["client_order_id"] = placed.client_order_id
-    body["fill_count"] = count_text(placed.filled)
-    body["order_id"] = placed.order_id
-    body["remaining_count"] = count_text(placed.remaining)
-    body["ts_ms"] = placed.ts_ms
-    return body
-
-
-def cancelled_body(cancelled: Cancelled) -> Body:
-    body: Body = {"client_order_id": cancelled.client_order_id} if cancelled.client_order_id else {}
-    return body | {
-        "order_id": cancelled.order_id,
-        "reduced_by": count_text(cancelled.reduced_by),
-        "ts_ms": cancelled.ts_ms,
-    }
-
-
-def order_body(order: Order) -> Body:
-    body: Body = {
-        **old_sides(order.side),
-        **sides(order.side),
-        "client_order_id": order.client_order_id,
-        "created_time": time_text(order.created_ms),
-        "exchange_index": order.exchange_index,
-        "fill_count_fp": count_text(order.filled),
-        "initial_count_fp": count_text(order.initial),
-        "last_update_time": time_text(order.updated_ms),
-        "maker_fees_dollars": money_text(order.maker_fees),
-        "maker_fill_cost_dollars": money_text(order.maker_cost),
-        "no_price_dollars": price_text(PRICE_ONE - order.price),
-        "order_id": order.order_id,
-        "remaining_count_fp": count_text(order.remaining if order.status is OrderStatus.RESTING else 0),
-        "self_trade_prevention_type": order.self_trade_prevention.value,
-        "status": order.status.value,
-        "subaccount_number": SUBACCOUNT,
-        "taker_fees_dollars": money_text(order.taker_fees),
-        "taker_fill_cost_dollars": money_text(order.taker_cost),
-        "ticker": order.market,
-        "type": "limit",
-        "user_id": order.user_id,
-        "yes_price_dollars": price_text(order.price),
-    }
-    if order.expires_ms is not None:
-        body["expiration_time"] = time_text(order.expires_ms)
-    if order.cancel_on_pause:
-        body["cancel_order_on_pause"] = True
-    return body
 
 
 # ---------------------------------------------------------------------------------------------------------- portfolio

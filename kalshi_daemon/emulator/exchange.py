@@ -1,5 +1,5 @@
-"""The exchange: every member's door to markets, orders and accounts. A facade; admission, execution, lifecycle do
-the work.
+"""The exchange: every member's door to markets, orders and accounts. A facade; trading, execution, lifecycle do the
+work.
 
 Rules: every call that looks at or changes orders first does what the clock has made due, so nothing expired can
 trade and no read is ahead of the clock. What the exchange refuses is raised as `Refused`; a wrong use of its own
@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 
 from attrs import evolve
 
-from kalshi_daemon.emulator import admission, refusals
+from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.amendments import Amended, Amendment, Decrease, QueuePlace
 from kalshi_daemon.emulator.events import Event
-from kalshi_daemon.emulator.execution import Execution, Taken
+from kalshi_daemon.emulator.execution import Execution
 from kalshi_daemon.emulator.lifecycle import Lifecycle
 from kalshi_daemon.emulator.model import (
     Balance,
@@ -27,7 +28,6 @@ from kalshi_daemon.emulator.model import (
     Fill,
     Market,
     MarketFigures,
-    MarketStatus,
     NewOrder,
     Order,
     OrderStatus,
@@ -36,12 +36,11 @@ from kalshi_daemon.emulator.model import (
     Series,
     Settlement,
     Trade,
-    UpdateReason,
 )
-from kalshi_daemon.emulator.orders import LiveOrder, live_order
 from kalshi_daemon.emulator.recorded import RecordedBook
+from kalshi_daemon.emulator.trading import Trading
 from kalshi_daemon.emulator.venue import MarketState, Venue
-from kalshi_daemon.units import CONTRACT, PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
+from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
 
 
 class Exchange:
@@ -51,6 +50,7 @@ class Exchange:
         self.settings = settings
         self._venue = Venue(settings, now_ms, rng)
         self._execution = Execution(self._venue)
+        self._trading = Trading(self._venue, self._execution)
         self._lifecycle = Lifecycle(self._venue, self._execution)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
@@ -189,19 +189,7 @@ class Exchange:
     def create_order(self, account: Account, order: NewOrder) -> Placed:
         """Admit an order and let it meet the book. Raises Refused; then nothing has changed."""
         self._lifecycle.advance()
-        venue, now = self._venue, self._venue.now_ms()
-        state = admission.routed(venue, order)
-        admission.check_terms(account, order, state.market, now)
-        admission.check_open(venue, state.market)
-        count = admission.admitted_count(account, order)
-        live = live_order(order, count, venue.new_id(), account.user_id, state.market.exchange_index, now)
-        admission.check_book(state, order, live)
-        admission.check_money(venue, account, state, live)
-        if not account.credit:
-            account.orders[live.order_id] = live
-            if live.client_order_id:
-                account.client_order_ids.add(live.client_order_id)
-        return _placed(live, self._execution.place(state, account, live))
+        return self._trading.create(account, order)
 
     def cancel_order(
         self, account: Account, order_id: str, market_ticker: Ticker | None, exchange_index: int | None = None
@@ -211,39 +199,35 @@ class Exchange:
         Raises Refused not_found for orders that do not rest there, and MARKET_INACTIVE once the market has closed.
         """
         self._lifecycle.advance()
-        order = self._resting(account, order_id, market_ticker, exchange_index)
-        reduced = self._execution.cancel(order, UpdateReason.NONE)
-        return Cancelled(order.order_id, order.client_order_id, reduced, order.updated_ms)
-
-    def _resting(
-        self, account: Account, order_id: str, market_ticker: Ticker | None, exchange_index: int | None
-    ) -> LiveOrder:
-        if market_ticker is not None:
-            state = self._venue.states.get(market_ticker)
-            if state is None:
-                raise refusals.not_found()
-            if state.market.status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
-                raise refusals.market_inactive()
-        order = self._venue.live.get(order_id)
-        if order is None or order.user_id != account.user_id:
-            raise refusals.not_found()
-        asked = exchange_index if exchange_index not in (None, admission.AUTO_ROUTE) else None
-        shard = (order.exchange_index if market_ticker is not None else 0) if asked is None else asked
-        if market_ticker not in (None, order.market) or shard != order.exchange_index:
-            raise refusals.not_found()
-        return order
-
-    def rests(self, order_id: str) -> bool:
-        """Whether an order stands in a book."""
-        return order_id in self._venue.live
+        return self._trading.cancel(account, order_id, market_ticker, exchange_index)
 
     def cancel_all(self, account: Account) -> int:
         """Cancel every resting order of an account on every shard; returns how many there were."""
         self._lifecycle.advance()
-        orders = [order for resting in account.resting.values() for order in resting.values()]
-        for order in orders:
-            self._execution.cancel(order, UpdateReason.NONE)
-        return len(orders)
+        return self._trading.cancel_all(account)
+
+    def amend_order(self, account: Account, order_id: str, terms: Amendment) -> Amended:
+        """Give a resting order another price, count or expiry. Raises Refused; then nothing has changed."""
+        self._lifecycle.advance()
+        return self._trading.amend(account, order_id, terms)
+
+    def decrease_order(self, account: Account, order_id: str, decrease: Decrease) -> Cancelled:
+        """Take contracts off a resting order, found as `cancel_order` finds it; 0 left cancels it."""
+        self._lifecycle.advance()
+        return self._trading.decrease(account, order_id, decrease)
+
+    def queue_place(self, account: Account, order_id: str) -> QueuePlace:
+        """How far from the front a resting order stands. Raises Refused not_found."""
+        self._lifecycle.advance()
+        return self._trading.queue_place(account, order_id)
+
+    def queue_places(self, account: Account) -> list[QueuePlace]:
+        self._lifecycle.advance()
+        return self._trading.queue_places(account)
+
+    def rests(self, order_id: str) -> bool:
+        """Whether an order stands in a book."""
+        return order_id in self._venue.live
 
     # ------------------------------------------------------------------------------------------- the exchange's doing
 
@@ -302,17 +286,3 @@ class Exchange:
                 steps.append((count > old.get(price, 0), is_yes, price, count))
         for _, is_yes, price, count in sorted(steps):
             self.set_recorded(ticker, price, count, yes=is_yes)
-
-
-def _placed(order: LiveOrder, taken: Taken) -> Placed:
-    """The answer to a create; averages are rounded half up."""
-    count = taken.count
-    return Placed(
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        filled=count,
-        remaining=order.remaining,
-        average_price=(2 * taken.cost + count) // (2 * count) if count else None,
-        average_fee=(2 * taken.fees * CONTRACT + count) // (2 * count) if count else None,
-        ts_ms=order.created_ms,
-    )

@@ -38,13 +38,13 @@ class Execution:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    def place(self, state: MarketState, account: Account, order: LiveOrder) -> Taken:
+    def place(self, state: MarketState, account: Account, order: LiveOrder, now: Milliseconds) -> Taken:
         """Let an admitted order meet the book; what is left of it rests or is cancelled."""
-        venue, now = self._venue, order.created_ms
+        venue = self._venue
         outcome = state.book.match(order)
         taken = Taken()
         for match in outcome.matches:
-            self._trade(state, account, order, match, taken)
+            self._trade(state, account, order, match, taken, now)
         for change in outcome.changes:
             venue.level_changed(state, change, now)
         for match in outcome.matches:
@@ -55,35 +55,54 @@ class Execution:
         if order.remaining and (outcome.stopped or order.time_in_force is not TimeInForce.GOOD_TILL_CANCELED):
             order.end(UpdateReason.SELF_TRADE_CANCEL if outcome.stopped else UpdateReason.NONE, now)
         elif order.remaining:
-            self._rest(state, account, order)
+            self._rest(state, account, order, now)
         self._updated(account, order)
         if state.recorded is not None:
             self._reveal(state, now)
         venue.figures_changed(state, now)
         return taken
 
-    def _rest(self, state: MarketState, account: Account, order: LiveOrder) -> None:
+    def _rest(self, state: MarketState, account: Account, order: LiveOrder, now: Milliseconds) -> None:
         venue = self._venue
         if state.recorded is not None:  # what it crosses goes first, so that no listener sees a crossed book
             other = state.book.leg(order.side.opposite)
             resting = max(order.own, state.book.leg(order.side).best_of_orders)
-            self._show(state, state.recorded, other, resting, order.created_ms)
+            self._show(state, state.recorded, other, resting, now)
         account.stand(order)
         venue.live[order.order_id] = order
+        self.schedule_expiry(order)
+        venue.level_changed(state, state.book.leg(order.side).add(order), now)
+
+    def schedule_expiry(self, order: LiveOrder) -> None:
         if order.expires_ms is not None:
-            venue.schedule(order.expires_ms, EXPIRY, order.order_id)
-        venue.level_changed(state, state.book.leg(order.side).add(order), order.created_ms)
+            self._venue.schedule(order.expires_ms, EXPIRY, order.order_id)
 
     def cancel(self, order: LiveOrder, reason: UpdateReason) -> Count:
         """Take a resting order off its book; returns what remained of it."""
         state, now = self._venue.states[order.market], self._venue.now_ms()
-        change = state.book.leg(order.side).remove(order)
-        self._venue.level_changed(state, change, now)
+        self._remove(state, order, now)
         reduced = self._end(order, reason, now)
         if state.recorded is not None:
             self._reveal(state, now)
         self._venue.figures_changed(state, now)
         return reduced
+
+    def shrink(self, order: LiveOrder, count: Count, reason: UpdateReason) -> None:
+        """Take some of a resting order's contracts, or none; it keeps its place."""
+        state, now = self._venue.states[order.market], self._venue.now_ms()
+        if count:
+            self._venue.level_changed(state, state.book.leg(order.side).shrink(order, count), now)
+        order.reason, order.updated_ms = reason, now
+        self._updated(self._venue.by_user[order.user_id], order)
+        self._venue.figures_changed(state, now)
+
+    def lift(self, order: LiveOrder) -> None:
+        """Take a resting order off its book, to be placed again: it is not over, and nothing is told of it."""
+        self._remove(self._venue.states[order.market], order, self._venue.now_ms())
+        self._forget(order)
+
+    def _remove(self, state: MarketState, order: LiveOrder, now: Milliseconds) -> None:
+        self._venue.level_changed(state, state.book.leg(order.side).remove(order), now)
 
     def _end(self, order: LiveOrder, reason: UpdateReason, now: Milliseconds) -> Count:
         """An order that no book holds any more is over."""
@@ -113,9 +132,10 @@ class Execution:
 
     # ------------------------------------------------------------------------------------------------------- trades
 
-    def _trade(self, state: MarketState, taker: Account, order: LiveOrder, match: Match, taken: Taken) -> None:
+    def _trade(
+        self, state: MarketState, taker: Account, order: LiveOrder, match: Match, taken: Taken, now: Milliseconds
+    ) -> None:
         """Book one match of an arriving order."""
-        now = order.created_ms
         trade = self._print(state, match.price, match.count, order.side, now)
         maker = self._venue.recorder if match.maker is None else self._venue.by_user[match.maker.user_id]
         self._book(state, maker, match.maker, trade, is_taker=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
+from itertools import takewhile
 
 from attrs import define, field, frozen
 
@@ -120,6 +121,20 @@ class Leg:
         level.total -= order.remaining
         self.drop_if_empty(order.own)
         return LevelChange(self.yes, order.own, -order.remaining, order)
+
+    def shrink(self, order: LiveOrder, count: Count) -> LevelChange:
+        """Take contracts off a standing order, which keeps its place and some of its contracts."""
+        assert 0 <= count < order.remaining, "an order without contracts is removed"
+        order.remaining -= count
+        self.levels[order.own].total -= count
+        return LevelChange(self.yes, order.own, -count, order)
+
+    def ahead(self, order: LiveOrder) -> Count:
+        """What trades before a standing order: better prices, recorded contracts at its own, and earlier orders."""
+        better = sum(level.total + level.recorded for price, level in self.levels.items() if price > order.own)
+        level = self.levels[order.own]
+        earlier = takewhile(lambda other: other is not order, level.orders)
+        return better + level.recorded + sum(other.remaining for other in earlier)
 
     def reduce(self, order: LiveOrder, count: Count) -> LevelChange:
         """Take contracts from the first order at its price; an order without any left no longer stands."""

@@ -1,52 +1,37 @@
-"""The member's half of REST: limits, orders and the portfolio. Every call is signed, and `call.account` is who signed
-it.
+"""The member's reads over REST: limits and the portfolio. Every call is signed; `call.account` is who signed it.
 
 Each function answers one endpoint (api.md 4.1, 4.3 and 4.5): it takes the call and returns a body, or raises Refused.
-Writes go to the exchange at once; reads come from the lagging views of `reads.py`.
+What it shows comes from the lagging views of `reads.py`. What a member does with orders: order_routes.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.bodies import (
     Body,
     balance_body,
-    cancelled_body,
     event_position_body,
     fill_body,
-    order_body,
-    placed_body,
     position_body,
     settlement_body,
     time_text,
 )
 from kalshi_daemon.emulator.call import Call
-from kalshi_daemon.emulator.model import OrderStatus, PositionRecord, Refused
+from kalshi_daemon.emulator.model import OrderStatus, PositionRecord
+from kalshi_daemon.emulator.order_bodies import order_body
 from kalshi_daemon.emulator.pages import newest_first, page
 from kalshi_daemon.emulator.requests import (
-    CANCEL,
-    CREATE,
-    check_emulated,
-    check_types,
     csv,
-    decode_items,
-    decode_object,
-    new_order,
     page_size,
     parameter,
     seconds,
 )
-from kalshi_daemon.limits import BATCH_SECONDS
 from kalshi_daemon.units import SECOND_MS, Milliseconds
 
-CREATE_COST: Final = 10
-CANCEL_COST: Final = 2
 AUTO_ROUTE: Final = -1
-CREATE_STRUCT: Final = "CreateOrderV2Request"
-CANCEL_STRUCT: Final = "BatchCancelOrderV2Request"
 Item = TypeVar("Item")
 
 
@@ -62,91 +47,6 @@ def account_limits(call: Call) -> Body:
 
 def user_data_timestamp(call: Call) -> Body:
     return {"as_of_time": time_text(call.reads.as_of_ms)}
-
-
-# -------------------------------------------------------------------------------------------------------- writes
-
-
-def create_order(call: Call) -> Body:
-    body = decode_object(call.request)
-    check_types(body, CREATE_STRUCT, CREATE)
-    return placed_body(call.exchange.create_order(call.account, new_order(body)))
-
-
-def create_orders(call: Call) -> Body:
-    """A batch: each item has its own answer or its own error, inside one 201."""
-    items = decode_items(decode_object(call.request), CREATE_STRUCT, CREATE)
-    _charge_batch(call, len(items), CREATE_COST)
-
-    def create(item: Mapping[str, object]) -> Body:
-        return placed_body(call.exchange.create_order(call.account, new_order(item)))
-
-    return {"orders": [_each(create, item, "client_order_id", _NOT_PLACED) for item in items]}
-
-
-_NOT_PLACED: Final[Body] = {
-    "average_fee_paid": None,
-    "average_fill_price": None,
-    "fill_count": "0.00",
-    "order_id": None,
-    "remaining_count": "0.00",
-    "ts_ms": None,
-}
-_NOT_CANCELLED: Final[Body] = {"client_order_id": None, "reduced_by": "0.00", "ts_ms": None}
-
-
-def _each(act: Callable[[Mapping[str, object]], Body], item: Mapping[str, object], key: str, failed: Body) -> Body:
-    """One item of a batch; a refusal becomes its `error`, with nulls where nothing is known."""
-    try:
-        return act(item)
-    except Refused as refused:
-        error = {"code": refused.code, "details": refused.details, "message": refused.message}
-        return failed | {key: item.get(key), "error": error}
-
-
-def _charge_batch(call: Call, items: int, cost: int) -> None:
-    """A batch costs what its items cost, and no batch may be larger than the tier's bucket."""
-    limits = call.settings.limits
-    most = max(limits.write_capacity, limits.write_rate * BATCH_SECONDS) // cost
-    if not 1 <= items <= most:
-        raise refusals.invalid_parameters(f"orders: 1 to {most} of them")
-    call.charge_write(items * cost)
-
-
-def cancel_order(call: Call, order_id: str) -> Body:
-    """One cancel. Without a ticker it looks on shard 0 only, and finds nothing elsewhere."""
-    market, index = parameter(call.request, "market_ticker"), seconds(call.request, "exchange_index", "CancelOrder")
-    check_emulated({"subaccount": seconds(call.request, "subaccount", "CancelOrder")})
-    return cancelled_body(call.exchange.cancel_order(call.account, order_id, market or None, index))
-
-
-def cancel_orders(call: Call) -> Body:
-    items = decode_items(decode_object(call.request), CANCEL_STRUCT, CANCEL)
-    _charge_batch(call, len(items), CANCEL_COST)
-
-    def cancel(item: Mapping[str, object]) -> Body:
-        check_emulated(item)
-        market, index = item.get("market_ticker"), item.get("exchange_index")
-        answer = call.exchange.cancel_order(
-            call.account,
-            str(item.get("order_id") or ""),
-            str(market) if market else None,
-            index if isinstance(index, int) else None,
-        )
-        return cancelled_body(answer)
-
-    return {"orders": [_each(cancel, item, "order_id", _NOT_CANCELLED) for item in items]}
-
-
-def cancel_all(call: Call) -> None:
-    check_emulated({"subaccount": seconds(call.request, "subaccount", "CancelAllOrders")})
-    call.exchange.cancel_all(call.account)
-
-
-def legacy_write(_call: Call, *_order_id: str) -> Body:
-    """The first version's writes are gone for good."""
-    link = "https://docs.kalshi.com/api-reference/orders/create-order-v2"
-    raise Refused(410, "deprecated_v1_order_endpoint", "Please switch to the V2 endpoints", link)
 
 
 # -------------------------------------------------------------------------------------------------------- reads

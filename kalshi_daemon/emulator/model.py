@@ -59,28 +59,8 @@ class UpdateReason(StrEnum):
     EXPIRY_CANCEL = "ExpiryCancel"
     CLOSE_CANCEL = "CloseCancel"
     HALT_CANCEL = "HaltCancel"
-
-
-class ErrorShape(StrEnum):
-    """Which of the exchange's error bodies a refusal is sent in."""
-
-    NESTED = "nested"  # {"error": {"code", "message", "details"?}}
-    FLAT = "flat"  # {"code", "message", "details"}
-    MSG = "msg"  # {"msg"}
-
-
-class Refused(Exception):
-    """The exchange says no. Everything an error body needs; `details` empty means the key is absent."""
-
-    def __init__(
-        self, status: int, code: str, message: str, details: str = "", shape: ErrorShape = ErrorShape.NESTED
-    ) -> None:
-        super().__init__(f"{status} {code}: {message}" + (f" ({details})" if details else ""))
-        self.status = status
-        self.code = code
-        self.message = message
-        self.details = details
-        self.shape = shape
+    AMEND = "Amend"
+    DECREASE = "Decrease"
 
 
 # ------------------------------------------------------------------------------------------------------------ settings
@@ -215,12 +195,13 @@ class Placed:
 
 @frozen
 class Cancelled:
-    """The answer to a cancel."""
+    """The answer to a cancel or a decrease; `remaining` is what still rests."""
 
     order_id: str
     client_order_id: str
     reduced_by: Count
     ts_ms: Milliseconds
+    remaining: Count = 0
 
 
 @frozen

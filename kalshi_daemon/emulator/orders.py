@@ -1,8 +1,8 @@
 """An order while the exchange works on it: the one mutable thing that matching, accounts and lists share.
 
-Rules: `filled + remaining == initial` while it rests; a cancelled order shows 0 remaining and its initial count
-unchanged; `own` is its price on the leg that it stands on (a bid: the YES price, an ask: the NO price), which is
-also what one contract of it costs to open.
+Rules: `filled + remaining == initial` while it rests, unless it was decreased; a decrease and a cancel leave the
+initial count unchanged, an amendment sets it; `own` is its price on the leg that it stands on (a bid: the YES price,
+an ask: the NO price), which is also what one contract of it costs to open.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class LiveOrder:
     time_in_force: TimeInForce
     self_trade_prevention: SelfTradePrevention
     cancel_on_pause: bool
+    post_only: bool
     expires_ms: Milliseconds | None
     created_ms: Milliseconds
     updated_ms: Milliseconds
@@ -58,8 +59,14 @@ class LiveOrder:
         else:
             self.maker_cost += cost
             self.maker_fees += fee
-        if self.filled == self.initial:
+        if not self.remaining:
             self.status = OrderStatus.EXECUTED
+
+    def reprice(self, price: Price, remaining: Count) -> None:
+        """Take another price and count, while no book holds it."""
+        self.price = price
+        self.own = price if self.is_bid else PRICE_ONE - price
+        self.remaining = remaining
 
     def end(self, reason: UpdateReason, ts_ms: Milliseconds) -> Count:
         """Cancel what remains; returns how much that was."""
@@ -115,6 +122,7 @@ def live_order(
         time_in_force=new.time_in_force,
         self_trade_prevention=new.self_trade_prevention,
         cancel_on_pause=new.cancel_on_pause,
+        post_only=new.post_only,
         expires_ms=None if new.expires_s is None else new.expires_s * SECOND_MS,
         created_ms=now_ms,
         updated_ms=now_ms,

@@ -5,7 +5,29 @@ Where neither says what the exchange answers (marked "assumed"), the nearest kno
 
 from __future__ import annotations
 
-from kalshi_daemon.emulator.model import Refused
+from enum import StrEnum
+
+
+class ErrorShape(StrEnum):
+    """Which of the exchange's error bodies a refusal is sent in."""
+
+    NESTED = "nested"  # {"error": {"code", "message", "details"?}}
+    FLAT = "flat"  # {"code", "message", "details"}
+    MSG = "msg"  # {"msg"}
+
+
+class Refused(Exception):
+    """The exchange says no. Everything an error body needs; `details` empty means the key is absent."""
+
+    def __init__(
+        self, status: int, code: str, message: str, details: str = "", shape: ErrorShape = ErrorShape.NESTED
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}" + (f" ({details})" if details else ""))
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.shape = shape
 
 
 def market_not_found() -> Refused:
@@ -52,3 +74,8 @@ def trading_is_paused() -> Refused:
 def market_inactive() -> Refused:
     """Before the opening and after the close, cancels included; the status is assumed."""
     return Refused(409, "MARKET_INACTIVE", "market inactive")
+
+
+def mismatch(code: str) -> Refused:
+    """An amendment that does not fit its order; the codes are the exchange's, the status and words assumed."""
+    return Refused(400, code, code.replace("_", " "))

@@ -15,7 +15,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from kalshi_daemon.emulator import refusals
-from kalshi_daemon.emulator.model import ErrorShape, NewOrder, Refused, SelfTradePrevention
+from kalshi_daemon.emulator.amendments import Amendment, Decrease
+from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention
+from kalshi_daemon.emulator.refusals import ErrorShape, Refused
 from kalshi_daemon.shell.http_server import Request
 from kalshi_daemon.units import CONTRACT, PRICE_ONE, BookSide, Count, Price, TimeInForce
 
@@ -35,6 +37,17 @@ CREATE: Final = {
     "reduce_only": "bool",
     "cancel_order_on_pause": "bool",
 }
+AMEND: Final = {
+    "ticker": "string",
+    "side": "string",
+    "price": "string",
+    "count": "string",
+    "client_order_id": "string",
+    "updated_client_order_id": "string",
+    "expiration_time": "int64",
+    "exchange_index": "int",
+}
+DECREASE: Final = {"reduce_by": "string", "reduce_to": "string", "market_ticker": "string", "exchange_index": "int"}
 CANCEL: Final = {"order_id": "string", "market_ticker": "string", "subaccount": "int", "exchange_index": "int"}
 REQUIRED: Final = ("ticker", "side", "count", "price", "time_in_force", "self_trade_prevention_type")
 PAGE_MAX: Final = 1_000
@@ -107,12 +120,8 @@ def _json_kind(value: object) -> str:
 
 def new_order(body: Mapping[str, object]) -> NewOrder:
     """A create's body, types already checked. Raises Refused."""
-    for name in REQUIRED:
-        if not body.get(name):
-            raise refusals.invalid_parameters(f"{name} is required")
+    check_required(body, REQUIRED)
     check_emulated(body)
-    expires_s = body.get("expiration_time")
-    index = body.get("exchange_index")
     return NewOrder(
         market=str(body["ticker"]),
         side=_one_of(BookSide, body, "side"),
@@ -121,12 +130,52 @@ def new_order(body: Mapping[str, object]) -> NewOrder:
         time_in_force=_one_of(TimeInForce, body, "time_in_force"),
         self_trade_prevention=_one_of(SelfTradePrevention, body, "self_trade_prevention_type"),
         client_order_id=str(body.get("client_order_id") or ""),
-        expires_s=expires_s if isinstance(expires_s, int) else None,
+        expires_s=whole(body, "expiration_time"),
         post_only=bool(body.get("post_only")),
         reduce_only=bool(body.get("reduce_only")),
         cancel_on_pause=bool(body.get("cancel_order_on_pause")),
-        exchange_index=index if isinstance(index, int) else None,
+        exchange_index=whole(body, "exchange_index"),
     )
+
+
+def amendment(body: Mapping[str, object]) -> Amendment:
+    """An amendment's body, types already checked. Raises Refused."""
+    check_required(body, ("ticker", "side", "price", "count"))
+    return Amendment(
+        market=str(body["ticker"]),
+        side=_one_of(BookSide, body, "side"),
+        price=read_price(str(body["price"])),
+        count=read_count(str(body["count"])),
+        client_order_id=str(body.get("client_order_id") or ""),
+        updated_client_order_id=str(body.get("updated_client_order_id") or ""),
+        expires_s=whole(body, "expiration_time"),
+        exchange_index=whole(body, "exchange_index"),
+    )
+
+
+def decrease(body: Mapping[str, object]) -> Decrease:
+    """A decrease's body, types already checked. Raises Refused."""
+    by, to = body.get("reduce_by"), body.get("reduce_to")
+    if (by is None) == (to is None):
+        raise refusals.invalid_parameters("exactly one of reduce_by and reduce_to")
+    return Decrease(
+        by=None if by is None else read_count(str(by)),
+        to=None if to is None else read_count(str(to)),
+        market=str(body.get("market_ticker") or "") or None,
+        exchange_index=whole(body, "exchange_index"),
+    )
+
+
+def check_required(body: Mapping[str, object], names: tuple[str, ...]) -> None:
+    for name in names:
+        if not body.get(name):
+            raise refusals.invalid_parameters(f"{name} is required")
+
+
+def whole(body: Mapping[str, object], name: str) -> int | None:
+    """An optional integer, its type already checked."""
+    value = body.get(name)
+    return value if isinstance(value, int) else None
 
 
 def check_emulated(body: Mapping[str, object]) -> None:

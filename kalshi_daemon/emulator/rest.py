@@ -15,6 +15,7 @@ import msgspec
 from attrs import frozen
 
 from kalshi_daemon.emulator import member_routes as member
+from kalshi_daemon.emulator import order_routes as orders
 from kalshi_daemon.emulator import public_routes as public
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.accounts import Account
@@ -23,8 +24,8 @@ from kalshi_daemon.emulator.bodies import Body, error_body
 from kalshi_daemon.emulator.buckets import Allowance
 from kalshi_daemon.emulator.call import Call, TokensSpent
 from kalshi_daemon.emulator.exchange import Exchange
-from kalshi_daemon.emulator.model import Refused
 from kalshi_daemon.emulator.reads import Reads
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.shell.http_server import NO_CONTENT, Request, Response
 from kalshi_daemon.units import Milliseconds
@@ -56,7 +57,7 @@ def _public(pattern: str, endpoint: Endpoint) -> Route:
 
 
 def _gone(method: str, pattern: str) -> Route:
-    return Route(method, pattern, member.legacy_write, "write")
+    return Route(method, pattern, orders.legacy_write, "write")
 
 
 def endpoint_costs(_call: Call) -> Body:
@@ -81,12 +82,16 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     _public("/events/:ticker", public.one_event),
     Route("GET", "/exchange/user_data_timestamp", member.user_data_timestamp),
     Route("GET", "/account/limits", member.account_limits),
-    Route("POST", V2, member.create_order, "write", member.CREATE_COST, 201),
-    Route("DELETE", V2, member.cancel_all, "write", member.CANCEL_COST, NO_CONTENT),
-    Route("POST", V2 + "/batched", member.create_orders, "items", member.CREATE_COST, 201),
-    Route("DELETE", V2 + "/batched", member.cancel_orders, "items", member.CANCEL_COST),
-    Route("DELETE", V2 + "/:order_id", member.cancel_order, "write", member.CANCEL_COST),
+    Route("POST", V2, orders.create_order, "write", orders.CREATE_COST, 201),
+    Route("DELETE", V2, orders.cancel_all, "write", orders.CANCEL_COST, NO_CONTENT),
+    Route("POST", V2 + "/batched", orders.create_orders, "items", orders.CREATE_COST, 201),
+    Route("DELETE", V2 + "/batched", orders.cancel_orders, "items", orders.CANCEL_COST),
+    Route("DELETE", V2 + "/:order_id", orders.cancel_order, "write", orders.CANCEL_COST),
+    Route("POST", V2 + "/:order_id/amend", orders.amend_order, "write"),
+    Route("POST", V2 + "/:order_id/decrease", orders.decrease_order, "write"),
     Route("GET", V1, member.list_orders),
+    Route("GET", V1 + "/queue_positions", orders.queue_positions),
+    Route("GET", V1 + "/:order_id/queue_position", orders.queue_position),
     Route("GET", V1 + "/:order_id", member.one_order, "read", 2),
     _gone("POST", V1),
     _gone("DELETE", V1),

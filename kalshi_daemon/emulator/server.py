@@ -23,7 +23,7 @@ from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.auth import KEY_HEADER, KeyPair, PublicKey, make_key
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
-from kalshi_daemon.emulator.model import Refused
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.rest import Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession

@@ -11,7 +11,12 @@ from small_exchange import ASK, BID, FOK, GTC, IOC, TICKER, World, fees_paid, li
 
 from kalshi_daemon.emulator.accounts import Position
 from kalshi_daemon.emulator.events import PositionChanged
-from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder, Refused, SelfTradePrevention
+from kalshi_daemon.emulator.model import (
+    ExchangeSettings,
+    NewOrder,
+    SelfTradePrevention,
+)
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.units import DOLLAR, FEE_GRAIN, BookSide, FeeType, TimeInForce
 
 

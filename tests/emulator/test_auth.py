@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from kalshi_daemon.emulator.auth import AGE_MAX_MS, AHEAD_MAX_MS, KeyPair, authenticate, make_key
 from kalshi_daemon.emulator.bodies import error_body
-from kalshi_daemon.emulator.model import Refused
+from kalshi_daemon.emulator.refusals import Refused
 
 NOW_MS = 1_800_000_000_000
 PATH = "/trade-api/v2/portfolio/balance"

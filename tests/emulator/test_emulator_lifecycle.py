@@ -7,7 +7,14 @@ from small_exchange import ASK, BID, IOC, START_MS, TICKER, World, listing
 
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.events import MarketMoved, PositionChanged
-from kalshi_daemon.emulator.model import MarketStatus, NewOrder, OrderStatus, Refused, Settlement, UpdateReason
+from kalshi_daemon.emulator.model import (
+    MarketStatus,
+    NewOrder,
+    OrderStatus,
+    Settlement,
+    UpdateReason,
+)
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.units import DOLLAR, TimeInForce
 
 

@@ -14,14 +14,13 @@ from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.events import Filled, LevelChanged, OrderUpdated
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.model import (
-    ErrorShape,
     ExchangeSettings,
     NewOrder,
     OrderStatus,
-    Refused,
     SelfTradePrevention,
     UpdateReason,
 )
+from kalshi_daemon.emulator.refusals import ErrorShape, Refused
 from kalshi_daemon.units import BookSide, TimeInForce
 
 RECORDED = Path(__file__).parents[3] / "shared" / "kalshi" / "recordings" / "demo-2026-06-11"

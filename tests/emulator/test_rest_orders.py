@@ -183,7 +183,7 @@ async def test_batches_answer_by_the_item(autojump_clock: MockClock) -> None:
         assert answer.status == 201
         placed, duplicate, off_grid = rows(answer.json, "orders")
         assert (placed["remaining_count"], "error" in placed) == ("1.00", False)
-        assert (duplicate["order_id"], duplicate["client_order_id"]) == (None, "first")
+        assert ("order_id" in duplicate, duplicate["client_order_id"]) == (False, "first")
         assert part(duplicate, "error")["code"] == "order_already_exists"
         assert part(off_grid, "error")["code"] == "invalid_price"
         ids = [{"order_id": placed["order_id"], "market_ticker": A}, {"order_id": "nosuch", "market_ticker": A}]

@@ -155,7 +155,7 @@ class Daemon:
                 self.alarm(command.alarm, command.text)
 
     def _stepped(self, chart: str, step: Step) -> None:
-        if step.event == "task_crashed":
+        if chart == "trader" and step.event == "task_crashed":
             self._crashes += 1
         if step.event in {"dropped", "silent"}:
             self.parts.health.reconnected(self.parts.clock.now_ms())

@@ -37,6 +37,8 @@ CHART_LIMITS: Final[dict[str, float | tuple[float, float]]] = {
 }
 # --- charts: how often a task is started again in place before its crash is an event
 CHART_RESTARTS: Final[dict[str, int]] = {"service_restarts": 5, "task_restarts": 5, "poller_restarts": 5}
+RESTART_PAUSE_S: Final = (0.25, 30.0)  # before it is: doubled with each crash in a row, so that none is a hot loop
+RESTART_STEADY_S: Final = 60.0  # having lived so long, its next crash is the first one again
 
 EXIT_LIMIT_S: Final = 1.0  # a task must end within it of being cancelled: time spent joining counts towards kill's 5 s
 EVENT_QUEUE_MAX: Final = 1_000  # events waiting for one chart; charts hear tens a minute

@@ -13,6 +13,7 @@ Rules:
 - A crash while its state is being left cannot be an event any more: it is told to `on_alarm` and escalates.
 - A task that does not end within EXIT_LIMIT_S of being cancelled escalates. Trio cannot abandon it, so `run` raises
   when it does end; `on_alarm` is told at once, and the process's watchdog is what ends it.
+- A task that is started again waits first, longer after each crash in a row; a state entered anew makes no difference.
 - Entry waits for nothing but the nursery: ready is an event. Posting never blocks; a full queue escalates.
 """
 
@@ -36,7 +37,7 @@ from kalshi_daemon.charts.literals import (
     restarts_of,
     tasks_of,
 )
-from kalshi_daemon.limits import EVENT_QUEUE_MAX, EXIT_LIMIT_S
+from kalshi_daemon.limits import EVENT_QUEUE_MAX, EXIT_LIMIT_S, RESTART_PAUSE_S, RESTART_STEADY_S
 from statecharts.types import InvokeDef
 
 LIFE: Path = ()  # the path of the outermost stay, which holds the chart's services and every state
@@ -119,6 +120,7 @@ class Runner:
         self._on_alarm = on_alarm
         self._stays: dict[Path, Stay] = {}  # outermost first, each inside the one before
         self._running: dict[str, str] = {}  # task -> the state it belongs to
+        self._pauses: dict[str, float] = {}  # task that is started again -> seconds to wait before it begins once more
         self._send, self._receive = trio.open_memory_channel[_Posted](EVENT_QUEUE_MAX)
         self._overflowed = False
         self._begun = False
@@ -258,18 +260,27 @@ class Runner:
         restarts = self._restarts[invoke["restart"]] if "restart" in invoke else 0
         try:
             crash = await self._attempt(path, stay, task, invoke)
-            for attempt in range(1, restarts + 1):
+            for _ in range(restarts):
                 if crash is None:
                     break
                 self.counts.restarted += 1
-                text = f"{self._crash_text(path, task, crash)}; restart {attempt} of {restarts}"
-                self._on_alarm("task_restarted", text)
-                await trio.lowlevel.checkpoint()
+                self._on_alarm("task_restarted", f"{self._crash_text(path, task, crash)}; it is started again")
                 crash = await self._attempt(path, stay, task, invoke)
         finally:
             del self._running[task]
         if crash is not None:
             self._crash(path, stay, task, invoke, crash)
+
+    async def _pause(self, task: str) -> None:
+        """Before a task begins that has crashed: longer each time, whichever stay it crashed in."""
+        if task in self._pauses:
+            await trio.sleep(self._pauses[task])
+
+    def _lengthen_pause(self, task: str, lived_s: float) -> None:
+        """A life of `RESTART_STEADY_S` forgets the crashes before it."""
+        least_s, most_s = RESTART_PAUSE_S
+        last_s = self._pauses.get(task, 0.0) if lived_s < RESTART_STEADY_S else 0.0
+        self._pauses[task] = min(max(2 * last_s, least_s), most_s)
 
     async def _attempt(self, path: Path, stay: Stay, task: str, invoke: InvokeDef) -> Exception | None:
         """Run a task once. Returned: how it crashed, or None where it ended as its chart says.
@@ -279,6 +290,8 @@ class Runner:
         """
         crash: Exception | None = None
         outcome: str | None = None
+        await self._pause(task)
+        began_s = trio.current_time()
         try:
             outcome = await self._invokes[task](stay)
         except* Exception as group:  # noqa: BLE001 - whatever a task raises is an event, or escalates
@@ -286,11 +299,13 @@ class Runner:
             crash = group
             if _leaving(stay):
                 self._escalate("crash_while_leaving", self._crash_text(path, task, crash), crash)
-        if crash is not None:
-            return crash
-        if "done" not in invoke and not _leaving(stay):
+        if crash is None and "done" not in invoke and not _leaving(stay):
             self.counts.crashed += 1
-            return RuntimeError("it returned, and its chart says that it does not end")
+            crash = RuntimeError("it returned, and its chart says that it does not end")
+        if crash is not None:
+            if "restart" in invoke:
+                self._lengthen_pause(task, trio.current_time() - began_s)
+            return crash
         self._end(path, stay, task, invoke, outcome)
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import trio
 from small_charts import World, crashes, escalation, forever, online, post_after, returns, running, up
@@ -11,6 +13,8 @@ from kalshi_daemon import limits
 from kalshi_daemon.charts.chart import Chart, ChartError
 from kalshi_daemon.charts.runner import Escalation, Runner, Stay
 from statecharts.types import ChartDef
+
+PAUSES_S = 0.25 + 0.5  # before the two restarts that the small chart has
 
 # ---- final states
 
@@ -64,10 +68,11 @@ async def test_a_task_is_started_again_in_place(autojump_clock: MockClock) -> No
     world = online(quoter=quoter)
     async with running(world) as runner:
         await up(runner)
+        await trio.sleep(1)
         assert world.log.count("+quoter") == 3
         assert world.log.count("+actor") == 1
         assert world.alarm_names == ["task_restarted", "task_restarted"]
-        assert world.alarms[1][1].endswith("; restart 2 of 2")
+        assert world.alarms[1][1].endswith("; it is started again")
         assert (runner.counts.crashed, runner.counts.restarted) == (2, 2)
 
 
@@ -76,9 +81,60 @@ async def test_restarts_used_up_are_a_crash(autojump_clock: MockClock) -> None:
     world = online(quoter=crashes(OSError("always"), 0.1))
     async with running(world) as runner:
         runner.post("start")
-        await trio.sleep(0.65)
+        await trio.sleep(0.35 + 3 * 0.1 + PAUSES_S)
         assert runner.innermost == "on.backing_off"
         assert world.alarm_names == ["task_restarted", "task_restarted", "task_crashed"]
+
+
+async def test_a_task_that_crashes_at_once_is_never_a_hot_loop(autojump_clock: MockClock) -> None:
+    """Its chart enters its state again after each crash, with all restarts anew: the pause grows over the stays, to its
+    bound, and each alarm says the same each time, so that it is repeated as rarely as alarms are.
+    """
+    begun: list[float] = []
+
+    async def poller(_stay: Stay) -> str | None:
+        begun.append(trio.current_time())
+        raise OSError("always")
+
+    world = World(POLLING)
+    world.bodies["poller"] = poller
+    async with running(world) as runner:
+        await trio.sleep(600)
+        assert runner.active == ("polling",)
+    least_s, most_s = limits.RESTART_PAUSE_S
+    pauses = [after - before for before, after in itertools.pairwise(begun)]
+    assert pauses[:9] == [least_s, 0.5, 1, 2, 4, 8, 16, most_s, most_s]
+    assert max(pauses) == most_s
+    assert len(set(world.alarms)) == 2
+
+
+async def test_a_task_that_lived_long_enough_crashes_for_the_first_time_again(autojump_clock: MockClock) -> None:
+    """What was long ago lengthens no pause."""
+    lives = iter([0.0, 0.0, limits.RESTART_STEADY_S, 0.0])
+    begun: list[float] = []
+
+    async def poller(stay: Stay) -> str | None:
+        begun.append(trio.current_time())
+        for life_s in lives:
+            await trio.sleep(life_s)
+            raise OSError("now and then")
+        return await forever(stay)
+
+    world = World(POLLING)
+    world.bodies["poller"] = poller
+    async with running(world):
+        await trio.sleep(600)
+    assert begun == [0.0, 0.25, 0.75, 0.75 + limits.RESTART_STEADY_S + 0.25, 0.75 + limits.RESTART_STEADY_S + 0.75]
+
+
+POLLING: ChartDef = {
+    "name": "feed",
+    "true": "Reads again and again.",
+    "initial": "polling",
+    "outside": {},
+    "states": [{"name": "polling", "true": "Reads.", "invoke": {"poller": {"restart": "few"}}, "waits": "a crash"}],
+    "transitions": [{"trigger": "task_crashed", "source": "polling", "dest": "polling"}],
+}
 
 
 async def test_restarts_are_counted_for_each_stay(autojump_clock: MockClock) -> None:
@@ -89,7 +145,7 @@ async def test_restarts_are_counted_for_each_stay(autojump_clock: MockClock) -> 
         await trio.sleep(0.4)
         assert runner.counts.restarted == 1
         runner.post("gap")
-        await trio.sleep(0.2 + 0.4 * 3 - 0.05)
+        await trio.sleep(0.2 + 0.25 + 0.4 + 0.5 + 0.4 + 1 + 0.35)
         assert runner.counts.restarted == 3
         assert runner.innermost == "on.online.current"
 
@@ -112,7 +168,7 @@ async def test_a_service_that_cannot_be_done_without_posts_its_event(autojump_cl
     runner = world.runner()
     assert await runner.run() == "done"
     assert world.steps[-1].event == "clerk_lost"
-    assert trio.current_time() == pytest.approx(3)
+    assert trio.current_time() == pytest.approx(3 + PAUSES_S)
 
 
 async def test_a_service_without_an_event_stays_down_with_an_alarm(autojump_clock: MockClock) -> None:
@@ -120,7 +176,7 @@ async def test_a_service_without_an_event_stays_down_with_an_alarm(autojump_cloc
     world = World()
     world.bodies["lamp"] = crashes(OSError("dark"), 0.1)
     async with running(world) as runner:
-        await trio.sleep(1)
+        await trio.sleep(0.5 + PAUSES_S)
         assert world.live == ["clerk"]
         assert world.alarm_names == ["task_restarted", "task_restarted", "service_down"]
         assert world.alarms[-1][1].startswith("small/lamp crashed: OSError: dark (small_charts.py:")

@@ -75,7 +75,7 @@ REST_LANES: Final = 8  # connections of the REST client: order writes, and the r
 WRITE_TOKENS_LEAST: Final = 100  # of the smallest tier (api.md 5), until the account's own limits were read
 
 # --- sockets
-FRAME_MAX: Final = 16 * 1024 * 1024  # a snapshot of a deep book is 20 kB; an oversized frame is an error, not a death
+FRAME_MAX: Final = 16 * 1024 * 1024  # a snapshot of a deep book is 20 kB; a larger one is counted and ends the socket
 FRAME_QUEUE_MAX: Final = 1_000
 SOCKET_RECEIVE_BYTES: Final = 64 * 1024  # the library's own 4 KiB costs a fifth more a frame
 SOCKET_CLOSE_S: Final = 0.5  # for the peer's close frame; then the stream is closed without it

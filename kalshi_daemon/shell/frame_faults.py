@@ -23,4 +23,4 @@ class FrameFaults:
         now = self._now_s()
         if now - self._said_s.get(error.kind, float("-inf")) >= limits.FRAME_LOG_INTERVAL_S:
             self._said_s[error.kind] = now
-            self._say(f"the exchange sent a frame that cannot be read ({error}); counted and passed over")
+            self._say(f"the exchange sent a frame that cannot be read ({error}); counted")

@@ -219,7 +219,11 @@ class Session:
 
     async def _read(self, opened: _Open) -> None:
         while True:
-            frame = await opened.socket.receive()
+            try:
+                frame = await opened.socket.receive()
+            except WireError as error:  # the rest of it may be without end, so the socket is over too
+                self._seams.on_fault(error)
+                raise Unreachable(str(error), maybe_done=True) from None
             try:
                 decoded = feed.decode_frame(frame, self._seams.clock.now_ms())
             except WireError as error:

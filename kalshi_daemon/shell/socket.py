@@ -6,7 +6,8 @@ Rules:
 - `Socket.dial` is a context: the task that reads the stream lives inside it and ends with it. Nothing outlives the
   `with`.
 - Errors have one meaning here: AccessRefused or ClockRefused where the key was refused (401, 403), Unreachable for
-  everything else, naming the status or the reason of the close. They escape bare, not in groups.
+  everything else, naming the status or the reason of the close; WireError for a frame that is too long, which ends the
+  socket too. They escape bare, not in groups.
 - Leaving without being cancelled says goodbye and waits `SOCKET_CLOSE_S` for the answer; being cancelled just closes.
 - Pings of the server are answered by the library. Compression is never offered: it costs more than it saves on frames
   of 200 bytes.
@@ -28,11 +29,12 @@ from attrs import frozen
 from wsproto.utilities import LocalProtocolError, ProtocolError
 
 from kalshi_daemon import limits
-from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable
+from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.wire.error_bodies import error_of
 
 KEY_REFUSED: Final = frozenset({401, 403})
+OVERSIZED: Final = f"Exceeded maximum message size: {limits.FRAME_MAX} bytes"  # the library's own word, in its close
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 
 
@@ -146,10 +148,15 @@ class Socket:
             raise self._closed() from None
 
     async def receive(self) -> bytes | str:
-        """The next frame's payload. Raises Unreachable, also for a frame over `FRAME_MAX`."""
+        """The next frame's payload. Raises Unreachable, and WireError for a frame over `FRAME_MAX`, which ends the
+        socket.
+        """
         try:
             return await self._connection.get_message()
-        except trio_websocket.ConnectionClosed:
+        except trio_websocket.ConnectionClosed as closed:
+            if closed.reason is not None and closed.reason.reason == OVERSIZED:
+                text = f"a frame of more than {limits.FRAME_MAX} bytes, which ended the socket"
+                raise WireError("oversized", text) from None
             raise self._closed() from None
 
     async def ping(self) -> None:

@@ -332,13 +332,17 @@ async def test_a_stream_that_breaks_off(ends, autojump_clock):
         assert world.events("all")[4:] == ["dropped", "retry_due", "dialled", "subscribed"]
 
 
-async def test_a_frame_that_is_too_long(autojump_clock):
+async def test_a_frame_that_is_too_long_is_counted_by_its_kind_and_ends_the_socket(autojump_clock):
+    """Each is counted, the log says so once a minute, and all is well on the next socket."""
     async with feeds() as world:
-        await world.until_proven()
-        await world.meddler.say("x" * (limits.FRAME_MAX + 1))
-        await world.until(lambda: len(world.meddler.dials_s) == 2, 2)
-        assert "1009" in world.session.diagnosis
-        await world.until_proven(2)
+        for number in (1, 2):
+            await world.until_proven()
+            await world.meddler.say("x" * (limits.FRAME_MAX + 1))
+            await world.until(lambda dials=number + 1: len(world.meddler.dials_s) == dials, 5)
+            assert world.session.diagnosis.startswith(f"oversized: a frame of more than {limits.FRAME_MAX} bytes")
+            assert world.faults.counts == {"oversized": number}
+        assert len(world.texts("said")) == 1
+        await world.until_proven(5)
 
 
 async def test_silence_ends_a_session_and_quiet_does_not(autojump_clock):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
-from kalshi_daemon.errors import AccessRefused, ClockRefused, OperatingError, Unreachable
+from kalshi_daemon.errors import AccessRefused, ClockRefused, OperatingError, Unreachable, WireError
 from kalshi_daemon.limits import FRAME_MAX, PINGS_IN_FLIGHT_MAX, SOCKET_CLOSE_S
 from kalshi_daemon.shell.socket import Address, Socket
 
@@ -178,14 +178,19 @@ async def test_a_stream_that_breaks_off_is_a_close_too(autojump_clock: MockClock
         assert caught.value.maybe_done
 
 
-async def test_an_oversized_frame_ends_the_socket_and_says_so(autojump_clock: MockClock) -> None:
+async def test_an_oversized_frame_is_named_and_ends_the_socket(autojump_clock: MockClock) -> None:
+    """It is a frame that cannot be read, of the kind `oversized`; after it there is no socket."""
+
     async def talk(connection: trio_websocket.WebSocketConnection) -> None:
         await connection.send_message("x" * (FRAME_MAX + 1))
         await echo(connection)
 
     async with dialled(websocket(talk)) as (socket, _):
-        with pytest.raises(Unreachable, match=f"1009 .*maximum message size: {FRAME_MAX} bytes"):
+        with pytest.raises(WireError, match=f"more than {FRAME_MAX} bytes") as caught:
             await socket.receive()
+        assert caught.value.kind == "oversized"
+        with pytest.raises(Unreachable, match="1009"):
+            await socket.send("anything")
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 64, b"\x81\x02\xc3\x28", b"\x83\x00", b"\xc1\x01x"])

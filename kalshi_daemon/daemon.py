@@ -18,7 +18,7 @@ from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Escalation, Runner
 from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, ProposeOrder, RaiseAlarm
 from kalshi_daemon.config import Config
-from kalshi_daemon.core.changes import Diverged
+from kalshi_daemon.core.changes import Change, Diverged, FillBooked, OrderMoved, PositionSettled
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.market_universe import MarketChange, MarketMoved
 from kalshi_daemon.errors import EXIT_CRASHED, EXIT_STOPPED, EXIT_UNVERIFIED, OperatingError
@@ -30,6 +30,7 @@ from kalshi_daemon.facts import (
     HoldKind,
     MarketChanged,
     MarketRead,
+    OrderRefused,
     RestrictionKind,
     RestrictionLifted,
     RestrictionPlaced,
@@ -38,11 +39,13 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.parts import Hooks, Parts
 from kalshi_daemon.seams import Seams
+from kalshi_daemon.shell.event_bus import News
 from kalshi_daemon.shell.ids import new_run_id
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.sweeper import INCREASING
 from kalshi_daemon.surface import Surface
 from kalshi_daemon.tasks import Links, Tasks
+from kalshi_daemon.wire.error_bodies import RATE_LIMITED
 from statecharts.trader import TRADER
 
 EXIT_OVERDUE: Final = "exit_overdue"  # the runner's: a task that was cancelled did not end within EXIT_LIMIT_S
@@ -91,6 +94,7 @@ class Daemon:
             on_step=lambda step: self._stepped("trader", step),
             on_alarm=self.alarm,
         )
+        self.parts.bus.listen(self._told)
 
     # --------------------------------------------------------------------------------------------------- the bindings
 
@@ -153,6 +157,39 @@ class Daemon:
                 self.parts.sync.want()
             case RaiseAlarm():
                 self.alarm(command.alarm, command.text)
+
+    def _told(self, news: News) -> None:
+        """What is durable, in order: for the invariants, for people, and for who decides again because of it."""
+        self.parts.invariants.saw(news.fact, news.changes)
+        self.surface.reporter.saw(news.fact, news.changes)
+        if isinstance(news.fact, OrderRefused):
+            self._order_refused(news.fact)
+        for change in news.changes:
+            self._account_changed(change)
+
+    def _order_refused(self, fact: OrderRefused) -> None:
+        """A 409 outranks what the exchange's status and the market's own say."""
+        parts = self.parts
+        if fact.code.startswith("trading_is_paused"):
+            market = parts.ledger.orders[fact.client_order_id].spec.market
+            self._note_markets(parts.universe.trading_refused(market, parts.clock.exchange_now_ms()))
+        elif fact.code.startswith("exchange_is_paused") and parts.ledger.find_hold(HoldKind.EXCHANGE) is None:
+            self._post(hold(HoldKind.EXCHANGE, "an order was refused: exchange_is_paused", parts.clock.now_ms()))
+        elif fact.code == RATE_LIMITED and self.tasks.actor_runner is not None:
+            self.tasks.actor_runner.post("rate_spent")
+
+    def _account_changed(self, change: Change) -> None:
+        """What moved is not compared for a while, and its market is decided again."""
+        parts = self.parts
+        if isinstance(change, FillBooked):
+            parts.calibration.moved(change.fill.market, change.fill.ts_ms)
+            parts.books.touch(change.fill.market)
+        elif isinstance(change, PositionSettled):
+            parts.calibration.moved(change.market, parts.clock.exchange_now_ms())
+        elif isinstance(change, OrderMoved):
+            parts.calibration.order_moved(parts.clock.exchange_now_ms())
+            if change.record.ours:
+                parts.books.touch(change.record.spec.market)
 
     def _stepped(self, chart: str, step: Step) -> None:
         if chart == "trader" and step.event == "task_crashed":

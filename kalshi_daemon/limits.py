@@ -48,7 +48,6 @@ STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
 BUS_QUEUE_MAX: Final = 20_000  # facts waiting for the writer: ten seconds of the worst burst measured
 BUS_BATCH_MAX: Final = 256  # facts folded between two commits
 JOURNAL_BUSY_S: Final = 5.0  # one commit; the fdatasync of a healthy disk takes a millisecond
-SUBSCRIBER_QUEUE_MAX: Final = 1_000
 
 # --- our clock against the exchange's
 CLOCK_EVIDENCE_MAX: Final = 32  # answers whose Date is kept

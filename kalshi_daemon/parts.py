@@ -13,10 +13,8 @@ from kalshi_daemon import limits
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.commands import Command
 from kalshi_daemon.config import Config, Environment
-from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved, PositionSettled
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.health_monitor import HealthMonitor
-from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
@@ -24,7 +22,7 @@ from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.rate_limit import TokenBucket
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
 from kalshi_daemon.errors import WireError
-from kalshi_daemon.facts import AccountFact, HoldKind, MarketChanged, OrderRefused
+from kalshi_daemon.facts import AccountFact, MarketChanged
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
@@ -33,7 +31,7 @@ from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import eastern_day
 from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
-from kalshi_daemon.shell.event_bus import EventBus, Subscription
+from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.frame_faults import FrameFaults
 from kalshi_daemon.shell.gates import Gates, GateViews
@@ -159,35 +157,6 @@ class Parts:
         self.inputs = MarketInputs(self.books, self.ledger, self.universe, self.clock, self.reserve)
         self.selector: Selector | None = None
         self.actor: ActorService | None = None
-
-    async def read_news(self, news: Subscription, saw: Callable[[AccountFact, Sequence[Change]], None]) -> None:
-        """What is durable, in order: for the invariants, for people, and for who decides again because of it."""
-        async for each in news:
-            self.invariants.saw(each.fact, each.changes)
-            saw(each.fact, each.changes)
-            if isinstance(each.fact, OrderRefused):
-                self._refused(each.fact)
-            for change in each.changes:
-                self._changed(change)
-
-    def _refused(self, fact: OrderRefused) -> None:
-        """A 409 outranks what the exchange's status and the market's own say."""
-        if fact.code.startswith("trading_is_paused"):
-            market = self.ledger.orders[fact.client_order_id].spec.market
-            self.universe.trading_refused(market, self.clock.exchange_now_ms())
-        elif fact.code.startswith("exchange_is_paused") and self.ledger.find_hold(HoldKind.EXCHANGE) is None:
-            self._post(hold(HoldKind.EXCHANGE, "an order was refused: exchange_is_paused", self.clock.now_ms()))
-
-    def _changed(self, change: Change) -> None:
-        if isinstance(change, FillBooked):
-            self.calibration.moved(change.fill.market, change.fill.ts_ms)
-            self.books.touch(change.fill.market)
-        elif isinstance(change, PositionSettled):
-            self.calibration.moved(change.market, self.clock.exchange_now_ms())
-        elif isinstance(change, OrderMoved):
-            self.calibration.order_moved(self.clock.exchange_now_ms())
-            if change.record.ours:
-                self.books.touch(change.record.spec.market)
 
     # --------------------------------------------------------------------------------------------------------- levels
 

@@ -17,10 +17,9 @@ from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import ProposeOrder
-from kalshi_daemon.core.changes import Change
 from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import OperatingError
-from kalshi_daemon.facts import AccountFact, MarketRead, OrderRefused
+from kalshi_daemon.facts import AccountFact, MarketRead
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.journal import Journal
@@ -28,7 +27,6 @@ from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
 from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_markets
 from kalshi_daemon.surface import Surface
-from kalshi_daemon.wire.error_bodies import RATE_LIMITED
 from statecharts.actor import ACTOR
 
 
@@ -109,14 +107,7 @@ class Tasks:
     async def _run_bus(self, stay: Stay) -> None:
         del stay
         await self.parts.preflight.replayed.wait()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.parts.read_news, self.parts.bus.subscribe("daemon"), self._saw)
-            await self.parts.bus.run()
-
-    def _saw(self, fact: AccountFact, changes: Sequence[Change]) -> None:
-        self._surface.reporter.saw(fact, changes)
-        if isinstance(fact, OrderRefused) and fact.code == RATE_LIMITED and self.actor_runner is not None:
-            self.actor_runner.post("rate_spent")
+        await self.parts.bus.run()
 
     async def _write_orders(self, stay: Stay) -> None:
         del stay

@@ -12,7 +12,7 @@ Rules:
 - Being cancelled during a commit finishes the batch first, within a bound: what was folded is on the disk and was told.
   Then one more, of the facts that wait: among them are the last words, which say how it ended. Nothing is decided then.
 - Facts posted by what a batch leads to belong to a later batch.
-- Subscribers are never waited for. One that is over its bound is dropped and counted; it begins anew from a snapshot.
+- Who listens is told in the writer's own step, after the commands: it must not block, and none can fall behind.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class BusCounts:
     refused: int = 0  # proposals that became no intent
     commands: int = 0
     overflows: int = 0
-    subscribers_dropped: int = 0
 
 
 @frozen
@@ -61,47 +60,6 @@ class News:
     seq: int
     fact: AccountFact
     changes: tuple[Change, ...]
-
-
-@define(eq=False)
-class Subscription:
-    """What one reader has not read yet. Iterating ends when it is closed, or dropped for being slow."""
-
-    name: str
-    dropped: bool = field(default=False, init=False)
-    _news: deque[News] = field(factory=deque, init=False)
-    _closed: bool = field(default=False, init=False)
-    _wake: trio.Event = field(factory=trio.Event, init=False)
-
-    def __aiter__(self) -> Subscription:
-        return self
-
-    async def __anext__(self) -> News:
-        while not self._news:
-            if self._closed:
-                raise StopAsyncIteration
-            self._wake = trio.Event()
-            await self._wake.wait()
-        return self._news.popleft()
-
-    def close(self) -> None:
-        self._closed = True
-        self._wake.set()
-
-    @property
-    def open(self) -> bool:
-        return not self._closed
-
-    def offer(self, news: News) -> bool:
-        """The bus's side. False: it is full, and has been dropped; what waits in it is of no use any more."""
-        if len(self._news) >= limits.SUBSCRIBER_QUEUE_MAX:
-            self.dropped = True
-            self._news.clear()
-            self.close()
-            return False
-        self._news.append(news)
-        self._wake.set()
-        return True
 
 
 @frozen
@@ -141,7 +99,7 @@ class EventBus:
         self._decide = decide
         self._on_command = on_command
         self._queue: deque[_Posted] = deque()
-        self._subscriptions: list[Subscription] = []
+        self._listeners: list[Callable[[News], None]] = []
         self._posted = trio.Event()
         self._idle = trio.Event()  # set while nothing waits and no batch is under way
         self._idle.set()
@@ -169,11 +127,9 @@ class EventBus:
         if self._lost:
             raise BusEnded(f"the event bus ended before {self._lost} facts were durable")
 
-    def subscribe(self, name: str) -> Subscription:
-        """News from the next batch on."""
-        subscription = Subscription(name)
-        self._subscriptions.append(subscription)
-        return subscription
+    def listen(self, on_news: Callable[[News], None]) -> None:
+        """Tell it of every durable fact, in order, from the next batch on."""
+        self._listeners.append(on_news)
 
     @property
     def waiting(self) -> int:
@@ -249,21 +205,16 @@ class EventBus:
         return last - len(folded) + 1
 
     def _tell(self, folded: list[_Folded], first_seq: int) -> None:
-        """Everything here is durable. Commands first, so that an order does not wait for its readers."""
+        """Everything here is durable. Commands first, so that an order does not wait for who listens."""
         counts = self.counts
         counts.folded += len(folded)
         for each in folded:
             for command in each.commands:
                 counts.commands += 1
                 self._on_command(command)
-        if not self._subscriptions:
-            return
         for seq, each in enumerate(folded, first_seq):
-            news = News(seq, each.fact, each.changes)
-            for subscription in self._subscriptions:
-                if subscription.open and not subscription.offer(news):
-                    counts.subscribers_dropped += 1
-        self._subscriptions = [subscription for subscription in self._subscriptions if subscription.open]
+            for on_news in self._listeners:
+                on_news(News(seq, each.fact, each.changes))
 
     def _put(self, posted: _Posted) -> None:
         if self._ended:
@@ -288,5 +239,3 @@ class EventBus:
             if posted.settled is not None:
                 posted.settled.over.set()
         self._idle.set()
-        for subscription in self._subscriptions:
-            subscription.close()

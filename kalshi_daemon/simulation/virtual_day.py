@@ -24,7 +24,7 @@ from kalshi_daemon.emulator.world import World, WorldSettings, make_world
 from kalshi_daemon.facts import OrderIntended
 from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.clock import VirtualClock
-from kalshi_daemon.shell.event_bus import Subscription
+from kalshi_daemon.shell.event_bus import News
 from kalshi_daemon.shell.journal import in_place
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.simulation.account_audit import AccountAudit
@@ -73,12 +73,11 @@ class _Trace:
         self.intents = 0
         self._hash = hashlib.sha256()
 
-    async def follow(self, news: Subscription) -> None:
-        async for each in news:
-            self.facts += 1
-            self.intents += isinstance(each.fact, OrderIntended)
-            self._hash.update(b"%r %d " % (round(trio.current_time(), 6), each.seq))
-            self._hash.update(type(each.fact).__name__.encode() + msgspec.json.encode(each.fact))
+    def note(self, news: News) -> None:
+        self.facts += 1
+        self.intents += isinstance(news.fact, OrderIntended)
+        self._hash.update(b"%r %d " % (round(trio.current_time(), 6), news.seq))
+        self._hash.update(type(news.fact).__name__.encode() + msgspec.json.encode(news.fact))
 
     def digest(self) -> str:
         return self._hash.hexdigest()
@@ -108,6 +107,7 @@ async def _run(seed: int, scenario: Scenario, settings: WorldSettings, variables
     exchange = world.server.exchange
     audit = AccountAudit(exchange, exchange.accounts[key.key_id], daemon.parts.ledger, daemon.parts.invariants)
     trace = _Trace()
+    daemon.parts.bus.listen(trace.note)
     codes: list[int] = []
 
     async def live() -> None:
@@ -118,7 +118,6 @@ async def _run(seed: int, scenario: Scenario, settings: WorldSettings, variables
     async with trio.open_nursery() as nursery:
         nursery.start_soon(network.run)
         nursery.start_soon(world.server.run)
-        nursery.start_soon(trace.follow, daemon.parts.bus.subscribe("trace"))
         nursery.start_soon(live)
         await scenario(Stage(daemon, world, network, audit))
         daemon.stop()

@@ -33,7 +33,7 @@ from kalshi_daemon.facts import AccountFact, FillSeen, HoldKind, RunStarted
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import VirtualClock
-from kalshi_daemon.shell.event_bus import EventBus, Subscription
+from kalshi_daemon.shell.event_bus import EventBus, News
 from kalshi_daemon.shell.gates import Gates, GateViews
 from kalshi_daemon.shell.journal import MEMORY, Journal, in_place
 from kalshi_daemon.shell.order_writer import OrderWriter
@@ -112,18 +112,17 @@ class World:
             case RaiseAlarm():
                 self.alarms.append(command.alarm)
 
-    async def read_news(self, news: Subscription) -> None:
+    def note(self, news: News) -> None:
         """What the daemon does with it, as far as the account goes."""
-        async for each in news:
-            self.facts.append(each.fact)
-            for change in each.changes:
-                if isinstance(change, FillBooked):
-                    self.calibration.moved(change.fill.market, change.fill.ts_ms)
-                elif isinstance(change, PositionSettled):
-                    self.calibration.moved(change.market, self.clock.exchange_now_ms())
-                elif isinstance(change, OrderMoved):
-                    self.calibration.order_moved(self.clock.exchange_now_ms())
-                    self.moves.append((change.record.client_order_id, change.record.state))
+        self.facts.append(news.fact)
+        for change in news.changes:
+            if isinstance(change, FillBooked):
+                self.calibration.moved(change.fill.market, change.fill.ts_ms)
+            elif isinstance(change, PositionSettled):
+                self.calibration.moved(change.market, self.clock.exchange_now_ms())
+            elif isinstance(change, OrderMoved):
+                self.calibration.order_moved(self.clock.exchange_now_ms())
+                self.moves.append((change.record.client_order_id, change.record.state))
 
     # ------------------------------------------------------------------------------------------------- what a test does
 
@@ -179,8 +178,6 @@ class World:
     async def told(self) -> None:
         """Everything posted is folded, durable, and in `facts`."""
         await self.bus.drain()
-        while len(self.facts) < self.bus.counts.folded:
-            await trio.lowlevel.checkpoint()
 
     def record(self, client_order_id: str) -> OrderRecord:
         return self.ledger.orders[client_order_id]
@@ -274,7 +271,7 @@ async def account_world(
     async with trio.open_nursery() as nursery, rest:
         await nursery.start(network.run)
         await nursery.start(server.run)
-        nursery.start_soon(world.read_news, world.bus.subscribe("test"))
+        world.bus.listen(world.note)
         nursery.start_soon(world.bus.run)
         nursery.start_soon(world.writer.run)
         await begin(world)

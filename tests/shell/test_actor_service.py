@@ -17,11 +17,16 @@ from kalshi_daemon.units import SECOND_MS
 ORDERS = "/portfolio/events/orders"
 
 
-async def facts_of(running, kinds, into):
-    """Every durable fact of these kinds, with the virtual second at which it came."""
-    async for news in running.parts.bus.subscribe("test"):
+def facts_of(running, kinds):
+    """Every durable fact of these kinds from now on, with the virtual second at which it came."""
+    seen = []
+
+    def note(news):
         if isinstance(news.fact, kinds):
-            into.append((trio.current_time(), news.fact))
+            seen.append((trio.current_time(), news.fact))
+
+    running.parts.bus.listen(note)
+    return seen
 
 
 def actor_states(running):
@@ -57,8 +62,7 @@ async def test_orders_carry_their_decision_model_and_observation(autojump_clock)
     """Each intent names what it was decided by, and the decisions are counted by action."""
     async with exchange_site(LIVELY) as site:
         running = site.start()
-        seen = []
-        site.nursery.start_soon(facts_of, running, OrderIntended, seen)
+        seen = facts_of(running, OrderIntended)
         await running.until(lambda: len(seen) >= 5)
         actor = running.parts.actor
         for _, intent in seen:
@@ -107,8 +111,7 @@ async def test_too_many_requests_cool_the_actor(autojump_clock):
     """429 for an order: cooling for a second, in which nothing is decided; then it goes on."""
     async with exchange_site(LIVELY) as site:
         running = site.start()
-        seen = []
-        site.nursery.start_soon(facts_of, running, (OrderRefused, OrderIntended, StateChanged), seen)
+        seen = facts_of(running, (OrderRefused, OrderIntended, StateChanged))
         await running.until("trading.normal")
         site.fail(("POST", ORDERS, TOO_MANY))
         await running.until(lambda: any(isinstance(fact, OrderRefused) for _, fact in seen))

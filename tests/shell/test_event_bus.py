@@ -25,17 +25,12 @@ from kalshi_daemon.facts import (
     OrderSpec,
     RunStarted,
 )
-from kalshi_daemon.limits import BUS_BATCH_MAX, BUS_QUEUE_MAX, JOURNAL_BUSY_S, SUBSCRIBER_QUEUE_MAX
-from kalshi_daemon.shell.event_bus import BusEnded, EventBus, News, Subscription
+from kalshi_daemon.limits import BUS_BATCH_MAX, BUS_QUEUE_MAX, JOURNAL_BUSY_S
+from kalshi_daemon.shell.event_bus import BusEnded, EventBus, News
 from kalshi_daemon.shell.journal import MEMORY, Journal, in_place
 from kalshi_daemon.units import CENT, DOLLAR, BookSide, TimeInForce
 
 MARKET = "KXHIGHNY-26NOV22-B45.5"
-
-
-async def heard_by(subscription: Subscription, count: int) -> list[News]:
-    """The next `count` pieces of news."""
-    return [await anext(subscription) for _ in range(count)]
 
 
 def alarmed(number: int) -> Alarmed:
@@ -70,10 +65,12 @@ class World:
     ledger: Ledger = field(factory=Ledger)
     journal: Journal = field(factory=lambda: Journal.open(MEMORY, in_place))
     cash_limit: int = DOLLAR * 5
+    news: list[News] = field(factory=list)
     bus: EventBus = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.bus = EventBus(self.ledger, OrderManager(), self.append, self.decide, self.commands.append)
+        self.bus.listen(self.news.append)
 
     async def append(self, facts: Sequence[AccountFact]) -> int:
         await trio.sleep(self.commit_s)
@@ -150,7 +147,6 @@ async def test_a_batch_is_bounded_and_one_commit(nursery: trio.Nursery, autojump
 async def test_nothing_follows_before_it_is_durable(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """While the commit is under way: no command, no news, nobody settled; afterwards all three at once."""
     world = World(commit_s=1.0)
-    news = world.bus.subscribe("test")
     settled = trio.Event()
 
     async def settle() -> None:
@@ -161,11 +157,11 @@ async def test_nothing_follows_before_it_is_durable(nursery: trio.Nursery, autoj
     nursery.start_soon(settle)
     await trio.sleep(0.5)
     assert world.ledger.held
-    assert (world.commands, settled.is_set(), world.journaled()) == ([], False, [])
+    assert (world.commands, world.news, settled.is_set(), world.journaled()) == ([], [], False, [])
     await trio.sleep(0.6)
     assert world.commands[0] == Poke("hold_placed")
     assert settled.is_set()
-    assert [each.seq for each in await heard_by(news, 1)] == [1]
+    assert [each.seq for each in world.news] == [1]
 
 
 async def test_a_proposal_is_decided_with_everything_before_it_folded(
@@ -217,7 +213,6 @@ async def test_facts_posted_by_a_command_belong_to_a_later_batch(autojump_clock:
 async def test_a_failed_commit_ends_the_bus_and_nothing_took_effect(autojump_clock: MockClock) -> None:
     """The error escapes bare to whoever runs the bus; who waited is told; what is posted later is counted, not kept."""
     world = World(failure=OperatingError("the disk is full"))
-    news = world.bus.subscribe("test")
     told = []
 
     async def settle() -> None:
@@ -233,7 +228,7 @@ async def test_a_failed_commit_ends_the_bus_and_nothing_took_effect(autojump_clo
             await world.bus.run()
     assert world.commands == []
     assert told == ["the event bus ended before HoldPlaced was durable"]
-    assert [each async for each in news] == []
+    assert world.news == []
     world.bus.post(alarmed(1))
     assert world.bus.counts.late == 1
     with pytest.raises(BusEnded, match="ended before 1 facts were durable"):
@@ -278,46 +273,24 @@ async def test_over_its_bound_the_queue_says_so() -> None:
     assert (world.bus.waiting, world.bus.counts.overflows) == (BUS_QUEUE_MAX, 1)
 
 
-async def test_subscribers_hear_everything_in_order_with_its_changes(
+async def test_who_listens_hears_everything_in_order_with_its_changes(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    """Each gets every fact from its subscribing on, with the journal's number; closing ends the iteration."""
+    """Each is told of every fact from its listening on, with the journal's number, and after the commands."""
     world = World()
     nursery.start_soon(world.bus.run)
-    first = world.bus.subscribe("first")
+    at_first: list[list[Command]] = []
+    world.bus.listen(lambda _news: at_first.append(list(world.commands)))
     await world.bus.settle(HoldPlaced(1, HoldKind.OPERATOR, "", "test", "resume", "", None))
-    second = world.bus.subscribe("second")
+    later: list[News] = []
+    world.bus.listen(later.append)
     await world.bus.settle(alarmed(2))
-    first.close()
     await world.bus.settle(alarmed(3))
-    second.close()
-    heard = [each async for each in first]
-    assert [(each.seq, type(each.fact).__name__) for each in heard] == [(1, "HoldPlaced"), (2, "Alarmed")]
-    assert type(heard[0].changes[0]).__name__ == "HoldsChanged"
-    assert [each.seq async for each in second] == [2, 3]
-
-
-async def test_a_slow_subscriber_is_dropped_and_the_writer_goes_on(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    """One past its bound loses its news and knows it; a subscriber that reads misses nothing."""
-    world = World()
-    nursery.start_soon(world.bus.run)
-    slow, quick = world.bus.subscribe("slow"), world.bus.subscribe("quick")
-    heard: list[int] = []
-
-    async def read() -> None:
-        heard.extend([each.seq for each in await heard_by(quick, SUBSCRIBER_QUEUE_MAX + 10)])
-
-    nursery.start_soon(read)
-    for number in range(SUBSCRIBER_QUEUE_MAX + 10):
-        world.bus.post(alarmed(number))
-        await trio.sleep(0.001)
-    await world.bus.drain()
-    await trio.testing.wait_all_tasks_blocked()
-    assert (slow.dropped, quick.dropped, world.bus.counts.subscribers_dropped) == (True, False, 1)
-    assert [each async for each in slow] == []
-    assert heard == list(range(1, SUBSCRIBER_QUEUE_MAX + 11))
+    heard = [(each.seq, type(each.fact).__name__) for each in world.news]
+    assert heard == [(1, "HoldPlaced"), (2, "Alarmed"), (3, "Alarmed")]
+    assert type(world.news[0].changes[0]).__name__ == "HoldsChanged"
+    assert at_first[0] == [Poke("hold_placed")]
+    assert [each.seq for each in later] == [2, 3]
 
 
 async def test_a_bus_that_is_idle_is_drained_at_once(autojump_clock: MockClock) -> None:

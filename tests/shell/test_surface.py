@@ -32,16 +32,10 @@ def talk(
         async def ask(command: str, why: str = "", *, cancel: bool = False) -> object:
             return await operations[command](ControlRequest(command, why, cancel=cancel, who="uid 7"))
 
-        async def listen() -> None:
-            async for news in stage.daemon.parts.bus.subscribe("test"):
-                durable.append(news.fact)  # noqa: PERF401 - each as it comes
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(listen)
-            while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - the virtual clock is free
-                await trio.sleep(0.1)
-            await script(stage, ask)
-            nursery.cancel_scope.cancel()
+        stage.daemon.parts.bus.listen(lambda news: durable.append(news.fact))
+        while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - the virtual clock is free
+            await trio.sleep(0.1)
+        await script(stage, ask)
 
     return run_virtually(1, scenario, LIVELY, variables), durable
 

@@ -22,7 +22,6 @@ from kalshi_daemon.errors import EXIT_STOPPED, EXIT_UNVERIFIED
 from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, HoldKind, HoldPlaced, OrderSent
 from kalshi_daemon.limits import KILL_VERIFIED_MS
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, only_allowed
-from kalshi_daemon.shell.event_bus import Subscription
 from kalshi_daemon.simulation.faulty_link import (
     GARBLED,
     HANGS,
@@ -75,10 +74,6 @@ class Chaos:
             else:
                 stage.network.cut()
 
-    async def follow(self, news: Subscription) -> None:
-        async for each in news:
-            self.facts.append(each.fact)
-
     def of(self, kind: type[Fact]) -> list[Fact]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
@@ -121,14 +116,14 @@ def live(chaos: Chaos, then: Callable[[Stage, FaultyLink], Awaitable[None]]) -> 
     """Chaos for a while, `then` what the test wants, and the stop."""
     lag_ms = chaos.draw.choice([0, 360, 1_000])
     settings = WorldSettings(crowd=CrowdSettings(events_per_s=2.0), server=ServerSettings(read_lag_ms=lag_ms))
-    stages: list[tuple[Stage, FaultyLink, Subscription]] = []
+    stages: list[tuple[Stage, FaultyLink]] = []
 
     async def scenario(stage: Stage) -> None:
-        link, news = FaultyLink(stage.world.server.handle), stage.daemon.parts.bus.subscribe("chaos")
-        stages.append((stage, link, news))
+        link = FaultyLink(stage.world.server.handle)
+        stages.append((stage, link))
+        stage.daemon.parts.bus.listen(lambda news: chaos.facts.append(news.fact))
         stage.network.serve(HOST, 80, link.handle)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(chaos.follow, news)
             nursery.start_soon(choose_at_random, stage, chaos)
             if chaos.seed % 3:  # every third begins in chaos
                 with trio.move_on_after(60):
@@ -141,8 +136,7 @@ def live(chaos: Chaos, then: Callable[[Stage, FaultyLink], Awaitable[None]]) -> 
             nursery.cancel_scope.cancel()
 
     run = run_virtually(chaos.seed, scenario, settings, chaos.pricing)
-    stage, link, news = stages[0]
-    chaos.facts += [each.fact for each in news._news]  # what came while it stopped
+    stage, link = stages[0]
     return Ended(run, stage, link)
 
 

@@ -14,12 +14,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
+
+if TYPE_CHECKING:
+    from kalshi_daemon.emulator.faults import PlannedFault
 
 # Read by libraries at import: onnxruntime carries a telemetry uploader, and OpenBLAS threads cost small batches 40 ms.
 LIBRARY_VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -86,13 +89,26 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--recording", type=Path, metavar="FILE", help="play recorded frames as the market data")
     demo.add_argument("--speed", type=_number(SPEED_MAX), default=1.0, help="of the recording (default: 1)")
     demo.add_argument("--policy", choices=["onnx", "rules", "hold"], default="onnx", help="default: onnx")
+    _add_faults(demo)
     demo.set_defaults(run=_demo)
 
 
 def _add_emulator(emulator: argparse.ArgumentParser) -> None:
     emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
     emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
+    _add_faults(emulator)
     emulator.set_defaults(run=_emulator)
+
+
+def _add_faults(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="what the exchange does wrong, and when, as in upgrade:503@0-60; may be repeated (docs/emulator.md)",
+    )
 
 
 def _add_charts(charts: argparse.ArgumentParser) -> None:
@@ -148,6 +164,21 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _fault(text: str) -> PlannedFault:
+    """One that acts on real sockets."""
+    from kalshi_daemon.emulator.fault_figures import FaultRefused
+    from kalshi_daemon.emulator.fault_text import parse_fault
+    from kalshi_daemon.emulator.faults import NETWORK
+
+    try:
+        planned = parse_fault(text)
+    except FaultRefused as refused:
+        raise argparse.ArgumentTypeError(str(refused)) from None
+    if planned.fault.place == NETWORK:
+        raise argparse.ArgumentTypeError(f"{text} acts in the simulation's network only (docs/emulator.md)")
+    return planned
+
+
 @contextmanager
 def _signals_held() -> Iterator[None]:
     """For imports: libraries written in C turn a Ctrl-C inside them into errors of their own."""
@@ -200,6 +231,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         recording=chosen.recording,
         speed=chosen.speed,
         policy=chosen.policy,
+        faults=tuple(chosen.fault),
     )
     _say(summary.as_json() if chosen.json else summary.as_text())
     short = summary.shortfall(recorded=chosen.recording is not None)
@@ -212,7 +244,7 @@ def _emulator(chosen: argparse.Namespace) -> int:
     with _signals_held():
         from kalshi_daemon.local_exchange import serve_emulator
 
-    serve_emulator(port=chosen.port, seed=chosen.seed, say=_say)
+    serve_emulator(port=chosen.port, seed=chosen.seed, faults=tuple(chosen.fault), say=_say)
     return 0
 
 

@@ -22,6 +22,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.config import load
 from kalshi_daemon.daemon import Daemon
 from kalshi_daemon.demo_summary import Summary, sum_up
+from kalshi_daemon.emulator.faults import PlannedFault
 from kalshi_daemon.emulator.recording import Recording, parse_recording
 from kalshi_daemon.emulator.server import run_emulator
 from kalshi_daemon.emulator.world import WorldSettings, make_world
@@ -35,11 +36,19 @@ from kalshi_daemon.simulation.account_audit import AccountAudit
 
 
 def run_demo(
-    *, seconds: float | None, seed: int, shown: bool, recording: Path | None, speed: float, policy: str
+    *,
+    seconds: float | None,
+    seed: int,
+    shown: bool,
+    recording: Path | None,
+    speed: float,
+    policy: str,
+    faults: tuple[PlannedFault, ...],
 ) -> Summary:
     """Until `seconds` are over or a signal comes. `shown`: with a live view on standard output."""
     configure_logging("text", "error", _standard_error(), SystemClock().now_ms, journal=False)
-    settings = WorldSettings(recording=read_recording(recording) if recording else None, speed=speed)
+    recorded = read_recording(recording) if recording else None
+    settings = WorldSettings(recording=recorded, speed=speed, faults=faults)
     return trio.run(partial(_demo, settings, seconds, seed, policy, shown=shown))
 
 

@@ -23,16 +23,8 @@ NESTING_FLOOR = 6  # of what may await: shell/ and above
 
 # What of the emulator speaks HTTP and WebSocket; the exchange itself is pure.
 SERVED = (
-    "call",
-    "member_routes",
-    "order_routes",
-    "public_routes",
-    "requests",
-    "rest",
-    "streams",
-    "websocket",
-    "server",
-    "world",
+    *("call", "control_routes", "faulty_outlet", "faulty_service", "faulty_stream", "member_routes", "order_routes"),
+    *("public_routes", "requests", "rest", "streams", "websocket", "server", "world"),
 )
 
 # The floor of a module, by the longest prefix of its path. Imports go down, or stay.

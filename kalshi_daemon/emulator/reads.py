@@ -2,7 +2,7 @@
 
 Every order, position and balance that changes is shown `lag_ms` later; fills and settlements by their own stamps. A
 read is therefore consistent in itself and old, as the exchange's are, and `as_of_ms` says how old. With no lag all
-reads are current.
+reads are current. Where the lag grows, reads stand still for so long: none shows an older account than one before.
 """
 
 from __future__ import annotations
@@ -37,18 +37,22 @@ class _View:
 class Reads:
     """The lagging views of the accounts that have a key; the crowd's are nobody's to read."""
 
-    def __init__(self, exchange: Exchange, lag_ms: Milliseconds, now_ms: Callable[[], Milliseconds]) -> None:
+    def __init__(
+        self, exchange: Exchange, lag_ms: Callable[[], Milliseconds], now_ms: Callable[[], Milliseconds]
+    ) -> None:
         self._exchange = exchange
         self._lag_ms = lag_ms
         self._now_ms = now_ms
         self._views: dict[str, _View] = {}  # by user id
         self._unsettled: dict[str, _View] = {}  # views whose balance may have changed since it was captured
-        self._waiting: deque[tuple[Milliseconds, _View, Shown]] = deque()  # by when they are shown, ascending
+        self._as_of_ms: Milliseconds = 0  # what could be read at the last step
+        self._waiting: deque[tuple[Milliseconds, _View, Shown]] = deque()  # by when they happened, ascending
         exchange.listen(self._hear)
 
     @property
     def as_of_ms(self) -> Milliseconds:
-        return self._now_ms() - self._lag_ms
+        """How old a read is now. It never goes back, also where the lag has grown since."""
+        return max(self._as_of_ms, self._now_ms() - self._lag_ms())
 
     def meet(self, account: Account) -> None:
         """Begin to show an account, from what it is now."""
@@ -106,6 +110,7 @@ class Reads:
 
     def capture(self) -> None:
         """Note the balances as they are now: called between two steps of the exchange, when they add up."""
+        self._as_of_ms = self.as_of_ms
         views = list(self._unsettled.values())
         self._unsettled.clear()
         for view in views:  # asking for a balance lets time pass, and may unsettle others
@@ -115,7 +120,7 @@ class Reads:
                 self._wait(view, balance)
 
     def _wait(self, view: _View, value: Shown) -> None:
-        self._waiting.append((self._now_ms() + self._lag_ms, view, value))
+        self._waiting.append((self._now_ms(), view, value))
         if len(self._waiting) > READ_QUEUE_MAX:
             self._show(*self._waiting.popleft()[1:])
 
@@ -123,8 +128,8 @@ class Reads:
         view = self._views[account.user_id]
         self._unsettled[account.user_id] = view  # marks and deposits move a balance without an event
         self.capture()
-        now_ms = self._now_ms()
-        while self._waiting and self._waiting[0][0] <= now_ms:
+        as_of_ms = self.as_of_ms
+        while self._waiting and self._waiting[0][0] <= as_of_ms:
             self._show(*self._waiting.popleft()[1:])
         return view
 

@@ -8,7 +8,7 @@ tokens. A refusal changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
@@ -107,6 +107,13 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
 )
 
 
+class ClockAndLag(Protocol):
+    """What may be wrong with the exchange: its clock, as signatures are judged by it, and how far its reads lag."""
+
+    def clock_ms(self) -> Milliseconds: ...
+    def lag_ms(self) -> Milliseconds: ...
+
+
 class Rest:
     """The endpoints over one exchange. `keys` may grow while it runs; its accounts are met at their first request."""
 
@@ -116,13 +123,15 @@ class Rest:
         keys: Mapping[str, PublicKey],
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
+        faults: ClockAndLag,
     ) -> None:
         self._exchange = exchange
         self._keys = keys
         self._settings = settings
         self._now_ms = now_ms
         self._allowances: dict[str, Allowance] = {}
-        self.reads = Reads(exchange, settings.read_lag_ms, now_ms)
+        self._clock_ms = faults.clock_ms
+        self.reads = Reads(exchange, lambda: settings.read_lag_ms + faults.lag_ms(), now_ms)
 
     def answer(self, request: Request) -> Response:
         """One request's answer. Nothing that a peer can send raises."""
@@ -137,7 +146,7 @@ class Rest:
 
     def member(self, request: Request) -> Account:
         """Who signed this request; raises Refused (401)."""
-        key_id = authenticate(request.headers, request.method, request.path, self._keys, self._now_ms())
+        key_id = authenticate(request.headers, request.method, request.path, self._keys, self._clock_ms())
         account = self._exchange.accounts.get(key_id)
         assert account is not None, f"key {key_id} was registered without an account"
         self.reads.meet(account)

@@ -4,8 +4,8 @@
 drivers (a crowd, a recording) do, and the pings. Rules: no threads, no clock and no randomness of its own, so that a
 run under a virtual clock can be had again; streams are told in the order in which they were opened.
 
-All that a client gets passes one of three places: `_answer` (each request), `_open` (each upgrade) and the outbox of a
-stream (each frame). There is the room for faults.
+All that a client gets passes one of three places, and there faults act: `_answer` (each request and each upgrade), the
+outlet of a stream (each frame), and the stream itself (each byte).
 """
 
 from __future__ import annotations
@@ -21,8 +21,13 @@ from wsproto.events import Ping
 
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.auth import KEY_HEADER, KeyPair, PublicKey, make_key
+from kalshi_daemon.emulator.control_routes import ControlRoutes
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.fault_schedule import FaultSchedule
+from kalshi_daemon.emulator.faulty_outlet import FaultyOutlet
+from kalshi_daemon.emulator.faulty_service import FaultyService
+from kalshi_daemon.emulator.faulty_stream import FaultyStream
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.rest import Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -64,7 +69,10 @@ class EmulatorServer:
         self._now_ms = now_ms
         self._rng = rng
         self._drivers = drivers
-        self._rest = Rest(exchange, self._keys, settings, now_ms)
+        self.faults = FaultSchedule(now_ms, rng)
+        self._service = FaultyService(exchange, self.faults, now_ms, self.drop_streams)
+        self._control = ControlRoutes(exchange, self.faults, self.drop_streams)
+        self._rest = Rest(exchange, self._keys, settings, now_ms, self._service)
         self._streams: dict[int, _OpenStream] = {}  # in the order in which they were opened
         self._opened = 0
         exchange.listen(self._tell)
@@ -104,7 +112,9 @@ class EmulatorServer:
             return
         self.connections += 1
         try:
-            await serve_http(stream, self._answer, upgrade=self._open, now_ms=self._now_ms)
+            connection = FaultyStream(stream, self.faults)
+            answer = partial(self._answer, connection)
+            await serve_http(connection, answer, upgrade=self._open, now_ms=self._service.clock_ms)
         finally:
             self.connections -= 1
 
@@ -114,6 +124,7 @@ class EmulatorServer:
         ping_at = trio.current_time() + STREAM_PING_S
         while True:
             now_ms = self._now_ms()
+            self._service.step()
             self.exchange.advance()
             for drive in self._drivers:
                 drive(now_ms)
@@ -134,9 +145,15 @@ class EmulatorServer:
         for stream in self._streams.values():
             stream.session.tell(event)
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, connection: FaultyStream, request: Request) -> Response:
+        self._service.step()
         self.exchange.advance()
-        return self._accept(request) if request.path == STREAM_PATH else self._rest.answer(request)
+        if self._control.concerns(request):
+            connection.spared = True
+            return self._control.answer(request)
+        if request.path == STREAM_PATH:
+            return self._service.upgrade(request, self._accept)
+        return await self._service.answer(connection, request, self._rest.answer)
 
     def _accept(self, request: Request) -> Response:
         """Let a signed handshake through; refuse anything else in the shape of REST."""
@@ -150,7 +167,8 @@ class EmulatorServer:
         """Serve one WebSocket whose handshake was accepted."""
         user_id = self.exchange.accounts[request.headers[KEY_HEADER]].user_id
         outbox = Outbox(self._settings.frames_max)
-        session = StreamSession(self.exchange, user_id, self._settings, self._now_ms, outbox, self._rng)
+        outlet = FaultyOutlet(outbox, self.faults)
+        session = StreamSession(self.exchange, user_id, self._settings, self._now_ms, outlet, self._rng)
         self._opened += 1
         number = self._opened
         with trio.CancelScope() as scope:

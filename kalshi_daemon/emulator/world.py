@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.faults import PlannedFault
 from kalshi_daemon.emulator.markets import DEMO_FAIR, demo_markets, demo_series
 from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.playback import Playback
@@ -23,7 +24,9 @@ from kalshi_daemon.units import Milliseconds, Ticker
 
 @frozen
 class WorldSettings:
-    """`recording` None: the invented markets; `speed` then means nothing. `closing_in_ms`: one market ends so soon."""
+    """`recording` None: the invented markets; `speed` then means nothing. `closing_in_ms`: one market ends so soon.
+    The times of `faults` count from when the world is made.
+    """
 
     exchange: ExchangeSettings = field(factory=ExchangeSettings)
     server: ServerSettings = field(factory=ServerSettings)
@@ -31,6 +34,7 @@ class WorldSettings:
     recording: Recording | None = None
     speed: float = 1.0
     closing_in_ms: Milliseconds | None = None
+    faults: tuple[PlannedFault, ...] = ()
 
 
 @frozen(eq=False)
@@ -42,14 +46,20 @@ class World:
 def make_world(settings: WorldSettings, now_ms: Callable[[], Milliseconds], rng: random.Random) -> World:
     """Books are there when it returns; time passes while the server runs."""
     exchange = Exchange(settings.exchange, now_ms, rng)
+    drive: Callable[[Milliseconds], object]
     if settings.recording is not None:
         playback = Playback(settings.recording, settings.speed)
         playback.open(exchange, now_ms())
-        return World(EmulatorServer(exchange, {}, settings.server, now_ms, rng, [playback.due]), playback.tickers)
-    for series in demo_series():
-        exchange.add_series(series)
-    for market in demo_markets(now_ms(), settings.closing_in_ms):
-        exchange.add_market(market)
-    crowd = Crowd(exchange, DEMO_FAIR, settings.crowd, rng)
-    crowd.step(now_ms())
-    return World(EmulatorServer(exchange, {}, settings.server, now_ms, rng, [crowd.step]), tuple(DEMO_FAIR))
+        drive, tickers = playback.due, playback.tickers
+    else:
+        for series in demo_series():
+            exchange.add_series(series)
+        for market in demo_markets(now_ms(), settings.closing_in_ms):
+            exchange.add_market(market)
+        crowd = Crowd(exchange, DEMO_FAIR, settings.crowd, rng)
+        crowd.step(now_ms())
+        drive, tickers = crowd.step, tuple(DEMO_FAIR)
+    server = EmulatorServer(exchange, {}, settings.server, now_ms, rng, [drive])
+    for fault in settings.faults:
+        server.faults.add(fault)
+    return World(server, tickers)

@@ -1,0 +1,164 @@
+"""What stands between the emulator's connections and its exchange: requests and upgrades met by faults, and the faults
+of the exchange's own state.
+
+Rules: a refusal by a fault has the body that the exchange, or what stands before it, is known to send with that status;
+what is only assumed says so. Without a fault everything is handed on as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeVar
+
+import trio
+
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.fault_schedule import FaultSchedule
+from kalshi_daemon.emulator.faults import (
+    AnswerGarbled,
+    AnswerLost,
+    AnswerMasked,
+    AnswerSlow,
+    AnswerTruncated,
+    Maintenance,
+    RequestDropped,
+    RequestFault,
+    RequestLate,
+    RequestRefused,
+    StaleReads,
+    StateFault,
+    TradingPaused,
+    UpgradeRefused,
+    WrongClock,
+)
+from kalshi_daemon.emulator.faulty_stream import FaultyStream
+from kalshi_daemon.emulator.refusals import Refused
+from kalshi_daemon.emulator.rest import TOO_MANY_REQUESTS, refusal
+from kalshi_daemon.shell.http_server import Request, Response
+from kalshi_daemon.units import SECOND_MS, Milliseconds
+
+STATUS_PATH: Final = "/trade-api/v2/exchange/status"
+PAGE: Final = b"<html><head><title>%d</title></head><body>the page of somebody's proxy</body></html>\n"
+CODES: Final = {
+    401: Refused(401, "authentication_error", "authentication_error", "NOT_FOUND"),
+    403: Refused(403, "forbidden", "forbidden"),  # assumed
+    500: Refused(500, "internal_server_error", "internal server error"),  # assumed
+    503: Refused(503, "service_unavailable", "service unavailable"),
+}
+PAUSED: Final = Refused(409, "exchange_is_paused", "exchange is paused")
+Answer: TypeAlias = Callable[[Request], Response]
+Kind = TypeVar("Kind", bound=RequestFault)
+STATES: Final[tuple[type[StateFault], ...]] = (StaleReads, WrongClock, TradingPaused, Maintenance)
+
+
+def failure(status: int) -> Response:
+    """What comes with this status: the exchange's own body, or where something before it answers, that one's page."""
+    if status == TOO_MANY_REQUESTS.status:
+        return TOO_MANY_REQUESTS
+    if status in CODES:
+        return refusal(CODES[status])
+    return Response(status, PAGE % status, "text/html; charset=utf-8")
+
+
+class FaultyService:
+    """Meets requests and upgrades with the faults of a schedule; `step` carries out those of the exchange's state."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        faults: FaultSchedule,
+        now_ms: Callable[[], Milliseconds],
+        drop_streams: Callable[[], object],
+    ) -> None:
+        self.faults = faults
+        self._exchange = exchange
+        self._now_ms = now_ms
+        self._drop_streams = drop_streams
+        self._held: dict[type[StateFault], StateFault] = {}  # in force at the last look
+
+    def clock_ms(self) -> Milliseconds:
+        """The time as the exchange believes it, for signatures and dates."""
+        wrong = self.faults.in_force(WrongClock)
+        return self._now_ms() + (round(wrong.seconds * SECOND_MS) if wrong else 0)
+
+    def lag_ms(self) -> Milliseconds:
+        """How much more than usual the reads of accounts lag."""
+        stale = self.faults.in_force(StaleReads)
+        return round(stale.seconds * SECOND_MS) if stale else 0
+
+    def step(self) -> None:
+        """Begin and end pauses and maintenance; to begin counts as a bite of any fault of the state."""
+        for kind in STATES:
+            before, now = self._held.pop(kind, None), self.faults.in_force(kind)
+            if now is not None:
+                self._held[kind] = now
+            if now is not None and before is None:
+                self.faults.bite(kind)
+            if kind is TradingPaused and (now is None) != (before is None):
+                self._trade(active=now is None)
+            if kind is Maintenance and now is not None and before is None:
+                self._drop_streams()
+
+    def _trade(self, *, active: bool) -> None:
+        if active:
+            self._exchange.resume_trading()
+        else:
+            self._exchange.pause_trading()
+
+    def upgrade(self, request: Request, accept: Answer) -> Response:
+        """The answer to a handshake."""
+        if self.faults.in_force(Maintenance):
+            return failure(503)
+        refused = self.faults.bite(UpgradeRefused)
+        return failure(refused.status) if refused else accept(request)
+
+    async def answer(self, connection: FaultyStream, request: Request, answer: Answer) -> Response:
+        """The answer to a request; where there is none, the connection is broken and what is returned goes nowhere."""
+        if not self.faults.scheduled:
+            return answer(request)
+        if self.faults.in_force(Maintenance):
+            return _maintained(request, answer)
+        late = self._bite(RequestLate, request)
+        if late:
+            await trio.sleep(late.seconds)
+        refused = self._bite(RequestRefused, request)
+        if refused:
+            return failure(refused.status)
+        if self._bite(RequestDropped, request):
+            await connection.reset()
+            return failure(503)
+        response = self._altered(request, answer(request))
+        slow = self._bite(AnswerSlow, request)
+        if slow:
+            await trio.sleep(slow.seconds)
+        if self._bite(AnswerLost, request):
+            await connection.reset()
+        return response
+
+    def _altered(self, request: Request, response: Response) -> Response:
+        masked = self._bite(AnswerMasked, request)
+        if masked:
+            return failure(masked.status)
+        if self._bite(AnswerGarbled, request):
+            return Response(response.status, PAGE % response.status, "text/html; charset=utf-8")
+        if response.body and self._bite(AnswerTruncated, request):
+            return Response(response.status, response.body[: len(response.body) // 2])
+        return response
+
+    def _bite(self, kind: type[Kind], request: Request) -> Kind | None:
+        def fits(fault: Kind) -> bool:
+            method, slash, path = fault.target.partition("/")
+            return method in ("", request.method) and slash + path in request.path
+
+        return self.faults.bite(kind, fits)
+
+
+def _maintained(request: Request, answer: Answer) -> Response:
+    """The whole exchange is paused (api.md 6): the status says so, and orders have a code of their own (assumed)."""
+    if request.path == STATUS_PATH:
+        response = answer(request)
+        body = response.body.replace(b'_active":true', b'_active":false')
+        return Response(response.status, body)
+    if request.method != "GET" and "/orders" in request.path:
+        return refusal(PAUSED)
+    return failure(503)

@@ -1,0 +1,107 @@
+"""The emulator's own door, over HTTP: faults are listed, added and cleared while it runs, and drills are begun."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from emulator_world import A, Answer, B, World, world
+from trio.testing import MockClock
+from trio_websocket import ConnectionClosed
+
+FAULTS = "/emulator/faults"
+EMPTY: dict[str, object] = {}
+
+
+async def asked(emulator: World, method: str, target: str, body: object = None) -> Answer:
+    return await emulator.ask(method, target, body, signed=False)
+
+
+async def test_faults_are_added_listed_and_cleared(autojump_clock: MockClock) -> None:
+    """Each has a number, its text, whether it acts, and how often it bit; clearing takes one or all."""
+    async with world() as emulator:
+        assert (await asked(emulator, "POST", FAULTS, {"fault": "error:503:/markets"})).json == {"number": 1}
+        assert (await asked(emulator, "POST", FAULTS, {"fault": "gap@5-%50x2"})).json == {"number": 2}
+        assert (await emulator.ask("GET", "/trade-api/v2/markets")).status == 503
+        assert (await asked(emulator, "GET", FAULTS)).json == {
+            "faults": [
+                {"number": 1, "fault": "error:503:/markets", "acts": True, "bites": 1},
+                {"number": 2, "fault": "gap@5-%50x2", "acts": False, "bites": 0},
+            ]
+        }
+        assert (await asked(emulator, "DELETE", f"{FAULTS}/1", EMPTY)).json == {"cleared": 1}
+        assert (await emulator.ask("GET", "/trade-api/v2/markets")).status == 200
+        assert (await asked(emulator, "DELETE", f"{FAULTS}/1", EMPTY)).status == 404
+        assert (await asked(emulator, "DELETE", FAULTS, EMPTY)).json == {"cleared": 1}
+        assert (await asked(emulator, "GET", FAULTS)).json == {"faults": []}
+
+
+async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
+    """With everything broken it still answers, and nothing is counted for it."""
+    async with world() as emulator:
+        for text in ("reset", "maintenance", "error:500", "lost", "half-open"):
+            assert (await asked(emulator, "POST", FAULTS, {"fault": text})).status == 200
+        await trio.sleep(1)
+        listed = (await asked(emulator, "GET", FAULTS)).json["faults"]
+        assert isinstance(listed, list)
+        assert [each["bites"] for each in listed] == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "status", "text"),
+    [
+        ("POST", FAULTS, {"fault": "gop"}, 400, "there is no fault 'gop': upgrade, error"),
+        ("POST", FAULTS, {"fault": 5}, 400, '{"fault": "KIND..."} is needed'),
+        ("POST", FAULTS, {"fault": "dns"}, 400, "dns is the network's"),
+        ("POST", FAULTS, None, 400, "invalid content type"),
+        ("POST", FAULTS, [], 400, "cannot unmarshal array"),
+        ("PUT", FAULTS, {}, 404, "PUT /emulator/faults is not here"),
+        ("GET", "/emulator", None, 404, "is not here"),
+        ("DELETE", FAULTS + "/x", {}, 404, "is not here"),
+        ("POST", f"/emulator/markets/{A}/explode", {}, 404, "is not here"),
+        ("POST", "/emulator/markets/NONE/halt", {}, 404, "market not found"),
+        ("POST", f"/emulator/markets/{A}/resume", {}, 409, f"{A} is active: this takes one that is inactive"),
+        ("POST", f"/emulator/markets/{A}/settle", {}, 400, '"result"'),
+        ("POST", f"/emulator/markets/{A}/settle", {"result": "scalar"}, 400, '"value"'),
+        ("POST", f"/emulator/markets/{A}/settle", {"result": "yes", "value": "0.5"}, 400, '"value"'),
+        ("POST", f"/emulator/markets/{A}/settle", {"result": "scalar", "value": "1.5"}, 400, "at most 1.0000"),
+        ("POST", f"/emulator/markets/{A}/settle", {"result": "scalar", "value": "?"}, 400, "decimal number"),
+    ],
+)
+async def test_what_cannot_be_done_is_one_line(
+    autojump_clock: MockClock, method: str, target: str, body: object, status: int, text: str
+) -> None:
+    """The status and `error` say what is wrong, and the emulator goes on."""
+    async with world() as emulator:
+        refused = await asked(emulator, method, target, body)
+        assert refused.status == status
+        assert text in str(refused.json["error"])
+        assert (await asked(emulator, "GET", FAULTS)).json == {"faults": []}
+        assert emulator.exchange.market(A).status == "active"
+
+
+async def test_trading_pauses_and_streams_drop(autojump_clock: MockClock) -> None:
+    """The exchange's pause, and the end of every stream without a close frame."""
+    async with world() as emulator:
+        assert (await asked(emulator, "POST", "/emulator/exchange/pause", EMPTY)).json == {"trading_active": False}
+        assert (await emulator.create()).status == 409
+        assert (await asked(emulator, "POST", "/emulator/exchange/resume", EMPTY)).json == {"trading_active": True}
+        assert (await emulator.create()).status == 201
+        async with emulator.stream() as socket:
+            assert (await asked(emulator, "POST", "/emulator/streams/drop", EMPTY)).json == {"dropped": 1}
+            with pytest.raises(ConnectionClosed):
+                await socket.get_message()
+
+
+async def test_a_market_is_halted_resumed_and_settled(autojump_clock: MockClock) -> None:
+    """One market at a time; a settled one takes nothing more."""
+    async with world() as emulator:
+        market = f"/emulator/markets/{A}"
+        assert (await asked(emulator, "POST", f"{market}/halt", EMPTY)).json == {"status": "inactive"}
+        assert ((await emulator.create()).status, (await emulator.create(ticker=B)).status) == (409, 201)
+        assert (await asked(emulator, "POST", f"{market}/resume", EMPTY)).json == {"status": "active"}
+        value = {"result": "scalar", "value": "0.5600"}
+        assert (await asked(emulator, "POST", f"{market}/settle", value)).json == {"status": "determined"}
+        assert emulator.exchange.market(A).settlement_value == 5_600
+        again = await asked(emulator, "POST", f"{market}/settle", {"result": "yes"})
+        assert (again.status, "is determined" in str(again.json["error"])) == (409, True)
+        assert (await asked(emulator, "POST", f"/emulator/markets/{B}/settle", {"result": "no"})).status == 200

@@ -1,0 +1,90 @@
+"""Faults as values: what their texts mean, that they read back, and what is refused in which words."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from kalshi_daemon.emulator.fault_figures import FaultRefused
+from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
+from kalshi_daemon.emulator.faults import (
+    KINDS,
+    AnswerLost,
+    FrameLost,
+    PlannedFault,
+    RequestRefused,
+    Reset,
+    Stalled,
+    UpgradeRefused,
+    WrongClock,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("upgrade", PlannedFault(UpgradeRefused(503))),
+        ("upgrade:401@10-60", PlannedFault(UpgradeRefused(401), 10_000, 60_000)),
+        ("error::/orders@1.5-%25x3", PlannedFault(RequestRefused(503, "/orders"), 1_500, None, 25.0, 3)),
+        ("error:429:GET", PlannedFault(RequestRefused(429, "GET"))),
+        ("lost:POST/portfolio/events/orders", PlannedFault(AnswerLost("POST/portfolio/events/orders"))),
+        ("gap:fill%0.5", PlannedFault(FrameLost("fill"), percent=0.5)),
+        ("reset", PlannedFault(Reset(None))),
+        ("reset:0x1", PlannedFault(Reset(0), times=1)),
+        ("stalled:2.5", PlannedFault(Stalled(2.5))),
+        ("gap@0.001-604799.999", PlannedFault(FrameLost(), 1, 604_799_999)),
+        ("clock:-30@0-20", PlannedFault(WrongClock(-30.0), 0, 20_000)),
+    ],
+)
+def test_a_text_is_a_value_and_reads_back(text: str, meant: PlannedFault) -> None:
+    """Kind, figures, times, chance and number; written again it reads as the same value."""
+    assert parse_fault(text) == meant
+    assert parse_fault(write_fault(meant)) == meant
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_word_of_its_own(kind: type) -> None:
+    """With no figure but those it needs, each kind is read and written by its word."""
+    needed = ":5" if any(each.default is attrs.NOTHING for each in attrs.fields(kind)) else ""
+    planned = parse_fault(kind.word + needed)  # type: ignore[attr-defined]
+    assert type(planned.fault) is kind
+    assert write_fault(planned) == kind.word + needed  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "does not read as KIND"),
+        ("upgrade 503", "does not read as KIND"),
+        ("gap@10", "does not read as KIND"),
+        ("gap@-5-10", "does not read as KIND"),
+        ("gapx", "there is no fault 'gapx': upgrade, error"),
+        ("upgrade:404", "'404' is not one of the statuses 401, 403, 429, 502, 503"),
+        ("error:503:orders", "'orders' is not a part of a path"),
+        ("overflow:1", "overflow has 0 figures at most"),
+        ("gap:a:b", "gap has 1 figures at most"),
+        ("gap:Trade", "'Trade' is not the type of a frame"),
+        ("slow", "slow needs its seconds: slow:5"),
+        ("slow:soon", "'soon' is not a number of seconds"),
+        ("slow:-1", "-1 s: not below 0"),
+        ("slow:nan", "nan s: at most 604800"),
+        ("clock:1e9", "1e9 s: at most 604800"),
+        ("reset:-1", "'-1' is not a number of bytes"),
+        ("reset:9999999999", "'9999999999' is not a number of bytes"),
+        ("gap@1.2.3-4", "'1.2.3' is not a number of seconds"),
+        ("gap@9-9", "'gap@9-9' ends before it begins"),
+        ("gap%0", "0 %: above 0 and up to 100"),
+        ("gap%101", "101 %: above 0 and up to 100"),
+        ("gap%1.2.3", "'1.2.3' is not a percentage"),
+        ("gapx0", "0 times: above 0"),
+        ("gapx9999999", "9999999 times: above 0 and up to 1000000"),
+        ("pause%50", "pause is in force all its time"),
+        ("clock:5x2", "clock is in force all its time"),
+    ],
+)
+def test_what_does_not_read_is_refused_in_one_line(text: str, words: str) -> None:
+    """The line names the part that is wrong and what is allowed."""
+    with pytest.raises(FaultRefused) as refused:
+        parse_fault(text)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -195,7 +195,7 @@ class Daemon:
         if chart == "trader" and step.event == "task_crashed":
             self._crashes += 1
         if step.event in {"dropped", "silent"}:
-            self.parts.health.reconnected(self.parts.clock.now_ms())
+            self._reconnected()
         if chart == "trader" and step.event == "steady":
             self._crashes = 0
             self._delays.reset()
@@ -206,8 +206,9 @@ class Daemon:
             return
         self.surface.stepped(chart, step)
         left, entered = step.exited[:1], step.entered[-1:]
-        if left == entered:
-            return  # a state entered again, such as a feed polled each second: no news
+        if left == entered:  # a state entered again, such as a feed polled each second: no news
+            self._remind(step.event)
+            return
         fact = StateChanged(
             self.parts.clock.now_ms(),
             chart,
@@ -221,6 +222,22 @@ class Daemon:
             self._trader_stepped(fact)
         elif chart == "orderbook_feed":
             self._restrict_polled()
+
+    def _reconnected(self) -> None:
+        now_ms = self.parts.clock.now_ms()
+        self.parts.health.reconnected(now_ms)
+        if flapping := self.parts.health.flapping(now_ms):
+            self.alarm("reconnects", f"{flapping}: see the network, and the status history for what ended the sessions")
+
+    def _remind(self, event: str) -> None:
+        """Two time limits enter their state again because somebody should know that it lasts."""
+        if event == "reminder_due":
+            ledger = self.parts.ledger
+            kinds = ", ".join(each.kind.value for each in (*ledger.holds, *ledger.restrictions))
+            self.alarm("reminder", f"still {self.runner.innermost} by {kinds or 'nothing'}; `why` says what ends it")
+        elif event == "poll_overdue":
+            limit_s, detail = limits.CHART_LIMITS["poll_limit"], self.parts.books.detail
+            self.alarm("poll_overdue", f"no book could be read for {limit_s} s: {detail or 'no round was complete'}")
 
     def _trader_stepped(self, fact: StateChanged) -> None:
         if fact.event == "preflight_passed":

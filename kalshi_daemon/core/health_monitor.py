@@ -99,6 +99,13 @@ class HealthMonitor:
     def reconnected(self, now_ms: Milliseconds) -> None:
         self._reconnects.append(now_ms)
 
+    def flapping(self, now_ms: Milliseconds) -> str:
+        """What is wrong with the sessions where they came and went too often; else empty."""
+        recent = [at_ms for at_ms in self._reconnects if now_ms - at_ms <= RECONNECTS_WINDOW_MS]
+        if len(recent) < RECONNECTS_MAX:
+            return ""
+        return f"{len(recent)} reconnects in {RECONNECTS_WINDOW_MS // 60_000} minutes"
+
     def stale(self, now_ms: Milliseconds) -> tuple[str, ...]:
         """The loops whose heartbeat is too old: what the process's watchdog must not be told is alive."""
         return tuple(loop for loop, (last_ms, age_max_ms) in self._beats.items() if now_ms - last_ms > age_max_ms)
@@ -108,10 +115,8 @@ class HealthMonitor:
         for loop in self.stale(now_ms):
             age_ms = now_ms - self._beats[loop][0]
             reasons.append(HealthReason(Verdict.FAILING, loop, f"no heartbeat for {age_ms} ms"))
-        recent = [at_ms for at_ms in self._reconnects if now_ms - at_ms <= RECONNECTS_WINDOW_MS]
-        if len(recent) == RECONNECTS_MAX:
-            text = f"{len(recent)} reconnects in {RECONNECTS_WINDOW_MS // 60_000} minutes"
-            reasons.append(HealthReason(Verdict.DEGRADED, "connection", text))
+        if flapping := self.flapping(now_ms):
+            reasons.append(HealthReason(Verdict.DEGRADED, "connection", flapping))
         reasons.sort(key=lambda reason: -_RANK[reason.verdict])
         return Health(reasons[0].verdict if reasons else Verdict.OK, tuple(reasons))
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from daemon_world import exchange_site
+import pytest
+import trio
+from daemon_world import QUIET, STREAM, exchange_site
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.facts import HoldKind, RestrictionKind, RestrictionPlaced
+from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, UNAVAILABLE
 
 
 def alarms(running, name):
@@ -13,8 +18,8 @@ def alarms(running, name):
 
 
 async def test_a_poller_that_crashes_is_told_once_a_minute_and_costs_the_trader_nothing(autojump_clock):
-    """Ten minutes without a stream: no hot loop, one line a minute, and none of the trader's own crashes is spent."""
-    async with exchange_site() as site:
+    """Two minutes without a stream: no hot loop, one line a minute, and none of the trader's own crashes is spent."""
+    async with exchange_site(QUIET) as site:
         running = site.start()
         await running.until("trading.normal")
         rounds = 0
@@ -28,11 +33,65 @@ async def test_a_poller_that_crashes_is_told_once_a_minute_and_costs_the_trader_
         site.cut_streams()
         await running.until("recovering")
         began_ms = running.parts.clock.now_ms()
-        await running.until(lambda: running.parts.clock.now_ms() - began_ms > 600_000, 700)
-        assert 10 < rounds < 40
-        assert 5 < len(alarms(running, "task_restarted")) <= 600 / limits.ALARM_REPEAT_S + 1
+        await running.until(lambda: running.parts.clock.now_ms() - began_ms > 120_000, 130)
+        assert 5 < rounds < 20
+        assert len(alarms(running, "task_restarted")) in {2, 3}
         assert running.daemon._crashes == 0
         del running.parts.books._poll_round
         site.mend()
         await running.until("trading.normal", 200)
+        assert await running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "state", "kind"),
+    [
+        (lambda now_ms: RestrictionPlaced(now_ms, RestrictionKind.CASH_RESERVE, "a test"), "trading.reducing", "cash"),
+        (lambda now_ms: hold(HoldKind.OPERATOR, "a test", now_ms), "paused.holding", "operator"),
+    ],
+    ids=["reducing", "holding"],
+)
+async def test_a_state_that_lasts_is_reminded_of(autojump_clock, monkeypatch, place, state, kind):
+    """At its interval, a quarter of an hour and here less, an alarm says where we still are and by what."""
+    monkeypatch.setitem(limits.CHART_LIMITS, "reminder_interval", 70.0)
+    async with exchange_site(QUIET) as site:
+        running = site.start()
+        await running.until("trading.normal")
+        running.parts.bus.post(place(running.parts.clock.now_ms()))
+        await running.until(state)
+        await trio.sleep(2 * 70 + 1)
+        told = alarms(running, "reminder")
+        assert len(told) == 2
+        assert all(text.startswith(f"still {state} by {kind}") for text in told)
+        assert await running.stop() == 0
+
+
+async def test_books_that_cannot_be_read_by_rest_either_are_an_alarm(autojump_clock):
+    """Neither a stream nor a read for a minute: told, with the last error, and not more often than alarms are."""
+    async with exchange_site(QUIET) as site:
+        running = site.start()
+        await running.until("trading.normal")
+        site.fail(("GET", STREAM, NEVER_ARRIVES), ("GET", "orderbooks", UNAVAILABLE))
+        site.world.server.drop_streams()
+        await trio.sleep(65)
+        told = alarms(running, "poll_overdue")
+        assert 1 <= len(told) <= 2
+        assert told[0].startswith("no book could be read for 10.0 s: ")
+        site.mend()
+        await running.until("trading.normal", 200)
+        assert await running.stop() == 0
+
+
+async def test_five_reconnects_in_ten_minutes_are_an_alarm(autojump_clock):
+    """The fifth of them tells, whoever dropped them; four do not."""
+    async with exchange_site(QUIET) as site:
+        running = site.start({"KALSHI_SOCKETS": "1"})
+        await running.until("trading.normal")
+        for _ in range(limits.RECONNECTS_MAX):
+            assert alarms(running, "reconnects") == []
+            site.world.server.drop_streams()
+            await running.until(lambda: not running.parts.coordinator.feeds_usable, 10)
+            await running.until(lambda: running.parts.coordinator.feeds_usable, 60)
+            await trio.sleep(1)
+        assert alarms(running, "reconnects")[0].startswith("5 reconnects in 10 minutes")
         assert await running.stop() == 0

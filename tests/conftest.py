@@ -1,12 +1,24 @@
-"""What all tests share: the log says errors only. Unconfigured it would print every state to standard output."""
+"""What all tests share: the log says errors only (unconfigured it would print every state to standard output), and a
+schedule of trio's that is a function of the test's `seed`.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from kalshi_daemon.simulation.determinism import seeded_scheduling
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+@pytest.fixture
+def seeded_schedule(seed: int) -> Iterator[None]:
+    """For a test of two things at once, with `seed` among its parameters: each seed is another order, and the same."""
+    with seeded_scheduling(seed):
+        yield

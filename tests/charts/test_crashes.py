@@ -45,7 +45,9 @@ async def test_an_unheard_crash_escalates(autojump_clock: MockClock) -> None:
     assert world.live == []
 
 
-async def test_a_crash_together_with_a_cancellation_is_taken_apart(autojump_clock: MockClock) -> None:
+@pytest.mark.usefixtures("seeded_schedule")
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_crash_together_with_a_cancellation_is_taken_apart(autojump_clock: MockClock, seed: int) -> None:
     """A group that holds both: the crash escalates, the cancellation goes its way, and neither is lost."""
     world = online()
 

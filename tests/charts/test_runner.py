@@ -76,6 +76,37 @@ def _slow_to_end(world: World, task: str, seconds: float) -> Callable[[Stay], ob
     return body
 
 
+async def test_entry_never_waits_for_readiness(autojump_clock: MockClock) -> None:
+    """A task that takes a minute to be ready holds nothing up: its state is entered and left at once; ready is an
+    event.
+    """
+    world = online(dial=returns("yes", 60))
+    async with running(world) as runner:
+        runner.post("start")
+        await trio.testing.wait_all_tasks_blocked()
+        assert runner.active == ("on", "on.connecting")
+        assert "+dial" in world.log
+        runner.post("stop")
+        await trio.testing.wait_all_tasks_blocked()
+        assert runner.active == ("off",)
+        assert trio.current_time() == 0
+
+
+async def test_readers_ask_the_runner_and_not_the_chart_while_it_steps(autojump_clock: MockClock) -> None:
+    """The chart is where the step leads as soon as it is planned; the runner says how far the step has come."""
+    world = online()
+    world.bodies |= {task: _slow_to_end(world, task, 0.5) for task in ("actor", "reader", "heartbeat")}
+    async with running(world) as runner:
+        await up(runner)
+        seen = []
+        runner.post("stop")
+        for moment_s in (0.25, 0.75, 1.25, 1.75):
+            await trio.sleep_until(0.5 + moment_s)
+            assert [".".join(path) for path in runner.chart.configuration] == ["off"]
+            seen.append(runner.active)
+        assert seen == [("on", "on.online"), ("on",), (), ("off",)]
+
+
 async def test_every_exit_comes_before_any_entry(autojump_clock: MockClock) -> None:
     """Nothing of the next state begins while something of the last one is still ending."""
     world = online()

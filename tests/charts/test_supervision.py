@@ -367,6 +367,7 @@ async def _fail_in_cleanup(_stay: Stay) -> None:
         raise OSError("clean-up")
 
 
+@pytest.mark.usefixtures("seeded_schedule")
 @pytest.mark.parametrize("seed", range(20))
 async def test_a_childs_crash_and_a_parents_step_at_once(autojump_clock: MockClock, seed: int) -> None:
     """In the same instant, in any order: the parent rests, mends, or escalates, and a crash is never silent."""
@@ -388,7 +389,9 @@ async def test_a_childs_crash_and_a_parents_step_at_once(autojump_clock: MockClo
     assert bool(children[0].counts.crashed) <= bool(parent.alarm_names or child.alarm_names)
 
 
-async def test_two_failures_at_once_are_one_escalation_that_names_both(autojump_clock: MockClock) -> None:
+@pytest.mark.usefixtures("seeded_schedule")
+@pytest.mark.parametrize("seed", range(20))
+async def test_two_failures_at_once_are_one_escalation_that_names_both(autojump_clock: MockClock, seed: int) -> None:
     """Two tasks of one state fail in their clean-up: the reader of the exception sees both."""
     world = online(actor=_fail_in_cleanup, quoter=_fail_in_cleanup)
     runner = world.runner()

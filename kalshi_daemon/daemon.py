@@ -233,8 +233,9 @@ class Daemon:
         """Two time limits enter their state again because somebody should know that it lasts."""
         if event == "reminder_due":
             ledger = self.parts.ledger
-            kinds = ", ".join(each.kind.value for each in (*ledger.holds, *ledger.restrictions))
-            self.alarm("reminder", f"still {self.runner.innermost} by {kinds or 'nothing'}; `why` says what ends it")
+            kinds = [*(each.kind.value for each in ledger.holds), *(each.kind.value for each in ledger.restrictions)]
+            by = ", ".join(kinds) or "nothing"
+            self.alarm("reminder", f"still {self.runner.innermost} by {by}; `why` says what ends it")
         elif event == "poll_overdue":
             limit_s, detail = limits.CHART_LIMITS["poll_limit"], self.parts.books.detail
             self.alarm("poll_overdue", f"no book could be read for {limit_s} s: {detail or 'no round was complete'}")

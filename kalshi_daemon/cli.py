@@ -90,6 +90,7 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--speed", type=_number(SPEED_MAX), default=1.0, help="of the recording (default: 1)")
     demo.add_argument("--policy", choices=["onnx", "rules", "hold"], default="onnx", help="default: onnx")
     _add_faults(demo)
+    demo.add_argument("--weekly-pause", action="store_true", help="keep the exchange's pause of Thursday morning")
     demo.set_defaults(run=_demo)
 
 
@@ -97,6 +98,7 @@ def _add_emulator(emulator: argparse.ArgumentParser) -> None:
     emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
     emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
     _add_faults(emulator)
+    emulator.add_argument("--no-weekly-pause", action="store_true", help="trade through Thursday morning too")
     emulator.set_defaults(run=_emulator)
 
 
@@ -232,6 +234,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         speed=chosen.speed,
         policy=chosen.policy,
         faults=tuple(chosen.fault),
+        weekly_pause=chosen.weekly_pause,
     )
     _say(summary.as_json() if chosen.json else summary.as_text())
     short = summary.shortfall(recorded=chosen.recording is not None)
@@ -244,7 +247,13 @@ def _emulator(chosen: argparse.Namespace) -> int:
     with _signals_held():
         from kalshi_daemon.local_exchange import serve_emulator
 
-    serve_emulator(port=chosen.port, seed=chosen.seed, faults=tuple(chosen.fault), say=_say)
+    serve_emulator(
+        port=chosen.port,
+        seed=chosen.seed,
+        weekly_pause=not chosen.no_weekly_pause,
+        faults=tuple(chosen.fault),
+        say=_say,
+    )
     return 0
 
 

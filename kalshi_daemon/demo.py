@@ -23,6 +23,7 @@ from kalshi_daemon.config import load
 from kalshi_daemon.daemon import Daemon
 from kalshi_daemon.demo_summary import Summary, sum_up
 from kalshi_daemon.emulator.faults import PlannedFault
+from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.recording import Recording, parse_recording
 from kalshi_daemon.emulator.server import run_emulator
 from kalshi_daemon.emulator.world import WorldSettings, make_world
@@ -44,11 +45,13 @@ def run_demo(
     speed: float,
     policy: str,
     faults: tuple[PlannedFault, ...],
+    weekly_pause: bool,
 ) -> Summary:
     """Until `seconds` are over or a signal comes. `shown`: with a live view on standard output."""
     configure_logging("text", "error", _standard_error(), SystemClock().now_ms, journal=False)
+    rules = ExchangeSettings(weekly_pause=weekly_pause)
     recorded = read_recording(recording) if recording else None
-    settings = WorldSettings(recording=recorded, speed=speed, faults=faults)
+    settings = WorldSettings(exchange=rules, recording=recorded, speed=speed, faults=faults)
     return trio.run(partial(_demo, settings, seconds, seed, policy, shown=shown))
 
 

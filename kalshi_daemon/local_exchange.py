@@ -16,6 +16,7 @@ import trio
 
 from kalshi_daemon.emulator.auth import KeyPair
 from kalshi_daemon.emulator.faults import PlannedFault
+from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.server import run_emulator
 from kalshi_daemon.emulator.world import World, WorldSettings, make_world
 from kalshi_daemon.errors import ConfigurationError
@@ -34,9 +35,12 @@ PRINTED: Final = (
 )
 
 
-def serve_emulator(*, port: int, seed: int, faults: tuple[PlannedFault, ...], say: Callable[[str], object]) -> None:
+def serve_emulator(
+    *, port: int, seed: int, weekly_pause: bool, faults: tuple[PlannedFault, ...], say: Callable[[str], object]
+) -> None:
     """Until a signal. `say` gets the variables of an account on it, as lines that a shell reads."""
-    world = make_world(WorldSettings(faults=faults), SystemClock().now_ms, random.Random(seed))  # noqa: S311 - a seeded market
+    settings = WorldSettings(exchange=ExchangeSettings(weekly_pause=weekly_pause), faults=faults)
+    world = make_world(settings, SystemClock().now_ms, random.Random(seed))  # noqa: S311 - a seeded market
     trio.run(_serve, world, port, say)
 
 

@@ -77,11 +77,17 @@ def _check_expiry(order: NewOrder, expires_s: int, now_ms: Milliseconds) -> None
     _check_future(expires_s, now_ms)
 
 
+def check_exchange(venue: Venue) -> None:
+    """Whether anything changes state at all, cancels included."""
+    if not venue.hours.active:
+        raise refusals.exchange_is_paused()
+
+
 def check_open(venue: Venue, market: Market) -> None:
     """Whether the market takes orders now."""
     if market.status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
         raise refusals.market_inactive()
-    if market.status is MarketStatus.INACTIVE or not venue.trading_active:
+    if market.status is MarketStatus.INACTIVE or not venue.hours.trades(market.exchange_index):
         raise refusals.trading_is_paused()
 
 

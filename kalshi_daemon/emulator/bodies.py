@@ -16,6 +16,7 @@ import msgspec
 from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
+    EventTerms,
     Fill,
     Market,
     MarketFigures,
@@ -186,9 +187,12 @@ def trade_body(trade: Trade) -> Body:
     }
 
 
+def multiplier(ppm: int) -> msgspec.Raw:
+    """A fee multiplier: a JSON number on the wire, written from millionths."""
+    return msgspec.Raw(f"{ppm // PPM}.{ppm % PPM:06d}".rstrip("0").rstrip(".").encode())
+
+
 def series_body(series: Series) -> Body:
-    """A series. The multiplier is a JSON number on the wire; it is written from millionths."""
-    multiplier = f"{series.multiplier_ppm // PPM}.{series.multiplier_ppm % PPM:06d}".rstrip("0").rstrip(".")
     return {
         "additional_prohibitions": [],
         "categories": [series.category],
@@ -196,7 +200,7 @@ def series_body(series: Series) -> Body:
         "contract_terms_url": "",
         "contract_url": "",
         "exchange_index": series.exchange_index,
-        "fee_multiplier": msgspec.Raw(multiplier.encode()),
+        "fee_multiplier": multiplier(series.multiplier_ppm),
         "fee_type": series.fee_type.value,
         "frequency": "custom",
         "product_metadata": None,
@@ -207,19 +211,25 @@ def series_body(series: Series) -> Body:
     }
 
 
-def event_body(event: str, series: Series) -> Body:
-    return {
+def event_body(event: EventTerms, series: Series) -> Body:
+    """An event; its own fees are there only where it has any."""
+    body: Body = {
         "category": series.category,
         "collateral_return_type": "",
-        "event_ticker": event,
-        "exchange_index": series.exchange_index,
+        "event_ticker": event.ticker,
+        "exchange_index": event.exchange_index,
         "mutually_exclusive": False,
         "product_metadata": None,
-        "series_ticker": series.ticker,
+        "series_ticker": event.series,
         "settlement_sources": [],
-        "sub_title": event,
-        "title": series.title,
+        "sub_title": event.ticker,
+        "title": event.title,
     }
+    if event.fee_type is not None:
+        body["fee_type_override"] = event.fee_type.value
+    if event.multiplier_ppm is not None:
+        body["fee_multiplier_override"] = multiplier(event.multiplier_ppm)
+    return body
 
 
 # ---------------------------------------------------------------------------------------------------------- portfolio

@@ -109,7 +109,7 @@ class Crowd:
                     self._quote(scene, maker, side, level)
 
     def _act(self, scene: _Scene) -> None:
-        if self._exchange.markets[scene.ticker].status is not MarketStatus.ACTIVE:
+        if self._exchange.markets[scene.ticker].status is not MarketStatus.ACTIVE or not self._exchange.hours.active:
             return
         rng, settings = self._rng, self._settings
         drift = max(1, scene.step // 4)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.emulator.model import Fill, Market, MarketFigures, Order, PositionRecord, Trade
+from kalshi_daemon.emulator.model import EventTerms, Fill, Market, MarketFigures, Order, PositionRecord, Trade
 from kalshi_daemon.units import Count, Milliseconds, Price, Ticker
 
 
@@ -69,6 +69,20 @@ class MarketMoved:
 
 
 @frozen
+class EventListed:
+    """The first market of an event is about to be listed."""
+
+    event: EventTerms
+    ts_ms: Milliseconds
+
+
+@frozen
+class EventFeesChanged:
+    event: EventTerms
+    ts_ms: Milliseconds
+
+
+@frozen
 class TickerChanged:
     """What the ticker shows of a market changed; told once for each thing done to its book, after all else of it."""
 
@@ -90,5 +104,14 @@ class OrderGroupUpdated:
 
 
 Event: TypeAlias = (
-    LevelChanged | Traded | Filled | OrderUpdated | PositionChanged | MarketMoved | TickerChanged | OrderGroupUpdated
+    LevelChanged
+    | Traded
+    | Filled
+    | OrderUpdated
+    | PositionChanged
+    | MarketMoved
+    | EventListed
+    | EventFeesChanged
+    | TickerChanged
+    | OrderGroupUpdated
 )

@@ -1,5 +1,4 @@
-"""The exchange: every member's door to markets, orders and accounts. A facade; trading, execution, lifecycle do the
-work.
+"""The exchange: every member's door to markets, orders and accounts. A facade; trading and execution do the work.
 
 Rules: every call that looks at or changes orders first does what the clock has made due, so nothing expired can
 trade and no read is ahead of the clock. What the exchange refuses is raised as `Refused`; a wrong use of its own
@@ -12,14 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from attrs import evolve
-
-from kalshi_daemon.emulator import refusals
+from kalshi_daemon.emulator import admission, refusals
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.amendments import Amended, Amendment, Decrease, QueuePlace
-from kalshi_daemon.emulator.events import Event
-from kalshi_daemon.emulator.execution import Execution
-from kalshi_daemon.emulator.lifecycle import Lifecycle
 from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
@@ -33,52 +27,23 @@ from kalshi_daemon.emulator.model import (
     OrderStatus,
     Placed,
     PositionRecord,
-    Series,
     Settlement,
     Trade,
 )
+from kalshi_daemon.emulator.operations import Operations
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.emulator.trading import Trading
-from kalshi_daemon.emulator.venue import MarketState, Venue
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
 
 
-class Exchange:
-    """One emulated exchange."""
+class Exchange(Operations):
+    """One emulated exchange: what it does itself is in `operations.py`, what members ask of it here."""
 
     def __init__(self, settings: ExchangeSettings, now_ms: Callable[[], Milliseconds], rng: random.Random) -> None:
-        self.settings = settings
-        self._venue = Venue(settings, now_ms, rng)
-        self._execution = Execution(self._venue)
+        super().__init__(settings, now_ms, rng)
         self._trading = Trading(self._venue, self._execution)
-        self._lifecycle = Lifecycle(self._venue, self._execution)
-
-    def listen(self, listener: Callable[[Event], None]) -> None:
-        """Hear every event, in order, while it happens. A listener must not call back into the exchange."""
-        self._venue.listen(listener)
 
     # ------------------------------------------------------------------------------------------------------- markets
-
-    def add_series(self, series: Series) -> None:
-        self._venue.series[series.ticker] = series
-
-    def add_market(self, market: Market) -> None:
-        """List a market of a known series; it opens by its own times."""
-        assert market.ticker not in self._venue.states, f"{market.ticker} is listed"
-        assert market.exchange_index in self.settings.exchange_indexes, f"no shard {market.exchange_index}"
-        market = evolve(market, market_id=market.market_id or self._venue.new_id())
-        state = MarketState(market, self._venue.series[market.series])
-        self._venue.states[market.ticker] = state
-        self._venue.markets[market.ticker] = market
-        self._lifecycle.begin(state)
-
-    @property
-    def series(self) -> Mapping[Ticker, Series]:
-        return self._venue.series
-
-    @property
-    def markets(self) -> Mapping[Ticker, Market]:
-        return self._venue.markets
 
     def market(self, ticker: Ticker) -> Market:
         """Raises Refused market_not_found, like the reads below."""
@@ -104,13 +69,6 @@ class Exchange:
             return list(reversed(self._state(ticker).trades))
         prints = [trade for state in self._venue.states.values() for trade in state.trades]
         return sorted(prints, key=lambda trade: trade.ts_ms, reverse=True)
-
-    def _state(self, ticker: Ticker) -> MarketState:
-        self._lifecycle.advance()
-        state = self._venue.states.get(ticker)
-        if state is None:
-            raise refusals.market_not_found()
-        return state
 
     # ------------------------------------------------------------------------------------------------------ accounts
 
@@ -186,9 +144,14 @@ class Exchange:
 
     # -------------------------------------------------------------------------------------------------------- orders
 
+    def _begin_change(self) -> None:
+        """Before anything that changes orders. Raises Refused while the exchange changes no state."""
+        self._lifecycle.advance()
+        admission.check_exchange(self._venue)
+
     def create_order(self, account: Account, order: NewOrder) -> Placed:
         """Admit an order and let it meet the book. Raises Refused; then nothing has changed."""
-        self._lifecycle.advance()
+        self._begin_change()
         return self._trading.create(account, order)
 
     def cancel_order(
@@ -198,22 +161,22 @@ class Exchange:
 
         Raises Refused not_found for orders that do not rest there, and MARKET_INACTIVE once the market has closed.
         """
-        self._lifecycle.advance()
+        self._begin_change()
         return self._trading.cancel(account, order_id, market_ticker, exchange_index)
 
     def cancel_all(self, account: Account) -> int:
         """Cancel every resting order of an account on every shard; returns how many there were."""
-        self._lifecycle.advance()
+        self._begin_change()
         return self._trading.cancel_all(account)
 
     def amend_order(self, account: Account, order_id: str, terms: Amendment) -> Amended:
         """Give a resting order another price, count or expiry. Raises Refused; then nothing has changed."""
-        self._lifecycle.advance()
+        self._begin_change()
         return self._trading.amend(account, order_id, terms)
 
     def decrease_order(self, account: Account, order_id: str, decrease: Decrease) -> Cancelled:
         """Take contracts off a resting order, found as `cancel_order` finds it; 0 left cancels it."""
-        self._lifecycle.advance()
+        self._begin_change()
         return self._trading.decrease(account, order_id, decrease)
 
     def queue_place(self, account: Account, order_id: str) -> QueuePlace:
@@ -228,43 +191,6 @@ class Exchange:
     def rests(self, order_id: str) -> bool:
         """Whether an order stands in a book."""
         return order_id in self._venue.live
-
-    # ------------------------------------------------------------------------------------------- the exchange's doing
-
-    @property
-    def trading_active(self) -> bool:
-        return self._venue.trading_active
-
-    def pause_trading(self) -> None:
-        """No orders on any market; cancels pass."""
-        self._lifecycle.pause_trading()
-
-    def resume_trading(self) -> None:
-        self._lifecycle.resume_trading()
-
-    def halt(self, ticker: Ticker) -> None:
-        """Stop one market, while the exchange's status stays green."""
-        self._lifecycle.halt(self._state(ticker))
-
-    def resume(self, ticker: Ticker) -> None:
-        self._lifecycle.resume(self._state(ticker))
-
-    def move_close(self, ticker: Ticker, close_ms: Milliseconds) -> None:
-        self._lifecycle.move_close(self._state(ticker), close_ms)
-        self.advance()
-
-    def settle(self, ticker: Ticker, result: str, value: Price | None = None) -> None:
-        """Determine a market: "yes", "no", "scalar" with the YES leg's value, or "void"."""
-        self._lifecycle.settle(self._state(ticker), result, value)
-
-    def advance(self) -> None:
-        """Do what the clock has made due: expiry, opening, closing, determination, payment."""
-        self._lifecycle.advance()
-
-    @property
-    def next_due_ms(self) -> Milliseconds | None:
-        """When `advance` may next have something to do; None: never, as things stand."""
-        return self._venue.next_due_ms
 
     # ------------------------------------------------------------------------------------------------ recorded books
 

@@ -12,6 +12,7 @@ from kalshi_daemon.emulator.bodies import (
     count_text,
     levels,
     money_text,
+    multiplier,
     old_sides,
     price_ranges_body,
     price_text,
@@ -19,6 +20,8 @@ from kalshi_daemon.emulator.bodies import (
     time_text,
 )
 from kalshi_daemon.emulator.events import (
+    EventFeesChanged,
+    EventListed,
     Filled,
     LevelChanged,
     MarketMoved,
@@ -179,14 +182,39 @@ def order_group_msg(updated: OrderGroupUpdated) -> Body:
     return msg | {"ts_ms": updated.ts_ms}
 
 
-def lifecycle_msg(moved: MarketMoved) -> Body:
-    """A step in a market's life; what it carries depends on the step."""
+def event_lifecycle_msg(listed: EventListed) -> Body:
+    event = listed.event
+    return {
+        "event_ticker": event.ticker,
+        "exchange_index": event.exchange_index,
+        "title": event.title,
+        "subtitle": event.ticker,
+        "collateral_return_type": "",
+        "series_ticker": event.series,
+    }
+
+
+def event_fee_msg(changed: EventFeesChanged) -> Body:
+    """An event's own fees; null where the series' hold again."""
+    event = changed.event
+    return {
+        "event_ticker": event.ticker,
+        "fee_type_override": event.fee_type,
+        "fee_multiplier_override": None if event.multiplier_ppm is None else multiplier(event.multiplier_ppm),
+    }
+
+
+def lifecycle_msg(moved: MarketMoved, *, is_combo: bool) -> Body:
+    """A step in a market's life; what it carries depends on the step. Combos are told nothing of price ranges."""
     market = moved.market
-    msg: Body = {"market_ticker": market.ticker, "event_type": moved.event, "exchange_index": market.exchange_index}
+    msg: Body = {"market_ticker": market.ticker, "event_type": moved.event}
     match moved.event:
         case "created":
+            msg |= {"exchange_index": market.exchange_index, "additional_metadata": _metadata(market)}
             msg |= {"open_ts": market.open_ms // SECOND_MS, "close_ts": market.close_ms // SECOND_MS}
-            msg |= {"price_level_structure": market.price_level_structure, "additional_metadata": _metadata(market)}
+            msg["price_level_structure"] = market.price_level_structure
+            if not is_combo:
+                msg["price_ranges"] = price_ranges_body(market)
         case "activated" | "deactivated":
             msg["is_deactivated"] = moved.event == "deactivated"
         case "close_date_updated":
@@ -197,6 +225,8 @@ def lifecycle_msg(moved: MarketMoved) -> Body:
             msg["settlement_value"] = price_text(market.settlement_value)
         case "settled":
             msg["settled_ts"] = moved.ts_ms // SECOND_MS
+        case "metadata_updated":
+            msg["yes_sub_title"] = market.yes_subtitle
         case "price_level_structure_updated":
             msg |= {"price_level_structure": market.price_level_structure, "price_ranges": price_ranges_body(market)}
     return msg

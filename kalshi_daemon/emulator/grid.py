@@ -17,6 +17,31 @@ TAPERED_DECI_CENT = "tapered_deci_cent"
 CENT_STEP: Price = 100
 CENTI_CENT = "center_centi_edge_centi_cent"
 
+_STEPS = {"whole": CENT_STEP, "half": 50, "quint": 20, "deci": 10, "centi": 1}
+_CENTRES = (
+    "whole_edge_half",
+    "whole_edge_quint",
+    "half_edge_half",
+    "half_edge_quint",
+    "half_edge_deci",
+    "quint_edge_quint",
+    "quint_edge_deci",
+    "deci_edge_centi",
+)
+
+
+def _centred(label: str) -> tuple[PriceRange, ...]:
+    """One step in the centre and a finer one at both edges, which are a tenth wide, at centi-cents a hundredth."""
+    centre, _, edge = label.split("_")
+    width = 100 if edge == "centi" else 1_000
+    step, fine = _STEPS[centre], _STEPS[edge]
+    return (
+        PriceRange(0, width, fine),
+        PriceRange(width, PRICE_ONE - width, step),
+        PriceRange(PRICE_ONE - width, PRICE_ONE, fine),
+    )
+
+
 STRUCTURES: dict[str, tuple[PriceRange, ...]] = {
     LINEAR_CENT: (PriceRange(0, PRICE_ONE, CENT_STEP),),
     DECI_CENT: (PriceRange(0, PRICE_ONE, 10),),
@@ -26,6 +51,7 @@ STRUCTURES: dict[str, tuple[PriceRange, ...]] = {
         PriceRange(9_000, PRICE_ONE, 10),
     ),
     CENTI_CENT: (PriceRange(0, PRICE_ONE, 1),),
+    **{f"center_{label}_cent": _centred(label) for label in _CENTRES},
 }
 
 

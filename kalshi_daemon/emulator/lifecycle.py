@@ -3,7 +3,8 @@
 Rules (api.md 6): opening and closing send no event; a halt keeps resting orders, except those that asked to go
 (cancel_order_on_pause), and its end cancels all; a close cancels all; a market is paid `settlement_timer_ms` after
 it was determined. A void market is paid at its last price (assumed: the exchange names a fair price) and shown as
-scalar.
+scalar. A dispute is not told of, and an amended result is told like the first one (both assumed: the exchange has no
+words for them).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from collections.abc import Iterable
 from attrs import evolve
 
 from kalshi_daemon.emulator.accounts import Account, Position
-from kalshi_daemon.emulator.events import MarketMoved, PositionChanged
+from kalshi_daemon.emulator.events import EventFeesChanged, EventListed, MarketMoved, PositionChanged
 from kalshi_daemon.emulator.execution import EXPIRY, Execution
-from kalshi_daemon.emulator.model import MarketStatus, Settlement, UpdateReason
+from kalshi_daemon.emulator.grid import STRUCTURES, on_grid
+from kalshi_daemon.emulator.model import EventTerms, Market, MarketStatus, Settlement, UpdateReason
 from kalshi_daemon.emulator.orders import LiveOrder
+from kalshi_daemon.emulator.pauses import PAUSE, Pauses
 from kalshi_daemon.emulator.venue import MarketState, Venue
-from kalshi_daemon.units import PRICE_ONE, Milliseconds, Price
+from kalshi_daemon.units import PRICE_ONE, FeeType, Milliseconds, Price, Ticker
 
 MARKET = "market"  # the calendar's kind for a market's next step
 
@@ -28,9 +31,19 @@ _BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INA
 class Lifecycle:
     """Moves markets through their statuses."""
 
-    def __init__(self, venue: Venue, execution: Execution) -> None:
+    def __init__(self, venue: Venue, execution: Execution, pauses: Pauses) -> None:
         self._venue = venue
         self._execution = execution
+        self._pauses = pauses
+
+    def list_event(self, market: Market) -> None:
+        """A market is about to be listed: tell of its event, if it is the first of it."""
+        if market.event in self._venue.events:
+            return
+        title = self._venue.series[market.series].title
+        terms = EventTerms(market.event, market.series, title, market.exchange_index)
+        self._venue.events[market.event] = terms
+        self._venue.emit(EventListed(terms, self._venue.now_ms()))
 
     def begin(self, state: MarketState) -> None:
         """A market was added: tell of it, and take the steps that are already due."""
@@ -45,6 +58,8 @@ class Lifecycle:
             kind, key = due
             if kind == MARKET:
                 self._step(self._venue.states[key], now)
+            elif kind == PAUSE:
+                self._pauses.step(key)
             else:
                 assert kind == EXPIRY, kind
                 order = self._venue.live.get(key)
@@ -77,7 +92,7 @@ class Lifecycle:
                 return market.close_ms
             case MarketStatus.CLOSED if market.planned_result:
                 return market.close_ms + market.determination_delay_ms
-            case MarketStatus.DETERMINED:
+            case MarketStatus.DETERMINED | MarketStatus.AMENDED:
                 assert market.determined_ms is not None
                 return market.determined_ms + market.settlement_timer_ms
             case _:
@@ -88,14 +103,7 @@ class Lifecycle:
         self._cancel(self._resting(state), UpdateReason.CLOSE_CANCEL)
         self._execution.clear_recorded(state)
 
-    # ---------------------------------------------------------------------------------------------- pauses and halts
-
-    def pause_trading(self) -> None:
-        self._venue.trading_active = False
-        self._cancel([o for o in self._venue.live.values() if o.cancel_on_pause], UpdateReason.HALT_CANCEL)
-
-    def resume_trading(self) -> None:
-        self._venue.trading_active = True
+    # --------------------------------------------------------------------------------------------- halts and terms
 
     def halt(self, state: MarketState) -> None:
         assert state.market.status is MarketStatus.ACTIVE, "only an active market can be halted"
@@ -117,6 +125,27 @@ class Lifecycle:
         self._venue.change_market(state, evolve(market, close_ms=close_ms, status=status), "close_date_updated")
         self._venue.schedule(close_ms, MARKET, market.ticker)
 
+    def change_grid(self, state: MarketState, structure: str) -> None:
+        """To a finer grid, or to one that has more prices; resting orders stay."""
+        market, ranges = state.market, STRUCTURES[structure]
+        assert market.status in _BEFORE_CLOSE, "it has closed"
+        lost = [price for price in range(PRICE_ONE) if on_grid(price, market.price_ranges) > on_grid(price, ranges)]
+        assert not lost, f"{structure} has no {lost[0]}"
+        changed = evolve(market, price_level_structure=structure, price_ranges=ranges)
+        self._venue.change_market(state, changed, "price_level_structure_updated")
+
+    def rename(self, state: MarketState, yes_subtitle: str) -> None:
+        self._venue.change_market(state, evolve(state.market, yes_subtitle=yes_subtitle), "metadata_updated")
+
+    def override_fees(self, event: Ticker, fee_type: FeeType | None, multiplier_ppm: int | None) -> None:
+        """Set or clear an event's own fees; fills from now on pay them."""
+        terms = evolve(self._venue.events[event], fee_type=fee_type, multiplier_ppm=multiplier_ppm)
+        self._venue.events[event] = terms
+        for state in self._venue.states.values():
+            if state.market.event == event:
+                state.series = self._venue.fees_of(event)
+        self._venue.emit(EventFeesChanged(terms, self._venue.now_ms()))
+
     def _resting(self, state: MarketState) -> list[LiveOrder]:
         legs = (state.book.yes, state.book.no)
         return [order for leg in legs for price in leg.prices for order in leg.levels[price].orders]
@@ -137,7 +166,23 @@ class Lifecycle:
         self._determine(state, result, value)
         self._step(state, now)
 
-    def _determine(self, state: MarketState, result: str, value: Price | None) -> None:
+    def dispute(self, state: MarketState) -> None:
+        assert state.market.status is MarketStatus.DETERMINED, "only a determined market can be disputed"
+        self._venue.change_market(state, evolve(state.market, status=MarketStatus.DISPUTED), "")
+
+    def amend(self, state: MarketState, result: str, value: Price | None) -> None:
+        """Another result, or the same again; payment follows by the timer, counted from now."""
+        assert state.market.status in (MarketStatus.DETERMINED, MarketStatus.DISPUTED), "it has no result to amend"
+        self._determine(state, result, value, MarketStatus.AMENDED)
+        self._step(state, self._venue.now_ms())
+
+    def _determine(
+        self,
+        state: MarketState,
+        result: str,
+        value: Price | None,
+        status: MarketStatus = MarketStatus.DETERMINED,
+    ) -> None:
         worth = {"yes": PRICE_ONE, "no": 0}.get(result, value)
         if result == "void":
             result = "scalar"
@@ -148,7 +193,7 @@ class Lifecycle:
         assert 0 <= worth <= PRICE_ONE, worth
         determined = evolve(
             state.market,
-            status=MarketStatus.DETERMINED,
+            status=status,
             result=result,
             settlement_value=worth,
             determined_ms=self._venue.now_ms(),

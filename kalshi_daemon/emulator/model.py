@@ -32,13 +32,15 @@ class SelfTradePrevention(StrEnum):
 
 
 class MarketStatus(StrEnum):
-    """The response vocabulary of `status`; disputed and amended are not emulated."""
+    """The response vocabulary of `status`."""
 
     INITIALIZED = "initialized"
     INACTIVE = "inactive"
     ACTIVE = "active"
     CLOSED = "closed"
     DETERMINED = "determined"
+    DISPUTED = "disputed"
+    AMENDED = "amended"
     FINALIZED = "finalized"
 
 
@@ -73,11 +75,13 @@ class ExchangeSettings:
     `balance_excludes_collateral`: whether the balance shown already leaves out what resting orders hold.
     `balance_grain`: what balance changes are floored to; direct members $0.0001, others $0.01.
     `exchange_indexes`: the shards; the first column of balances.
+    `weekly_pause`: whether trading pauses on Thursdays from 03:00 to 05:00 in New York.
     """
 
     balance_excludes_collateral: bool = True
     balance_grain: Money = FEE_GRAIN
     exchange_indexes: tuple[int, ...] = (0,)
+    weekly_pause: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------------- markets
@@ -94,6 +98,18 @@ class Series:
     multiplier_ppm: int
     exchange_index: int = 0
     invented: bool = False
+
+
+@frozen
+class EventTerms:
+    """An event; the overrides, where they are set, take the place of its series' fees."""
+
+    ticker: Ticker
+    series: Ticker
+    title: str
+    exchange_index: int
+    fee_type: FeeType | None = None
+    multiplier_ppm: int | None = None
 
 
 @frozen

@@ -15,9 +15,12 @@ from kalshi_daemon.emulator.bodies import (
     market_body,
     orderbook_body,
     series_body,
+    time_text,
     trade_body,
 )
 from kalshi_daemon.emulator.call import Call
+from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.hours import PAUSE_FROM, PAUSE_TO
 from kalshi_daemon.emulator.model import Market, MarketStatus
 from kalshi_daemon.emulator.pages import newest_first, page
 from kalshi_daemon.emulator.requests import csv, page_size, parameter, seconds
@@ -31,25 +34,39 @@ STATUS_FILTERS: Final[dict[str, Callable[[Market, Milliseconds], bool]]] = {
     "settled": lambda market, _now: market.status is MarketStatus.FINALIZED,
 }
 OPEN_ALL_DAY: Final = [{"open_time": "00:00", "close_time": "00:00"}]
-OPEN_THURSDAY: Final = [{"open_time": "00:00", "close_time": "03:00"}, {"open_time": "05:00", "close_time": "00:00"}]
 BOOKS_MAX: Final = 100
 
 
 def exchange_status(call: Call) -> Body:
-    trading = call.exchange.trading_active
-    flags = {"exchange_active": True, "trading_active": trading, "intra_exchange_transfers_active": True}
-    return flags | {
+    return status_body(call.exchange)
+
+
+def status_body(exchange: Exchange) -> Body:
+    """What is open, shard by shard; the flags at the top are shard 0's."""
+    hours = exchange.hours
+
+    def flags(index: int) -> Body:
+        active = hours.active
+        trading = hours.trades(index)
+        return {"exchange_active": active, "trading_active": trading, "intra_exchange_transfers_active": active}
+
+    body = flags(0)
+    if hours.resume_ms is not None:
+        body["exchange_estimated_resume_time"] = time_text(hours.resume_ms)
+    shards = exchange.settings.exchange_indexes
+    return body | {
         "exchange_index_statuses": [
-            {"exchange_index": index, "description": f"Shard {index}"} | flags
-            for index in call.exchange.settings.exchange_indexes
+            {"exchange_index": index, "description": f"Shard {index}"} | flags(index) for index in shards
         ]
     }
 
 
 def exchange_schedule(_call: Call) -> Body:
-    """Open all week but for the maintenance of Thursday morning, Eastern time; the emulator does not keep to it."""
+    """Open all week but for the pause of Thursday morning, in New York's time."""
+    begins, ends = (at.strftime("%H:%M") for at in (PAUSE_FROM, PAUSE_TO))
+    thursday = [{"open_time": "00:00", "close_time": begins}, {"open_time": ends, "close_time": "00:00"}]
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    hours: Body = {day: OPEN_THURSDAY if day == "thursday" else OPEN_ALL_DAY for day in days}
+    hours: Body = {day: thursday if day == "thursday" else OPEN_ALL_DAY for day in days}
     hours |= {"start_time": "2020-01-01T00:00:00Z", "end_time": "2099-01-01T00:00:00Z"}
     return {"schedule": {"standard_hours": [hours], "maintenance_windows": []}}
 
@@ -140,7 +157,7 @@ def one_event(call: Call, event: str) -> Body:
     markets = [market for market in call.exchange.markets.values() if market.event == event]
     if not markets:
         raise refusals.not_found()
-    body = event_body(event, call.exchange.series[markets[0].series])
+    body = event_body(call.exchange.events[event], call.exchange.series[markets[0].series])
     bodies = [_market(call, market) for market in markets]
     if parameter(call.request, "with_nested_markets") == "true":
         return {"event": body | {"markets": bodies}, "markets": []}

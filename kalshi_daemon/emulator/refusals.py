@@ -71,6 +71,14 @@ def trading_is_paused() -> Refused:
     return Refused(409, "trading_is_paused", "trading is paused")
 
 
+def exchange_is_paused() -> Refused:
+    return Refused(409, "exchange_is_paused", "exchange is paused")
+
+
+def service_unavailable() -> Refused:
+    return Refused(503, "service_unavailable", "service unavailable")
+
+
 def market_inactive() -> Refused:
     """Before the opening and after the close, cancels included; the status is assumed."""
     return Refused(409, "MARKET_INACTIVE", "market inactive")

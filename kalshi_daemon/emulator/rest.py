@@ -135,6 +135,8 @@ class Rest:
 
     def answer(self, request: Request) -> Response:
         """One request's answer. Nothing that a peer can send raises."""
+        if self._exchange.hours.maintenance:
+            return self.unavailable(request)
         try:
             response = self._answer(request)
         except Refused as refused:
@@ -143,6 +145,12 @@ class Rest:
             response = TOO_MANY_REQUESTS
         self.reads.capture()
         return response
+
+    def unavailable(self, request: Request) -> Response:
+        """The answer to everything during maintenance; the status of the exchange has its own body even then."""
+        if request.path == PREFIX + "/exchange/status":
+            return Response(503, msgspec.json.encode(public.status_body(self._exchange)))
+        return refusal(refusals.service_unavailable())
 
     def member(self, request: Request) -> Account:
         """Who signed this request; raises Refused (401)."""

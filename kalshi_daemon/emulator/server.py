@@ -126,6 +126,8 @@ class EmulatorServer:
             now_ms = self._now_ms()
             self._service.step()
             self.exchange.advance()
+            if self.exchange.hours.maintenance:
+                self.drop_streams()
             for drive in self._drivers:
                 drive(now_ms)
             for stream in self._streams.values():
@@ -157,6 +159,8 @@ class EmulatorServer:
 
     def _accept(self, request: Request) -> Response:
         """Let a signed handshake through; refuse anything else in the shape of REST."""
+        if self.exchange.hours.maintenance:
+            return self._rest.unavailable(request)
         try:
             self._rest.member(request)
         except Refused as refused:

@@ -17,6 +17,8 @@ from kalshi_daemon.emulator.bodies import Body
 from kalshi_daemon.emulator.channels import BOOK, GROUPS, LIFECYCLE, MULTIVARIATE, TICKER
 from kalshi_daemon.emulator.events import (
     Event,
+    EventFeesChanged,
+    EventListed,
     Filled,
     LevelChanged,
     MarketMoved,
@@ -32,7 +34,8 @@ from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.subscriptions import Selection, Subscriptions
 from kalshi_daemon.units import Milliseconds, Ticker
 
-COMBO: Final = "KXMVE"  # how the ticker of every multivariate market begins
+COMBO: Final = "KXMVE"  # how the ticker of every multivariate event and market begins
+NOT_OF_COMBOS: Final = frozenset({"price_level_structure_updated", "metadata_updated"})  # no words of their channel
 
 
 class StreamEvents:
@@ -63,6 +66,11 @@ class StreamEvents:
                 self._pass("trade", "trade", event.trade.market, lambda: frames.trade_msg(event))
             case MarketMoved():
                 self._tell_market(event)
+            case EventListed():
+                channel = _lifecycle_of(event.event.ticker)
+                self._pass(channel, "event_lifecycle", "", lambda: frames.event_lifecycle_msg(event))
+            case EventFeesChanged():
+                self._pass(LIFECYCLE, "event_fee_update", "", lambda: frames.event_fee_msg(event))
             case _:
                 self._tell_private(event)
 
@@ -103,11 +111,12 @@ class StreamEvents:
             self._subscriptions.send("ticker", subscription, frames.ticker_msg(market, event.figures, event.ts_ms))
 
     def _tell_market(self, event: MarketMoved) -> None:
-        if not event.event:
-            return
         ticker = event.market.ticker
-        channel = MULTIVARIATE if ticker.startswith(COMBO) else LIFECYCLE
-        self._pass(channel, channel, ticker, lambda: frames.lifecycle_msg(event))
+        channel = _lifecycle_of(ticker)
+        is_combo = channel == MULTIVARIATE
+        if not event.event or (is_combo and event.event in NOT_OF_COMBOS):
+            return
+        self._pass(channel, channel, ticker, lambda: frames.lifecycle_msg(event, is_combo=is_combo))
         if event.event == "created":
             self._show_created(ticker)
 
@@ -145,3 +154,7 @@ class StreamEvents:
                 if subscription is not None:
                     msg = frames.ticker_msg(market, figures, self._now_ms())
                     self._subscriptions.send("ticker", subscription, msg)
+
+
+def _lifecycle_of(ticker: Ticker) -> str:
+    return MULTIVARIATE if ticker.startswith(COMBO) else LIFECYCLE

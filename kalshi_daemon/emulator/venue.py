@@ -16,8 +16,9 @@ from attrs import define, evolve, field
 
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.events import Event, LevelChanged, MarketMoved, TickerChanged
+from kalshi_daemon.emulator.hours import Hours
 from kalshi_daemon.emulator.matching import Book, LevelChange
-from kalshi_daemon.emulator.model import ExchangeSettings, Market, MarketFigures, Series, Trade
+from kalshi_daemon.emulator.model import EventTerms, ExchangeSettings, Market, MarketFigures, Series, Trade
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.limits import EMULATOR_TRADES_MAX
@@ -26,7 +27,7 @@ from kalshi_daemon.units import PRICE_ONE, Count, Milliseconds, Money, Price, Ti
 
 @define(eq=False)
 class MarketState:
-    """One market while the exchange runs."""
+    """One market while the exchange runs. `series` has the fees that hold for it now."""
 
     market: Market
     series: Series
@@ -63,8 +64,9 @@ class Venue:
         self.settings = settings
         self.now_ms = now_ms
         self.rng = rng
-        self.trading_active = True
+        self.hours = Hours()
         self.series: dict[Ticker, Series] = {}
+        self.events: dict[Ticker, EventTerms] = {}
         self.states: dict[Ticker, MarketState] = {}
         self.markets: dict[Ticker, Market] = {}
         self.by_user: dict[str, Account] = {}
@@ -88,6 +90,14 @@ class Venue:
             assert key_id not in self.by_key, f"key {key_id} has an account"
             self.by_key[key_id] = account
         return account
+
+    def fees_of(self, event: Ticker) -> Series:
+        """The series of an event, with the event's own fees where it has any."""
+        terms = self.events[event]
+        series = self.series[terms.series]
+        if terms.fee_type is not None:
+            series = evolve(series, fee_type=terms.fee_type)
+        return series if terms.multiplier_ppm is None else evolve(series, multiplier_ppm=terms.multiplier_ppm)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         self._listeners.append(listener)

@@ -6,7 +6,7 @@ import pytest
 from small_exchange import ASK, BID, IOC, START_MS, TICKER, World, listing
 
 from kalshi_daemon.emulator.accounts import Account
-from kalshi_daemon.emulator.events import MarketMoved, PositionChanged
+from kalshi_daemon.emulator.events import EventFeesChanged, EventListed, MarketMoved, PositionChanged
 from kalshi_daemon.emulator.model import (
     MarketStatus,
     NewOrder,
@@ -15,7 +15,7 @@ from kalshi_daemon.emulator.model import (
     UpdateReason,
 )
 from kalshi_daemon.emulator.refusals import Refused
-from kalshi_daemon.units import DOLLAR, TimeInForce
+from kalshi_daemon.units import DOLLAR, FeeType, TimeInForce
 
 
 def events(world: World) -> list[tuple[str, MarketStatus]]:
@@ -190,3 +190,87 @@ def test_reads_of_an_unknown_market_are_refused() -> None:
         with pytest.raises(Refused) as refused:
             read("NO-SUCH-X")
         assert (refused.value.status, refused.value.code) == (404, "market_not_found")
+
+
+def test_a_disputed_result_waits_and_is_amended() -> None:
+    """No payment while it is disputed; the amended result is told, and is paid after a whole timer of its own."""
+    world = listing(settlement_timer_ms=5_000)
+    maker, taker = world.member("maker"), world.member("t")
+    world.place(maker, ASK, 6_000, 100)
+    world.place(taker, BID, 6_000, 100, IOC)
+    world.exchange.settle(TICKER, "yes")
+    world.pass_time(4_000)
+    world.exchange.dispute(TICKER)
+    world.pass_time(60_000)
+    assert world.exchange.market(TICKER).status is MarketStatus.DISPUTED
+    assert world.exchange.settlements(taker) == []
+    world.exchange.amend_result(TICKER, "no")
+    world.pass_time(4_999)
+    assert world.exchange.market(TICKER).status is MarketStatus.AMENDED
+    world.pass_time(1)
+    assert [record.result for record in world.exchange.settlements(taker)] == ["no"]
+    assert world.exchange.settlements(taker)[0].revenue == 0
+    assert world.exchange.settlements(maker)[0].revenue == DOLLAR
+    assert events(world)[-4:] == [
+        ("determined", MarketStatus.DETERMINED),
+        ("", MarketStatus.DISPUTED),
+        ("determined", MarketStatus.AMENDED),
+        ("settled", MarketStatus.FINALIZED),
+    ]
+
+
+def test_a_result_can_be_amended_undisputed() -> None:
+    """Within the timer; once it is paid, or before there is a result, it cannot."""
+    world = listing(settlement_timer_ms=5_000)
+    with pytest.raises(AssertionError):
+        world.exchange.amend_result(TICKER, "no")
+    world.exchange.settle(TICKER, "yes")
+    world.exchange.amend_result(TICKER, "no")
+    world.pass_time(5_000)
+    with pytest.raises(AssertionError):
+        world.exchange.amend_result(TICKER, "yes")
+    with pytest.raises(AssertionError):
+        world.exchange.dispute(TICKER)
+
+
+def test_a_grid_changes_under_resting_orders() -> None:
+    """To a finer grid: what rests stays, half a cent becomes a price at once; to a coarser one is a mistake."""
+    world = listing()
+    member = world.member("m")
+    kept = world.place(member, BID, 4_000, 100).order_id
+    with pytest.raises(Refused):
+        world.place(member, BID, 450, 100)
+    world.exchange.change_grid(TICKER, "center_whole_edge_half_cent")
+    assert world.place(member, BID, 450, 100).remaining == 100
+    with pytest.raises(Refused):
+        world.place(member, BID, 4_050, 100)
+    assert world.exchange.order(member, kept).status is OrderStatus.RESTING
+    assert events(world)[-1] == ("price_level_structure_updated", MarketStatus.ACTIVE)
+    with pytest.raises(AssertionError):
+        world.exchange.change_grid(TICKER, "linear_cent")
+
+
+def test_an_event_can_have_fees_of_its_own() -> None:
+    """They hold for its markets, present and later, from the override until it is cleared; others pay the series'."""
+    world = listing()
+    world.list_market("TEST-TWO-A")
+    maker, taker = world.member("maker"), world.member("t")
+
+    def fees(ticker: str = TICKER) -> list[int]:
+        """What the maker and the taker of a hundred contracts at 50 cents pay."""
+        for account, side in ((maker, ASK), (taker, BID)):
+            world.place(account, side, 5_000, 10_000, market=ticker)
+        return [world.exchange.fills(account)[0].fee for account in (maker, taker)]
+
+    assert fees() == [0, 1_750_000]
+    world.exchange.override_fees("TEST-ONE", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
+    world.list_market("TEST-ONE-LATE")
+    assert fees() == fees("TEST-ONE-LATE") == [218_800, 875_000]
+    assert fees("TEST-TWO-A") == [0, 1_750_000]
+    world.exchange.override_fees("TEST-ONE", None, None)
+    assert fees() == [0, 1_750_000]
+    assert [(told.event.fee_type, told.event.multiplier_ppm) for told in world.said(EventFeesChanged)] == [
+        (FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000),
+        (None, None),
+    ]
+    assert [told.event.ticker for told in world.said(EventListed)] == ["TEST-ONE", "TEST-TWO"]

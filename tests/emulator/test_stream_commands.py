@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 
 import pytest
-from emulator_world import A, B, C, Frame, ask, heard, part, say, seqs, world
+from emulator_world import A, B, C, Frame, ask, heard, now_ms, part, say, seqs, world
 from trio.testing import MockClock
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
 from kalshi_daemon.emulator.events import OrderGroupUpdated
+from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
+from kalshi_daemon.emulator.markets import invented_market
+from kalshi_daemon.emulator.model import Series
 from kalshi_daemon.emulator.settings import ServerSettings
-from kalshi_daemon.units import BookSide
+from kalshi_daemon.units import BookSide, FeeType
 
 BARE = ServerSettings(send_clock=False, send_sending_ts=False)
 
@@ -256,3 +259,49 @@ async def test_order_groups_are_told_to_their_member(autojump_clock: MockClock) 
         triggered = {"event_type": "triggered", "order_group_id": "g-1", "ts_ms": 9}
         frame = {"type": "order_group_updates", "sid": 1}
         assert await heard(socket) == [frame | {"seq": 1, "msg": created}, frame | {"seq": 2, "msg": triggered}]
+
+
+async def test_events_and_combos_are_told_of(autojump_clock: MockClock) -> None:
+    """The first market of an event announces it; an event's fees and a market's name and grid change aloud; combos have
+    a channel of their own, with no words for the last two."""
+    async with world(BARE) as emulator, emulator.stream() as socket:
+        await ask(socket, 1, "subscribe", channels=["market_lifecycle_v2", "multivariate_market_lifecycle"])
+        exchange = emulator.exchange
+        exchange.add_series(Series("KXMVEDEMO", "Invented combos", "Sports", FeeType.QUADRATIC, 1_000_000))
+        for ticker in ("DEMORATE-MEET-CUT", "DEMORATE-MEET-HOLD", "KXMVEDEMO-S1-A"):
+            exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, now_ms()))
+            exchange.rename(ticker, "Renamed")
+            exchange.change_grid(ticker, DECI_CENT)
+        exchange.override_fees("DEMORATE-MEET", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
+        exchange.override_fees("DEMORATE-MEET", None, None)
+        frames = await heard(socket)
+        changes = ("created", "metadata_updated", "price_level_structure_updated")
+        assert [(frame["sid"], frame["type"], part(frame, "msg").get("event_type")) for frame in frames] == [
+            (1, "event_lifecycle", None),
+            *((1, "market_lifecycle_v2", change) for change in changes * 2),
+            (2, "event_lifecycle", None),
+            (2, "multivariate_market_lifecycle", "created"),
+            (1, "event_fee_update", None),
+            (1, "event_fee_update", None),
+        ]
+        assert seqs(frames, 1) == list(range(1, 10))
+        assert frames[0]["msg"] == {
+            "event_ticker": "DEMORATE-MEET",
+            "exchange_index": 0,
+            "title": "Invented rates",
+            "subtitle": "DEMORATE-MEET",
+            "collateral_return_type": "",
+            "series_ticker": "DEMORATE",
+        }
+        assert part(frames[2], "msg")["yes_sub_title"] == "Renamed"
+        assert part(frames[3], "msg")["price_ranges"] == [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
+        assert "price_ranges" in part(frames[1], "msg")
+        assert "price_ranges" not in part(frames[8], "msg")
+        terms = [
+            (part(frame, "msg")["fee_type_override"], part(frame, "msg")["fee_multiplier_override"])
+            for frame in frames[-2:]
+        ]
+        assert terms == [("quadratic_with_maker_fees", 0.5), (None, None)]
+        exchange.override_fees("DEMORATE-MEET", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
+        event = part(await emulator.get("/events/DEMORATE-MEET"), "event")
+        assert (event["fee_type_override"], event["fee_multiplier_override"]) == ("quadratic_with_maker_fees", 0.5)

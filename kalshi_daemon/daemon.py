@@ -117,21 +117,20 @@ class Daemon:
         run_id = new_run_id(self.seams.rng, self.parts.clock.now_ms())
         self._post(RunStarted(self.parts.clock.now_ms(), run_id, __version__))
         try:
-            ended = await self.runner.run()
+            async with self.parts.rest:
+                ended = await self.runner.run()
         except* Exception as errors:  # noqa: BLE001 - the last who can say it; what is open is closed whatever it is
             for error in leaves_of_group(errors):
                 log.error("ended", cause=_words(error), next="the process ends, and is started again")
             ended = "failed"
         finally:
-            await self._close()
+            self._close()
         return self._exit_code(ended)
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         if self.tasks.journal is not None:
             self.tasks.journal.close()
         self.parts.notifier.close()
-        with trio.move_on_after(limits.EXIT_LIMIT_S, shield=True):
-            await self.parts.rest.aclose()
 
     def _exit_code(self, ended: str) -> int:
         if ended == "stopped":

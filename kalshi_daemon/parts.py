@@ -29,7 +29,6 @@ from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
-from kalshi_daemon.shell.clock import eastern_day
 from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.fill_listener import FillListener
@@ -83,8 +82,6 @@ class Parts:
         self.universe = MarketUniverse()
         self.invariants = Invariants(self.ledger)
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
-        self.bankroll: Money = 0  # the portfolio's value when the account was first agreed on `_day`
-        self._day = ""
         self.signer = LateSigner(seams.load_signer)
         self.rest = RestClient(
             config.rest_urls, self.signer, seams.network, clock, lanes=limits.REST_LANES, rng=seams.rng
@@ -133,14 +130,15 @@ class Parts:
 
     def _build_money(self) -> None:
         hooks, clock, ledger = self._hooks, self.clock, self.ledger
-        views = GateViews(ledger, self.universe, self.evidence, self.levels, lambda: self.bankroll)
+        self.inputs = MarketInputs(self.books, self.ledger, self.universe, self.clock, self.reserve)
+        views = GateViews(ledger, self.universe, self.evidence, self.levels)
         self.gates = Gates(views, self.risk_limits, clock)
         self.bus = EventBus(ledger, OrderManager(), hooks.append, self.gates.decide, hooks.on_command)
         self.bucket = TokenBucket(limits.WRITE_TOKENS_LEAST, limits.WRITE_TOKENS_LEAST, 0.0)
         self.writer = OrderWriter(self.rest, self._post, self.gates.ask, self.breaker, self.bucket, clock)
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
-        self.calibration = CalibrationService(self.reader, ledger, clock, settle)
+        self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
         self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle)
         self.sweeper = Sweeper(self.reader, self.writer, ledger, clock, settle)
         self.recovery = ErrorRecoveryManager(self.rest, self.coordinator, self.sweeper, clock, settle)
@@ -154,7 +152,6 @@ class Parts:
         )
 
     def _build_policy(self) -> None:
-        self.inputs = MarketInputs(self.books, self.ledger, self.universe, self.clock, self.reserve)
         self.selector: Selector | None = None
         self.actor: ActorService | None = None
 
@@ -179,14 +176,7 @@ class Parts:
         )
 
     def reserve(self) -> Money:
-        return cash_reserve(self.bankroll, self.risk_limits)
-
-    def open_day(self) -> None:
-        """The account agrees: what it is worth is the bankroll, until the US Eastern day ends."""
-        day = eastern_day(self.clock.exchange_now_ms())
-        if day != self._day:
-            self._day = day
-            self.bankroll = self.inputs.portfolio_value()
+        return cash_reserve(self.ledger.bankroll, self.risk_limits)
 
     def increases_allowed(self) -> bool:
         return self._hooks.trader_state() == "trading.normal" and not self.ledger.held and not self.ledger.restricted

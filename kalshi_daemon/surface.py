@@ -191,5 +191,5 @@ class Surface:
             "writer_waiting": parts.writer.waiting,
             "writer_on_the_wire": parts.writer.on_the_wire,
             "clock_offset_milliseconds": parts.clock.offset_ms,
-            "bankroll_microdollars": parts.bankroll,
+            "bankroll_microdollars": parts.ledger.bankroll,
         }

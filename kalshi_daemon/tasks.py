@@ -173,10 +173,7 @@ class Tasks:
 
     async def _calibrate(self, stay: Stay) -> str:
         del stay
-        outcome = await self.parts.calibration.calibrate()
-        if outcome == "agreed":
-            self.parts.open_day()
-        return outcome
+        return await self.parts.calibration.calibrate()
 
     async def _act(self, stay: Stay) -> None:
         """The actor's chart, inside the trading state's nursery; its gate is shut when that nursery is left."""
@@ -188,7 +185,7 @@ class Tasks:
             del stay
             await actor.run(gate)
 
-        with self.parts.gates.opened(self._post) as gate:
+        with self.parts.gates.opened(self._post, increases=True) as gate:
             runner = Runner(
                 Chart(ACTOR, {"policy_may_probe": actor.may_probe}),
                 {"decide_and_act": decide_and_act},
@@ -213,7 +210,7 @@ class Tasks:
     async def _close(self, stay: Stay) -> None:
         del stay
         parts, ledger = self.parts, self.parts.ledger
-        with parts.gates.opened(self._post) as gate:
+        with parts.gates.opened(self._post, increases=False) as gate:
             while True:
                 books = {market: parts.evidence(market) for market in ledger.positions}
                 now_ms, markets = parts.clock.exchange_now_ms(), parts.universe.markets

@@ -54,6 +54,7 @@ class Ledger(LedgerView):
             facts.AccountAgreed: self._account_agreed,
             facts.AccountDiffers: lambda _, changes: self._agree(changes, agreed=False),
             facts.AccountDoubted: lambda _, changes: self._agree(changes, agreed=False),
+            facts.DayOpened: self._day_opened,
             facts.CashCorrected: lambda fact, _: self._cash.move(fact.exchange_index, fact.change),
             facts.HoldPlaced: self._place,
             facts.HoldLifted: self._lift,
@@ -99,6 +100,12 @@ class Ledger(LedgerView):
     def _account_agreed(self, fact: facts.AccountAgreed, changes: list[Change]) -> None:
         self.agreed_ms = fact.at_ms
         self._agree(changes, agreed=True)
+
+    def _day_opened(self, fact: facts.DayOpened, _changes: list[Change]) -> None:
+        if fact.day <= self.day:
+            self._count("repeated_days")
+            return
+        self.day, self.bankroll = fact.day, fact.bankroll
 
     def _agree(self, changes: list[Change], *, agreed: bool) -> None:
         if self.account_agreed is not agreed:

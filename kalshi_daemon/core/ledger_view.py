@@ -38,6 +38,8 @@ class LedgerView:
         self.fills_booked = 0
         self.settlements_booked = 0
         self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
+        self.day = ""  # the US Eastern day that was opened last,
+        self.bankroll: Money = 0  # and what the account was worth then: limits are shares of it
         self.agreed_ms: Milliseconds = 0  # when a complete read last equalled this, by our clock
         self._counts: dict[str, int] = {}
         self.orders: Mapping[str, OrderRecord] = self._orders.orders
@@ -159,6 +161,8 @@ class LedgerView:
             "fills_booked": self.fills_booked,
             "settlements_booked": self.settlements_booked,
             "last_fill_ms": self.last_fill_ms,
+            "day": self.day,
+            "bankroll": self.bankroll,
             "agreed_ms": self.agreed_ms,
             "opened": self.opened,
             "account_agreed": self.account_agreed,

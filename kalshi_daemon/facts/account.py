@@ -82,6 +82,15 @@ class AccountDoubted:
 
 
 @frozen
+class DayOpened:
+    """A new US Eastern day, and what the account was worth when it first agreed on it: the bankroll of its limits."""
+
+    at_ms: Milliseconds
+    day: str  # as `2026-11-22`
+    bankroll: Money
+
+
+@frozen
 class CashCorrected:
     at_ms: Milliseconds
     exchange_index: int
@@ -206,6 +215,7 @@ AccountFact: TypeAlias = (
     | AccountAgreed
     | AccountDiffers
     | AccountDoubted
+    | DayOpened
     | CashCorrected
     | HoldPlaced
     | HoldLifted

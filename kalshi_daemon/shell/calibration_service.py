@@ -30,11 +30,12 @@ from kalshi_daemon.facts import (
     AccountDiffers,
     AccountFact,
     AccountOpened,
+    DayOpened,
     HoldKind,
     PositionOpening,
 )
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
-from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.clock import Clock, eastern_day
 from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker, contracts, dollars
 from statecharts.order import UNK
 
@@ -69,6 +70,7 @@ class CalibrationService:
         ledger: Ledger,
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
+        worth: Callable[[], Money],
     ) -> None:
         self.detail = ""
         self.rounds = 0
@@ -82,6 +84,7 @@ class CalibrationService:
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
+        self._worth = worth
 
     @property
     def stuck(self) -> bool:
@@ -141,8 +144,15 @@ class CalibrationService:
             self._held_for, self._held_times = (), 0
             cash, resting = read.balance.by_shard, len(self._ledger.live())
             held = sum(1 for position in read.positions if position.count)
+            await self._open_day()  # before anybody may trade on the agreement
             await self._settle(AccountAgreed(self._clock.now_ms(), cash, held, resting))
         return compared
+
+    async def _open_day(self) -> None:
+        """The first agreement on a US Eastern day says what the limits of that day are shares of."""
+        day = eastern_day(self._clock.exchange_now_ms())
+        if day > self._ledger.day:
+            await self._settle(DayOpened(self._clock.now_ms(), day, self._worth()))
 
     def moved(self, market: Ticker, ts_ms: Milliseconds) -> None:
         """A fill or a settlement was booked: for a while reads of this market, and of cash, may be older than the

@@ -1,7 +1,8 @@
 """The gates: who may send what, asked when an intent is made and again in the step that writes to the socket.
 
-- `OrderGate` is the power to propose an order. The actor and the closing rules are handed one by the state that invokes
-  them, and it is shut when that state is left: what is proposed afterwards is our mistake, not a race to be lost.
+- `OrderGate` is the power to propose an order, and one for increases exists only while the actor runs, inside
+  `trading`: the closing rules, which run in `paused` too, are handed one for reductions. It is shut when the state that
+  holds it is left: what is proposed afterwards is our mistake, not a race to be lost.
 - `Gates.decide` turns a proposal into an intent, or refuses it with a code. The event bus calls it between two facts,
   so that every order intended before is already reserved.
 - `Gates.ask` is called by the order writer in the step that writes to the socket; a refusal there is `Withheld`.
@@ -22,18 +23,20 @@ from kalshi_daemon.core.risk import BookEvidence, Levels, Refusal, RiskLimits, e
 from kalshi_daemon.errors import Withheld
 from kalshi_daemon.facts import OrderIntended
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.units import Money, Ticker
+from kalshi_daemon.units import Ticker
 
 
 class OrderGate:
     """The power to propose; shut for good when its state is left."""
 
-    def __init__(self, post: Callable[[ProposeOrder], None]) -> None:
+    def __init__(self, post: Callable[[ProposeOrder], None], *, increases: bool) -> None:
         self._post = post
+        self._increases = increases
         self._shut = False
 
     def propose(self, proposal: ProposeOrder) -> None:
         assert not self._shut, f"{proposal.purpose} proposes an order after its state was left"
+        assert proposal.reduces or self._increases, f"{proposal.purpose} proposes an increase at a gate for reductions"
         self._post(proposal)
 
     def shut(self) -> None:
@@ -48,7 +51,6 @@ class GateViews:
     universe: MarketUniverse
     evidence: Callable[[Ticker], BookEvidence]
     levels: Callable[[], Levels]
-    bankroll: Callable[[], Money]
 
 
 class Gates:
@@ -60,8 +62,8 @@ class Gates:
         self._clock = clock
 
     @contextmanager
-    def opened(self, post: Callable[[ProposeOrder], None]) -> Iterator[OrderGate]:
-        gate = OrderGate(post)
+    def opened(self, post: Callable[[ProposeOrder], None], *, increases: bool) -> Iterator[OrderGate]:
+        gate = OrderGate(post, increases=increases)
         try:
             yield gate
         finally:
@@ -77,7 +79,7 @@ class Gates:
             views.levels(),
             self._clock.exchange_now_ms(),
             self._limits,
-            views.bankroll(),
+            views.ledger.bankroll,
         )
         if isinstance(verdict, Refusal):
             self._note(proposal.market, verdict)

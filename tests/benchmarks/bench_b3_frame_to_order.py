@@ -40,6 +40,7 @@ from kalshi_daemon.facts import (
     AccountOpened,
     BookDelta,
     BookSnapshot,
+    DayOpened,
     MarketRead,
     OrderAcknowledged,
     OrderIntended,
@@ -151,11 +152,11 @@ class Path:
             on_step=self._stepped,
             on_alarm=lambda _name, _text: None,
         )
-        views = GateViews(self.ledger, self._universe, self._evidence, self._levels, lambda: CASH)
+        views = GateViews(self.ledger, self._universe, self._evidence, self._levels)
         self.gates = Gates(views, RiskLimits(), self.clock)
         self._manager = OrderManager()
         self.bus = EventBus(self.ledger, self._manager, self.journal.append, self._decide, self._command)
-        self._gate = OrderGate(self._propose)
+        self._gate = OrderGate(self._propose, increases=True)
         sizes, pricing = (5 * CONTRACT,), Pricing.TAKE
         self.actor = ActorService(
             self.books,
@@ -237,6 +238,7 @@ class Path:
         for fact in (
             RunStarted(now_ms, "bench00001", "0"),
             AccountOpened(now_ms, ((0, CASH),), held),
+            DayOpened(now_ms, "2026-11-22", CASH),
             AccountAgreed(now_ms, ((0, CASH),), len(held), 0),
         ):
             await self.bus.settle(fact)

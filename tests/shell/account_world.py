@@ -75,19 +75,20 @@ class World:
     alarms: list[str] = Factory(list)
     moves: list[tuple[str, str]] = Factory(list)  # (client order id, state) of each order that moved
     told_fills: int = 0
-    bankroll: int = 1_000 * DOLLAR
 
     def __attrs_post_init__(self) -> None:
         self.journal = Journal.open(MEMORY, in_place)
         self.breaker = CircuitBreaker("order_writes", 3, 30.0, 5.0, 60.0, 5.0)
-        views = GateViews(self.ledger, self.universe, self.evidence, self.asked_levels, lambda: self.bankroll)
+        views = GateViews(self.ledger, self.universe, self.evidence, self.asked_levels)
         self.gates = Gates(views, RiskLimits(), self.clock)
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)
         self.bucket = TokenBucket(100, 100.0, 0.0)
         self.writer = OrderWriter(self.rest, self.bus.post, self.gates.ask, self.breaker, self.bucket, self.clock)
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
-        self.calibration = CalibrationService(self.reader, self.ledger, self.clock, settle)
+        self.calibration = CalibrationService(
+            self.reader, self.ledger, self.clock, settle, worth=lambda: self.ledger.settled_total
+        )
         self.sync = SyncService(self.reader, self.calibration, self.ledger, self.clock, settle)
         self.sweeper = Sweeper(self.reader, self.writer, self.ledger, self.clock, settle)
         self.invariants = Invariants(self.ledger)

@@ -10,7 +10,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
-from kalshi_daemon.facts import AccountAgreed, AccountDiffers, AccountOpened
+from kalshi_daemon.facts import AccountAgreed, AccountDiffers, AccountOpened, DayOpened
 from kalshi_daemon.simulation.faulty_link import LOST, NEVER_ARRIVES, UNAVAILABLE, replaced
 from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide
 
@@ -24,6 +24,22 @@ async def test_the_first_calibration_opens_the_account(autojump_clock):
         assert world.ledger.account_agreed
         assert world.calibration.rounds == 1
         assert world.held() == []
+
+
+async def test_the_first_agreement_of_an_eastern_day_says_what_its_limits_are_shares_of(autojump_clock):
+    """Journaled before the agreement, in the place of yesterday's; a later run of the same day keeps it."""
+    async with account_world(opened=False) as world:
+        await world.bus.settle(DayOpened(world.clock.now_ms(), "2026-10-18", 7 * DOLLAR))
+        assert await world.calibration.calibrate() == "agreed"
+        await world.position(A, 2)
+        await begin(world, "run2")
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        days = [(fact.day, fact.bankroll) for fact in world.of(DayOpened)]
+        assert days == [("2026-10-18", 7 * DOLLAR), ("2026-10-19", 1_000 * DOLLAR)]
+        assert world.ledger.bankroll == 1_000 * DOLLAR > world.ledger.settled_total
+        kinds = [type(fact) for fact in world.facts]
+        assert kinds.index(AccountAgreed) > kinds.index(DayOpened, 2)
 
 
 async def test_positions_from_before_this_journal_are_taken_over_and_held(autojump_clock):

@@ -106,9 +106,20 @@ async def test_a_gate_is_shut_when_its_state_is_left(autojump_clock):
     """Proposing afterwards is a mistake of ours, also where the state was left by a crash."""
     async with account_world() as world:
         posted = []
-        with pytest.raises(ZeroDivisionError), world.gates.opened(posted.append) as gate:  # noqa: PT012
+        with pytest.raises(ZeroDivisionError), world.gates.opened(posted.append, increases=True) as gate:  # noqa: PT012
             gate.propose(proposal())
             raise ZeroDivisionError
         with pytest.raises(AssertionError, match="after its state was left"):
             gate.propose(proposal())
         assert posted == [proposal()]
+
+
+async def test_a_gate_for_reductions_lets_no_increase_be_proposed(autojump_clock):
+    """What the closing rules hold in `paused` is not the power to increase, whatever the risk gate would say."""
+    async with account_world() as world:
+        posted = []
+        with world.gates.opened(posted.append, increases=False) as gate:
+            gate.propose(evolve(proposal(), reduces=True))
+            with pytest.raises(AssertionError, match="at a gate for reductions"):
+                gate.propose(proposal())
+        assert [each.reduces for each in posted] == [True]

@@ -187,7 +187,6 @@ async def test_an_exchange_that_refuses_our_access_ends_the_sweep_at_once(autoju
 async def test_a_sweep_of_many_orders_takes_its_tokens_and_its_time(autojump_clock):
     """Four orders on each market, the most that P6 allows: swept within the state's 5 s, each cancelled once."""
     async with account_world(dollars=5_000) as world:
-        world.bankroll = 5_000 * 1_000_000
         for market in (A, B, C):
             for cents in (30, 31, 32, 33):
                 await world.order(market, BookSide.BID, cents)

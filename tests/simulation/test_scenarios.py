@@ -56,6 +56,27 @@ def test_the_straight_path() -> None:
     assert run.fills > 0
 
 
+def test_a_start_that_was_held_trades_after_the_resume() -> None:
+    """Paused from the first moment, so that `trading` is entered from there: the limits of the day are known all the
+    same, and orders fill.
+    """
+
+    async def scenario(stage: Stage) -> None:
+        parts = stage.daemon.parts
+        await parts.preflight.replayed.wait()
+        await parts.bus.settle(hold(HoldKind.OPERATOR, "a test", parts.clock.now_ms()))
+        await trio.sleep(60)
+        assert stage.daemon.runner.is_in("paused.holding")
+        await parts.bus.settle(HoldLifted(parts.clock.now_ms(), HoldKind.OPERATOR, "", "a test"))
+        await until_trading(stage)
+        await trio.sleep(60)
+        assert parts.ledger.bankroll > 0
+
+    run = settled(run_virtually(1, scenario, LIVELY))
+    assert "calibrating" not in run.states
+    assert run.fills > 0
+
+
 def test_a_network_that_goes_away_is_recovered_from() -> None:
     """Every connection cut and none possible for 20 s: recovering, an attempt after another, then calibrated and
     trading.

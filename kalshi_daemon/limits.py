@@ -72,6 +72,18 @@ REQUEST_LIFE_MS: Final[Milliseconds] = 60_000
 
 REST_LANES: Final = 8  # connections of the REST client: order writes, and the reads beside them
 WRITE_TOKENS_LEAST: Final = 100  # of the smallest tier (api.md 5), until the account's own limits were read
+READ_TOKENS_LEAST: Final = 200
+BALANCE_PER_S_LEAST: Final = 1  # calls a second and no burst, of the two smallest tiers (api.md 4.5)
+BALANCE_PER_S: Final = 5  # of the others
+BALANCE_SPACING: Final = 1.1  # calls go so much slower: two that are sent apart may arrive closer
+ENDPOINT_COSTS_MAX: Final = 1_000  # rows of the list of costs; the exchange has some hundred endpoints
+LIMITS_READ_S: Final = 900.0  # the account's limits are read again so often: an upgrade changes them
+READ_TOKENS_WAIT_S: Final = 10.0  # a read waits so long for its tokens, then it has failed and nothing was sent
+ORDER_TOKENS_WAIT_S: Final = 5.0  # as old as what an order was decided on may be: then it is withheld
+SPENT_WINDOW_S: Final = 60  # of the share of the tokens that is shown
+PACE_LEAST: Final = 1 / 16  # after a 429 the pace is halved, down to this share
+PACE_RECOVERY_S: Final = 60.0  # from nothing to the whole pace
+PACE_GRAIN_S: Final = 1.0  # several 429 within so long lower the pace once
 
 # --- sockets
 FRAME_MAX: Final = 16 * 1024 * 1024  # a snapshot of a deep book is 20 kB; a larger one is counted and ends the socket
@@ -107,7 +119,6 @@ SYNC_ORDERS_S: Final = 10.0
 SYNC_BALANCE_S: Final = 30.0
 SYNC_SILENCE_S: Final = 120.0  # no successful sync for so long places the hold `sync`
 QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so much quiet between
-BALANCE_SPACING_S: Final = 1.1  # the balance has a bucket of its own, of one call a second and no burst (api.md 4.5)
 # Fills and settlements are read again from so long before the last agreement; an agreement with reads older than half
 # of it is none. So nothing that the exchange shows late falls between two reads.
 READ_OVERLAP_MS: Final[Milliseconds] = 600_000

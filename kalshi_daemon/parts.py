@@ -19,7 +19,6 @@ from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
-from kalshi_daemon.core.rate_limit import TokenBucket
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
 from kalshi_daemon.errors import WireError
 from kalshi_daemon.facts import AccountFact, MarketChanged
@@ -51,7 +50,6 @@ from kalshi_daemon.shell.sync_service import SyncService
 from kalshi_daemon.shell.watches import Watchdog
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.units import SECOND_MS, Money, Ticker
-from kalshi_daemon.wire.rest import AccountLimits
 
 
 @frozen
@@ -100,7 +98,6 @@ class Parts:
             load_model=self._load_model,
             latched=self.kill_latch.reason,
             settle=self.bus.settle,
-            on_limits=self._take_limits,
             markets=config.markets,
         )
         self.watchdog = Watchdog(self.bus, self.ledger, clock, self.notifier, hooks.alarm)
@@ -134,8 +131,7 @@ class Parts:
         views = GateViews(ledger, self.universe, self.evidence, self.levels)
         self.gates = Gates(views, self.risk_limits, clock)
         self.bus = EventBus(ledger, OrderManager(), hooks.append, self.gates.decide, hooks.on_command)
-        self.bucket = TokenBucket(limits.WRITE_TOKENS_LEAST, limits.WRITE_TOKENS_LEAST, 0.0)
-        self.writer = OrderWriter(self.rest, self._post, self.gates.ask, self.breaker, self.bucket, clock)
+        self.writer = OrderWriter(self.rest, self._post, self.gates.ask, self.breaker, clock)
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
         self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
@@ -209,9 +205,6 @@ class Parts:
             self.seams.stopwatch,
         )
         return f"{self.selector.name}: {self.selector.model[:12]}"
-
-    def _take_limits(self, read: AccountLimits) -> None:
-        self.bucket.resize(read.write.capacity, read.write.refill, trio.current_time())
 
     def session_seams(self) -> SessionSeams:
         return SessionSeams(

@@ -139,6 +139,7 @@ class Surface:
             feeds=parts.coordinator.statuses,
             feeds_usable=lambda: parts.coordinator.feeds_usable,
             breakers=lambda: [parts.breaker, *([parts.actor.breaker] if parts.actor else [])],
+            rates=lambda: parts.rest.governor.statuses(trio.current_time()),
             mid=self._mid,
             reserve_threshold=parts.reserve,
             refused=parts.gates.refused,

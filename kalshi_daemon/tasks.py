@@ -25,7 +25,7 @@ from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
-from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_markets
+from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_limits, watch_markets
 from kalshi_daemon.surface import Surface
 from statecharts.actor import ACTOR
 
@@ -131,6 +131,7 @@ class Tasks:
         parts = self.parts
         await parts.preflight.passed.wait()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_limits, parts.rest)
             nursery.start_soon(watch_markets, parts.rest, parts.config.markets, self._markets_read)
             await watch_exchange(parts.rest, parts.ledger, parts.clock, parts.bus.settle)
 

@@ -76,7 +76,16 @@ CLOCK_FILES = {"kalshi_daemon/shell/clock.py", "kalshi_daemon/shell/ids.py"}
 CHANCE_FILES = {"kalshi_daemon/run.py"}  # `run` draws what a demo or a simulation is handed as a seed
 RUNNER = "kalshi_daemon/charts/runner.py"
 # In core/ these count seconds or rates, not money.
-NO_MONEY = {"backoff", "circuit_breaker", "rate_limit", "health_monitor", "startup", "table", "chart_states"}
+NO_MONEY = {
+    "backoff",
+    "circuit_breaker",
+    "rate_limit",
+    "rate_governor",
+    "health_monitor",
+    "startup",
+    "table",
+    "chart_states",
+}
 MONEY = re.compile(
     r"kalshi_daemon/(units|facts/\w+|commands|config|config_values|wire/fixed_point|core/\w+"
     r"|emulator/(fees|matching|accounts|exchange|execution|orders|amendments|trading))\.py"

@@ -15,6 +15,7 @@ from typing import Final
 from attrs import frozen
 
 from kalshi_daemon.core.chart_states import sentences
+from kalshi_daemon.core.rate_governor import RateStatus
 from kalshi_daemon.limits import RECONNECTS_MAX, RECONNECTS_WINDOW_MS
 from kalshi_daemon.units import Milliseconds
 
@@ -110,8 +111,9 @@ class HealthMonitor:
         """The loops whose heartbeat is too old: what the process's watchdog must not be told is alive."""
         return tuple(loop for loop, (last_ms, age_max_ms) in self._beats.items() if now_ms - last_ms > age_max_ms)
 
-    def assess(self, states: Iterable[ChartState], now_ms: Milliseconds) -> Health:
+    def assess(self, states: Iterable[ChartState], now_ms: Milliseconds, rates: Iterable[RateStatus] = ()) -> Health:
         reasons = [reason for state in states if (reason := _of_state(state)) is not None]
+        reasons += [_of_rate(rate) for rate in rates if rate.pace < 1]
         for loop in self.stale(now_ms):
             age_ms = now_ms - self._beats[loop][0]
             reasons.append(HealthReason(Verdict.FAILING, loop, f"no heartbeat for {age_ms} ms"))
@@ -119,6 +121,11 @@ class HealthMonitor:
             reasons.append(HealthReason(Verdict.DEGRADED, "connection", flapping))
         reasons.sort(key=lambda reason: -_RANK[reason.verdict])
         return Health(reasons[0].verdict if reasons else Verdict.OK, tuple(reasons))
+
+
+def _of_rate(rate: RateStatus) -> HealthReason:
+    text = f"the exchange answered 429: {rate.budget} requests go at {rate.pace:.0%} of their pace, and get faster"
+    return HealthReason(Verdict.DEGRADED, "rate limit", text)
 
 
 def _of_state(state: ChartState) -> HealthReason | None:

@@ -62,7 +62,6 @@ class AccountReader:
         self, rest: RestClient, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
     ) -> None:
         self.refusals = 0  # reads in a row that were refused for our access
-        self._balance_s = float("-inf")  # when the balance was last asked for
         self._rest = rest
         self._ledger = ledger
         self._clock = clock
@@ -83,7 +82,7 @@ class AccountReader:
         return as_of_ms
 
     async def _read_all(self) -> AccountRead:
-        await trio.sleep_until(self._balance_s + limits.BALANCE_SPACING_S)
+        await self._rest.until_balance_may_be_read()
         as_of_ms = await self._rest.as_of_ms()
         orders: list[OrderSeen] = []
         fills: list[FillSeen] = []
@@ -97,7 +96,6 @@ class AccountReader:
 
         async def read_money() -> None:
             positions.extend(await self._rest.positions())
-            self._balance_s = trio.current_time()
             balance.append(await self._rest.balance())
 
         async def read_settlements() -> None:

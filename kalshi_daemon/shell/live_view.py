@@ -133,14 +133,15 @@ def _columns(status: Status) -> RenderableType:
     counters = status.activity.counters
     refused = {**status.activity.labelled.get("refused", {}), **status.activity.labelled.get("refused_by_exchange", {})}
     refusals = ", ".join(f"{code} {count}" for code, count in sorted(refused.items(), key=lambda each: -each[1]))
+    spent = ", ".join(f"{each.budget} {each.spent_share:.0%}" for each in status.rates)
     grid = Table.grid(padding=(0, 2))
     cells = (
         ("deltas", str(counters.get("deltas", 0)), "settled", dollars(status.cash.settled)),
-        ("decisions", str(counters.get("decisions", 0)), "reserved", dollars(status.cash.reserved)),
+        ("decisions", f"{counters.get('decisions', 0)} by {status.model}", "reserved", dollars(status.cash.reserved)),
         ("live orders", str(len(status.orders)), "available", dollars(status.cash.available)),
         ("fills", str(status.fills), "realised", dollars(status.profit.realised)),
         ("refused", refusals or "0", "unrealised", dollars(status.profit.unrealised)),
-        ("model", status.model, "fees", dollars(status.profit.fees)),
+        ("rates spent", spent, "fees", dollars(status.profit.fees)),
     )
     for row in cells:
         grid.add_row(Text(row[0], style="dim"), Text(row[1]), Text(row[2], style="dim"), row[3])

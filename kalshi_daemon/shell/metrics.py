@@ -136,6 +136,28 @@ def _levels(status: Status) -> Iterator[Metric]:
     for feed in status.feeds:
         messages.add_metric([feed.role], feed.messages)
     yield messages
+    yield from _rates(status)
+
+
+def _rates(status: Status) -> Iterator[Metric]:
+    for name, help_text, values in (
+        ("rate_tokens", "Tokens that are left", {each.budget: each.tokens for each in status.rates}),
+        ("rate_capacity", "Tokens that the bucket holds", {each.budget: each.capacity for each in status.rates}),
+        (
+            "rate_spent_share",
+            "Share taken in the last minute",
+            {each.budget: each.spent_share for each in status.rates},
+        ),
+        ("rate_pace", "Share of the refill that we use since a 429", {each.budget: each.pace for each in status.rates}),
+    ):
+        family = GaugeMetricFamily(PREFIX + name, help_text, labels=["budget"])
+        for budget, value in values.items():
+            family.add_metric([budget], value)
+        yield family
+    refusals = CounterMetricFamily(PREFIX + "rate_refusals", "Answers 429", labels=["budget"])
+    for each in status.rates:
+        refusals.add_metric([each.budget], each.refusals)
+    yield refusals
 
 
 def _account(status: Status) -> Iterator[Metric]:

@@ -7,22 +7,22 @@ Rules:
   takes the breaker's probe. A cancel asks none.
 - Cancels go before orders, have a lane that orders never use, and tokens that orders leave them. One cancel of an
   order is under way at most.
+- An order that has no tokens within `ORDER_TOKENS_WAIT_S` is withheld: it has not left, and is never lost by waiting.
 - Every request ends as exactly one fact. No answer, or one that cannot be read, is `OrderLost`, never a refusal.
 - Nothing is sent twice: an unknown outcome is for evidence to settle, not for a retry.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Final
 
 import trio
 
 from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder, PlaceOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
-from kalshi_daemon.core.rate_limit import TokenBucket
 from kalshi_daemon.errors import Overflow, Withheld
 from kalshi_daemon.facts import (
     AccountFact,
@@ -40,12 +40,8 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.shell.rest_client import ORDERS_PATH, RestClient, cancel_path
 from kalshi_daemon.units import Milliseconds
-
-PLACE_COST: Final = 10  # tokens of the write bucket (api.md 5)
-CANCEL_COST: Final = 2
-TOO_MANY: Final = 429
 
 
 class OrderWriter:
@@ -55,7 +51,6 @@ class OrderWriter:
         post: Callable[[AccountFact], None],
         ask: Callable[[str], None],
         breaker: CircuitBreaker,
-        bucket: TokenBucket,
         clock: Clock,
     ) -> None:
         """`ask` raises Withheld where the order's gate is closed."""
@@ -67,7 +62,6 @@ class OrderWriter:
         self._post = post
         self._ask = ask
         self._breaker = breaker
-        self._bucket = bucket
         self._clock = clock
         self._cancels: deque[CancelOrder] = deque()
         self._cancelling: set[str] = set()  # client order ids whose cancel waits or is on the wire
@@ -138,13 +132,14 @@ class OrderWriter:
                     self._rested.set()
                     self._rested = trio.Event()
 
-    async def _pace(self, cost: float, spare: float = 0.0) -> None:
-        """Wait for the tokens, so that a 429 is the exchange's surprise and not our habit; `spare` are to be left."""
-        wanted = min(cost + spare, self._bucket.capacity)
-        while wait_s := self._bucket.wait_s(wanted, trio.current_time()):
+    async def _pay(self, method: str, path: str, *, increases: bool = False, within_s: float = math.inf) -> None:
+        """Wait for the tokens, so that a 429 is the exchange's surprise and not our habit. Raises Withheld (P16)."""
+        until_s = trio.current_time() + within_s
+        while wait_s := self._rest.governor.pays(method, path, trio.current_time(), increases=increases):
             self.counts["paced"] += 1
+            if trio.current_time() + wait_s > until_s:
+                raise Withheld("P16", f"tokens of the write bucket: none within {within_s:g} s, allowed at once")
             await trio.sleep(wait_s)
-        self._bucket.take(cost, trio.current_time())
 
     async def _place(self, command: PlaceOrder) -> None:
         client_order_id = command.client_order_id
@@ -157,8 +152,8 @@ class OrderWriter:
 
         try:
             self._ask(client_order_id)
-            spare = 0.0 if command.spec.reduce_only else self._bucket.capacity / limits.WRITE_SHARE_KEPT
-            await self._pace(PLACE_COST, spare)
+            increases = not command.spec.reduce_only
+            await self._pay("POST", ORDERS_PATH, increases=increases, within_s=limits.ORDER_TOKENS_WAIT_S)
             answer = await self._rest.create_order(client_order_id, command.spec, before_send=leave)
         except Withheld as refusal:
             if refusal.code == answers.UNREACHABLE:
@@ -184,7 +179,6 @@ class OrderWriter:
             case answers.Refused():
                 self.counts["refused"] += 1
                 self._breaker.succeeded(now_s)
-                self._note_refusal(answer.status)
                 return OrderRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail)
             case answers.Duplicate():
                 self.counts["duplicate"] += 1
@@ -198,7 +192,7 @@ class OrderWriter:
     async def _cancel(self, command: CancelOrder) -> None:
         client_order_id = command.client_order_id
         try:
-            await self._pace(CANCEL_COST)
+            await self._pay("DELETE", cancel_path(command.order_id))
             answer = await self._rest.cancel_order(
                 command.order_id,
                 command.market,
@@ -215,11 +209,6 @@ class OrderWriter:
             case answers.CancelNotFound():
                 self._post(CancelMissing(now_ms, client_order_id))
             case answers.CancelDenied():
-                self._note_refusal(answer.status)
                 self._post(CancelRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail))
             case answers.CancelUnknown():
                 self._post(CancelLost(now_ms, client_order_id, answer.cause))
-
-    def _note_refusal(self, status: int) -> None:
-        if status == TOO_MANY:
-            self._bucket.refused(trio.current_time())

@@ -24,8 +24,8 @@ from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.shell.watches import learn_limits
 from kalshi_daemon.units import Ticker
-from kalshi_daemon.wire.rest import AccountLimits
 
 STEPS = ("journal", "key", "model", "exchange", "access", "markets")
 
@@ -42,7 +42,6 @@ class Preflight:
         load_model: Callable[[], str],
         latched: Callable[[], str],
         settle: Callable[[AccountFact], Awaitable[None]],
-        on_limits: Callable[[AccountLimits], None],
         markets: tuple[Ticker, ...],
     ) -> None:
         """`open_key` loads the key; `latched` is the kill latch's reason, or empty."""
@@ -59,7 +58,6 @@ class Preflight:
         self._load_model = load_model
         self._latched = latched
         self._settle = settle
-        self._on_limits = on_limits
         self._markets = markets
         self._rest = rest
         self._unread: Iterator[tuple[int, AccountFact]] | None = None  # of the journal, while it is being replayed
@@ -138,14 +136,13 @@ class Preflight:
     async def _check_access(self) -> str:
         """A signed read: a wrong key, a wrong signature or a missing scope ends here."""
         try:
-            allowed = await self._rest.account_limits()
+            tier = await learn_limits(self._rest)
         except AccessRefused as error:
             raise KeyRefused(
                 f"the exchange refuses the key: {error}; see that KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_FILE belong "
                 "together, to this environment, and that the key may trade"
             ) from None
-        self._on_limits(allowed)
-        return f"signed reads pass; tier {allowed.tier}"
+        return f"signed reads pass; tier {tier}"
 
     async def _check_markets(self) -> str:
         found = {read.market: read for read in await self._rest.markets(self._markets)}

@@ -7,6 +7,7 @@ Rules:
 - `before_send` is called in the step that writes the first byte, once for each time that it is written; what it raises
   is raised, and nothing was sent. (Under TLS trio encrypts in that step, and lets others run once before the socket.)
 - A list is read to its last page, or it is an error: incomplete is not empty.
+- A read waits for its tokens here, a write before it comes here (`order_writer`): what waits has not left.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.backoff import Backoff
+from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.errors import (
     AccessRefused,
     ClockRefused,
@@ -83,6 +85,7 @@ class Requests:
         assert base_urls, "no address of the exchange"
         self.latency_s = 0.0  # of the last request that was answered
         self.counts: Counter[tuple[str, str]] = Counter()  # (kind of request, outcome)
+        self.governor = RateGovernor()
         self._base_urls = [url.rstrip("/") for url in base_urls]
         self._signer = signer
         self._clock = clock
@@ -133,8 +136,21 @@ class Requests:
             await trio.sleep(backoff.next())
         raise AssertionError("the last attempt returns or raises")
 
+    async def _pay(self, call: Call[Any]) -> None:
+        """Wait for the tokens of a read, so that a 429 is the exchange's surprise and not our habit."""
+        until_s = trio.current_time() + limits.READ_TOKENS_WAIT_S
+        while wait_s := self.governor.pays(call.method, call.path, trio.current_time()):
+            self.counts[call.kind, "paced"] += 1
+            if trio.current_time() + wait_s > until_s:
+                self.counts[call.kind, "no_tokens"] += 1
+                what = f"{call.method} {call.path} was not sent: no tokens within {limits.READ_TOKENS_WAIT_S:g} s"
+                raise Unreachable(what, maybe_done=False)
+            await trio.sleep(wait_s)
+
     async def over_hosts(self, call: Call[T]) -> T:
         """Ask one host after another, until one answers or, for a write, something has left."""
+        if not call.writes:
+            await self._pay(call)
         for base_url in self._base_urls[:-1]:
             try:
                 return await self._counted(base_url, call)
@@ -150,6 +166,8 @@ class Requests:
             answer = await self._ask(base_url, call)
         except OperatingError as error:
             self.counts[call.kind, _outcome(error)] += 1
+            if isinstance(error, RateLimited):
+                self.governor.refused(call.method, call.path, trio.current_time())
             raise
         self.counts[call.kind, "ok"] += 1
         return answer

@@ -17,7 +17,10 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
+import trio
+
 from kalshi_daemon import limits
+from kalshi_daemon.core.rate_governor import BALANCE_PATH, Budget, RateGovernor
 from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable, Withheld
 from kalshi_daemon.facts import FillSeen, MarketRead, OrderSeen, OrderSpec, SeriesFees, SettlementSeen
 from kalshi_daemon.shell.clock import Clock
@@ -61,6 +64,7 @@ __all__ = [
 T = TypeVar("T")
 BeforeSend = Callable[[], None]
 
+ORDERS_PATH: Final = "/portfolio/events/orders"
 PRIMARY: Final = "0"  # the subaccount; lists would default to all of them, and positions to this one
 UNREACHABLE: Final = "unreachable"  # the code of a write of which nothing has left
 STATUS_IN_ERRORS: Final = frozenset({500, 503, 504})  # answers to a status read that still carry the status
@@ -88,6 +92,11 @@ class RestClient:
         return self._requests.counts
 
     @property
+    def governor(self) -> RateGovernor:
+        """What the account may still ask for. Reads are paid for here, writes by whoever writes."""
+        return self._requests.governor
+
+    @property
     def latency_s(self) -> float:
         """How long the last request took that was answered."""
         return self._requests.latency_s
@@ -113,6 +122,9 @@ class RestClient:
 
     async def account_limits(self) -> rest.AccountLimits:
         return await self._requests.read(Call("limits", "GET", "/account/limits", rest.read_account_limits))
+
+    async def endpoint_costs(self) -> rest.EndpointCosts:
+        return await self._requests.read(Call("costs", "GET", "/account/endpoint_costs", rest.read_endpoint_costs))
 
     async def as_of_ms(self) -> Milliseconds:
         """How fresh what the other reads show is."""
@@ -144,8 +156,12 @@ class RestClient:
 
     # ----------------------------------------------------------------------------------------------------- the account
 
+    async def until_balance_may_be_read(self) -> None:
+        """For whoever reads other things beside it: the balance has a bucket of its own, which is soon empty."""
+        await trio.sleep(self.governor.bucket(Budget.BALANCE).wait_s(1, trio.current_time()))
+
     async def balance(self) -> rest.BalanceRead:
-        return await self._requests.read(Call("balance", "GET", "/portfolio/balance", rest.read_balance))
+        return await self._requests.read(Call("balance", "GET", BALANCE_PATH, rest.read_balance))
 
     async def positions(self) -> list[rest.PositionRead]:
         return await self._requests.pages(
@@ -182,7 +198,7 @@ class RestClient:
         call = Call(
             "create",
             "POST",
-            "/portfolio/events/orders",
+            ORDERS_PATH,
             partial(read_created, client_order_id=client_order_id),
             body=encode_order(client_order_id, spec),
             before_send=before_send,
@@ -203,7 +219,7 @@ class RestClient:
         call = Call(
             "cancel",
             "DELETE",
-            f"/portfolio/events/orders/{quote(order_id, safe='')}",
+            cancel_path(order_id),
             partial(read_cancelled, order_id=order_id),
             params={"market_ticker": market, "exchange_index": str(exchange_index)},
             before_send=before_send,
@@ -220,6 +236,10 @@ class RestClient:
 
     def _now(self, reader: Callable[[bytes, Milliseconds], T]) -> Callable[[bytes], T]:
         return lambda body: reader(body, self._clock.now_ms())
+
+
+def cancel_path(order_id: str) -> str:
+    return f"{ORDERS_PATH}/{quote(order_id, safe='')}"
 
 
 def _chunks(tickers: Sequence[Ticker]) -> list[list[Ticker]]:

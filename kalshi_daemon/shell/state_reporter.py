@@ -20,6 +20,7 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, unrealised
+from kalshi_daemon.core.rate_governor import RateStatus
 from kalshi_daemon.core.startup import StartupTracker
 from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, OrderRefused
 from kalshi_daemon.limits import RECENT_MAX, STATUS_HISTORY_MAX
@@ -52,6 +53,7 @@ class StatusSources:
     feeds: Callable[[], Sequence[FeedStatus]]
     feeds_usable: Callable[[], bool]
     breakers: Callable[[], Sequence[CircuitBreaker]]
+    rates: Callable[[], tuple[RateStatus, ...]]
     mid: Callable[[Ticker], Price | None]
     reserve_threshold: Callable[[], Money]
     refused: Mapping[str, int]
@@ -172,6 +174,7 @@ class StateReporter:
         breakers = tuple(self._breaker(breaker, now_ms) for breaker in sources.breakers())
         assessed = [*states, *(ChartState("circuit_breaker", each.name, each.state, now_ms) for each in breakers)]
         positions = tuple(_position(each, sources.mid(each.market)) for each in ledger.positions.values())
+        rates = sources.rates()
         settled, reserved = ledger.settled_total, ledger.reserved_total
         return Status(
             at_ms=now_ms,
@@ -187,6 +190,7 @@ class StateReporter:
             feeds=tuple(sources.feeds()),
             feeds_usable=sources.feeds_usable(),
             breakers=breakers,
+            rates=rates,
             account_agreed=ledger.account_agreed,
             last_divergence=self._last_divergence,
             orders=_orders(ledger),
@@ -198,7 +202,7 @@ class StateReporter:
             positions=tuple(each for each in positions if each.count),
             profit=_profit(positions),
             startup=sources.startup.steps,
-            health=sources.health.assess(assessed, now_ms),
+            health=sources.health.assess(assessed, now_ms, rates),
             history=tuple(self._history[TRADER]),
             activity=self._activity(),
         )

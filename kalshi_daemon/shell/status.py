@@ -10,6 +10,7 @@ from attrs import frozen
 
 from kalshi_daemon.core.health_monitor import ChartState, Health
 from kalshi_daemon.core.holds import Hold, Restriction
+from kalshi_daemon.core.rate_governor import RateStatus
 from kalshi_daemon.core.startup import StartupStep
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.units import BookSide, Count, Milliseconds, Money, Price, Ticker
@@ -134,6 +135,7 @@ class Status:
     feeds: tuple[FeedStatus, ...]
     feeds_usable: bool
     breakers: tuple[BreakerStatus, ...]
+    rates: tuple[RateStatus, ...]
     account_agreed: bool
     last_divergence: str
     orders: tuple[OrderStatus, ...]  # those that are not over

@@ -6,6 +6,7 @@ Each is a loop with one question. What they find is a fact, an alarm or silence 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import trio
 
@@ -57,6 +58,26 @@ async def watch_markets(
         except (ExchangeError, Unreachable):
             continue  # counted by the client; the next round asks again
         read(found)
+
+
+async def learn_limits(rest: RestClient) -> str:
+    """Hand the account's own limits and costs to the governor; returns the tier. Raises ExchangeError or Unreachable.
+
+    An exchange that does not tell its costs has those that are documented.
+    """
+    limits_read = await rest.account_limits()
+    rest.governor.take_limits(limits_read, trio.current_time())
+    with suppress(ExchangeError):
+        rest.governor.take_costs(await rest.endpoint_costs())
+    return limits_read.tier
+
+
+async def watch_limits(rest: RestClient) -> None:
+    """Never returns. Reads the account's limits again: an upgrade, or a person, changes them."""
+    while True:
+        await trio.sleep(limits.LIMITS_READ_S)
+        with suppress(ExchangeError, Unreachable):  # counted by the client; the next round asks again
+            await learn_limits(rest)
 
 
 async def watch_clock(clock: Clock, tick: Callable[[int], None], alarm: Alarm) -> None:

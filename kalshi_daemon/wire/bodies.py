@@ -6,13 +6,14 @@ Rules: as for the frames: only what is used is declared, and what has no default
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from kalshi_daemon.limits import ENDPOINT_COSTS_MAX
 from kalshi_daemon.units import BookSide
 from kalshi_daemon.wire.frames import LevelTexts, RangeBody
-from kalshi_daemon.wire.reading import Id, Instant, Signed, Whole, Word
+from kalshi_daemon.wire.reading import Id, Instant, Positive, Signed, Whole, Word
 
 MarketStatus: TypeAlias = Literal[
     "initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized"
@@ -79,14 +80,25 @@ class StatusAnswer(msgspec.Struct, frozen=True):
 
 
 class BucketBody(msgspec.Struct, frozen=True):
-    refill_rate: Whole
-    bucket_capacity: Whole
+    refill_rate: Positive
+    bucket_capacity: Positive
 
 
 class LimitsAnswer(msgspec.Struct, frozen=True):
     usage_tier: Word
     read: BucketBody
     write: BucketBody
+
+
+class CostBody(msgspec.Struct, frozen=True):
+    method: Word
+    path: Word
+    cost: Whole
+
+
+class CostsAnswer(msgspec.Struct, frozen=True):
+    default_cost: Whole
+    endpoint_costs: Annotated[list[CostBody], msgspec.Meta(max_length=ENDPOINT_COSTS_MAX)]
 
 
 class AsOfAnswer(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Signed: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 

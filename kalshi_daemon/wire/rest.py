@@ -87,6 +87,23 @@ class AccountLimits:
 
 
 @frozen
+class EndpointCost:
+    """`path` may hold variables, as `:order_id`."""
+
+    method: str
+    path: str
+    cost: int
+
+
+@frozen
+class EndpointCosts:
+    """What a request costs in tokens; `endpoints` are those that differ from the default."""
+
+    default: int
+    endpoints: tuple[EndpointCost, ...]
+
+
+@frozen
 class BookRead:
     """The bids of both legs, each in its own prices, ascending, best last."""
 
@@ -121,6 +138,7 @@ class PositionRead:
 
 _status: Final = msgspec.json.Decoder(bodies.StatusAnswer)
 _limits: Final = msgspec.json.Decoder(bodies.LimitsAnswer)
+_costs: Final = msgspec.json.Decoder(bodies.CostsAnswer)
 _as_of: Final = msgspec.json.Decoder(bodies.AsOfAnswer)
 _market: Final = msgspec.json.Decoder(bodies.MarketAnswer)
 _markets: Final = msgspec.json.Decoder(bodies.MarketsAnswer)
@@ -150,6 +168,13 @@ def read_account_limits(body: bytes) -> AccountLimits:
     answer = read(_limits, body)
     buckets = [Bucket(bucket.refill_rate, bucket.bucket_capacity) for bucket in (answer.read, answer.write)]
     return AccountLimits(answer.usage_tier, *buckets)
+
+
+def read_endpoint_costs(body: bytes) -> EndpointCosts:
+    answer = read(_costs, body)
+    return EndpointCosts(
+        answer.default_cost, tuple(EndpointCost(row.method, row.path, row.cost) for row in answer.endpoint_costs)
+    )
 
 
 def read_as_of(body: bytes) -> Milliseconds:

@@ -6,6 +6,7 @@ import pytest
 
 from kalshi_daemon.core.chart_states import CHARTS, leaves, sentences
 from kalshi_daemon.core.health_monitor import STATE_VERDICTS, ChartState, Health, HealthMonitor, HealthReason, Verdict
+from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.limits import RECONNECTS_MAX, RECONNECTS_WINDOW_MS
 
 TRADING = (
@@ -96,3 +97,15 @@ def test_many_reconnects_are_a_figure_not_an_event() -> None:
     monitor.reconnected(6)
     worst = monitor.assess([ChartState("trader", "", "failed", 0)], 10).reasons
     assert [reason.verdict for reason in worst] == [Verdict.FAILING, Verdict.DEGRADED]
+
+
+def test_a_lowered_pace_degrades_and_a_whole_one_is_no_reason() -> None:
+    """After a 429 health says which requests go slower, and by how much."""
+    governor = RateGovernor()
+    assert HealthMonitor().assess(TRADING, 0, governor.statuses(0.0)).verdict is Verdict.OK
+    governor.refused("GET", "/markets", 0.0)
+    health = HealthMonitor().assess(TRADING, 0, governor.statuses(0.0))
+    assert health.verdict is Verdict.DEGRADED
+    assert [each.text for each in health.reasons] == [
+        "the exchange answered 429: read requests go at 50% of their pace, and get faster"
+    ]

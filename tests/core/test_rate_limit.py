@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalshi_daemon.core.rate_limit import TokenBucket
+from kalshi_daemon.limits import PACE_LEAST, PACE_RECOVERY_S
 
 
 def test_a_full_bucket_grants_its_capacity_at_once() -> None:
@@ -43,12 +44,37 @@ def test_tokens_never_exceed_the_capacity_and_time_never_gives_any_back() -> Non
     assert bucket.tokens(10_000.0) == 10.0
 
 
-def test_a_429_empties_the_bucket() -> None:
-    """The exchange's count is the one that counts."""
+def test_a_429_empties_the_bucket_and_halves_the_pace_which_comes_back() -> None:
+    """The exchange's count is the one that counts; a storm lowers the pace to its bound, and quiet restores it."""
     bucket = TokenBucket(capacity=100, refill_per_s=50, now=0.0)
     bucket.refused(0.0)
-    assert bucket.refusals == 1
-    assert bucket.wait_s(10, 0.0) == pytest.approx(0.2)
+    assert (bucket.refusals, bucket.pace) == (1, 0.5)
+    assert bucket.wait_s(10, 0.0) == pytest.approx(0.4)
+    for second in range(1, 21):
+        bucket.refused(float(second))
+    assert PACE_LEAST <= bucket.pace <= 2 * PACE_LEAST
+    assert bucket.tokens(20.0 + PACE_RECOVERY_S) == 100.0
+    assert bucket.pace == 1.0
+
+
+def test_several_429_at_once_lower_the_pace_once() -> None:
+    """Eight requests were under way when the first was answered 429: they were all sent at one pace."""
+    bucket = TokenBucket(capacity=100, refill_per_s=50, now=0.0)
+    for tenth in range(8):
+        bucket.refused(tenth / 10)
+    assert bucket.refusals == 8
+    assert bucket.pace == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_share_spent_is_of_the_last_minute() -> None:
+    """100 of the 6,000 tokens of a minute; a minute later none."""
+    bucket = TokenBucket(capacity=100, refill_per_s=100, now=0.0)
+    assert bucket.take(40, 0.2)
+    assert bucket.take(20, 0.9)
+    assert bucket.take(40, 1.5)
+    assert bucket.spent_share(2.0) == pytest.approx(100 / 6_000)
+    assert bucket.spent_share(60.5) == pytest.approx(40 / 6_000)
+    assert bucket.spent_share(62.0) == 0.0
 
 
 def test_resizing_keeps_what_was_spent() -> None:

@@ -20,7 +20,7 @@ from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger, OrderRecord
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
-from kalshi_daemon.core.rate_limit import TokenBucket
+from kalshi_daemon.core.rate_governor import Budget
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.exchange import Exchange
@@ -82,8 +82,8 @@ class World:
         views = GateViews(self.ledger, self.universe, self.evidence, self.asked_levels)
         self.gates = Gates(views, RiskLimits(), self.clock)
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)
-        self.bucket = TokenBucket(100, 100.0, 0.0)
-        self.writer = OrderWriter(self.rest, self.bus.post, self.gates.ask, self.breaker, self.bucket, self.clock)
+        self.bucket = self.rest.governor.bucket(Budget.WRITE)
+        self.writer = OrderWriter(self.rest, self.bus.post, self.gates.ask, self.breaker, self.clock)
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
         self.calibration = CalibrationService(

@@ -9,6 +9,7 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.core.startup import StartupTracker
 from kalshi_daemon.facts import (
     AccountAgreed,
@@ -40,6 +41,7 @@ class World:
         self.startup = StartupTracker(["key", "exchange"])
         self.health = HealthMonitor()
         self.breaker = CircuitBreaker("order_writes", 1, 10.0, 5.0, 60.0, 5.0)
+        self.governor = RateGovernor()
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)
         self.mid: int | None = 5_600
@@ -55,6 +57,7 @@ class World:
             feeds=lambda: self.feeds,
             feeds_usable=lambda: self.feeds_usable,
             breakers=lambda: [self.breaker],
+            rates=lambda: self.governor.statuses((self.at_ms - START_MS) / 1_000),
             mid=lambda _market: self.mid,
             reserve_threshold=lambda: 20_000_000,
             refused=self.refused,

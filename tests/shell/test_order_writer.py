@@ -38,6 +38,12 @@ from kalshi_daemon.simulation.faulty_link import (
 from kalshi_daemon.units import CONTRACT, BookSide
 
 
+def spend_all(world):
+    """Others' orders have taken the tokens of the write bucket."""
+    now_s = trio.current_time()
+    assert world.bucket.take(world.bucket.tokens(now_s), now_s)
+
+
 def cancel_of(world, client_order_id):
     record = world.record(client_order_id)
     return CancelOrder(client_order_id, record.order_id, record.spec.market, record.spec.exchange_index, "a test")
@@ -158,7 +164,7 @@ async def test_a_refusal_is_final_and_releases_what_was_reserved(autojump_clock)
 async def test_a_pause_between_intent_and_socket_withholds(autojump_clock, change):
     """The tokens are spent, so the order waits; what changed meanwhile is seen before a byte of it has left."""
     async with account_world() as world:
-        world.bucket.refused(trio.current_time())
+        spend_all(world)
         world.propose()
         await world.bus.drain()
         await change(world)
@@ -225,7 +231,7 @@ async def test_cancels_go_before_orders_and_need_no_gate(autojump_clock):
     """With the tokens spent and orders waiting, a cancel is written first; a hold or a kill does not stop it."""
     async with account_world() as world:
         order = await world.order(B)
-        world.bucket.refused(trio.current_time())
+        spend_all(world)
         for cents in (30, 31, 32, 33):
             world.propose(A, cents=cents)
         await world.bus.drain()
@@ -288,8 +294,8 @@ async def test_what_a_cancel_may_meet(autojump_clock, fault, fact, state):
 async def test_what_is_refused_meanwhile_takes_no_tokens(autojump_clock):
     """Five orders wait for tokens and a hold comes: those that no lane has taken are denied at once."""
     async with account_world() as world:
-        world.bucket.resize(100, 10.0, trio.current_time())
-        world.bucket.refused(trio.current_time())
+        world.bucket.resize(100, 20.0, trio.current_time())
+        spend_all(world)
         for market, cents in ((A, 30), (A, 31), (A, 32), (B, 33), (B, 34)):
             world.propose(market, cents=cents)
         await world.bus.drain()
@@ -297,7 +303,7 @@ async def test_what_is_refused_meanwhile_takes_no_tokens(autojump_clock):
         await world.place_hold(HoldKind.OPERATOR)
         await world.written()
         assert [fact.code for fact in world.of(OrderWithheld)] == ["P1"] * 5
-        assert trio.current_time() - began_s < 6.0  # three lanes wait for 35, 45 and 55 tokens
+        assert trio.current_time() - began_s < 3.0  # three lanes wait for 35, 45 and 55 tokens
 
 
 async def test_too_many_requests_empty_the_bucket(autojump_clock):
@@ -310,8 +316,8 @@ async def test_too_many_requests_empty_the_bucket(autojump_clock):
         assert world.bucket.refusals == 1
         began_s = trio.current_time()
         await world.order(B)
-        assert trio.current_time() - began_s >= 0.3  # 10 tokens, and the quarter that is kept for cancels
-        assert world.writer.counts["paced"] == 1
+        assert trio.current_time() - began_s >= 0.5  # 10 tokens, and the quarter that is kept, at half the pace
+        assert world.writer.counts["paced"] >= 1
 
 
 async def test_orders_over_the_bound_are_withheld_and_cancels_over_it_overflow(autojump_clock):
@@ -319,8 +325,8 @@ async def test_orders_over_the_bound_are_withheld_and_cancels_over_it_overflow(a
     async with account_world() as world:
         order = await world.order()
         record = world.record(order)
-        world.bucket.refused(trio.current_time())
-        world.bucket.resize(100, 0.001, trio.current_time())  # nothing is sent within this test
+        spend_all(world)
+        world.bucket.resize(100, 8, trio.current_time())  # nothing is sent within this test
         waiting = limits.WRITER_QUEUE_MAX
         while world.writer.waiting < waiting:
             world.writer.accept(PlaceOrder(order, record.spec))
@@ -354,3 +360,24 @@ async def test_waiting_for_quiet_ends_though_more_is_accepted_meanwhile(autojump
             with trio.fail_after(5):
                 await world.writer.until_quiet()
         assert world.writer.quiet
+
+
+async def test_an_order_without_tokens_is_withheld_and_never_lost(autojump_clock):
+    """No tokens for longer than an order may wait: denied by P16, nothing sent; a reduction takes what was kept."""
+    async with account_world() as world:
+        await world.position(A, 4)
+        world.crowd(A, BookSide.BID, 38, count=1)
+        world.bucket.resize(100, 0.1, trio.current_time())
+        assert world.bucket.take(world.bucket.tokens(trio.current_time()) - 20, trio.current_time())
+        asked, lost = world.link.asked("POST", ORDERS), len(world.of(OrderLost))
+        began_s = trio.current_time()
+        world.propose(B, cents=30)
+        await world.written()
+        assert [fact.code for fact in world.of(OrderWithheld)] == ["P16"]
+        assert trio.current_time() - began_s <= limits.ORDER_TOKENS_WAIT_S
+        assert world.link.asked("POST", ORDERS) == asked
+        assert len(world.of(OrderLost)) == lost
+        world.reduce(A, cents=38)
+        await world.written()
+        assert world.link.asked("POST", ORDERS) == asked + 1
+        assert world.ledger.reserved_total == 0

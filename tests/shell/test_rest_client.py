@@ -20,6 +20,7 @@ from rest_world import (
 )
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.rate_governor import Budget
 from kalshi_daemon.errors import (
     AccessRefused,
     ClockRefused,
@@ -318,3 +319,28 @@ async def test_a_date_that_does_not_read_teaches_nothing(autojump_clock, nursery
         assert await world.client.as_of_ms() == AS_OF_MS
     assert world.outcomes("date") == {"unreadable": 1}
     assert world.clock.offset_ms == 0
+
+
+async def test_reads_are_paced_to_the_accounts_bucket_and_slower_after_a_429(world, autojump_clock):
+    """Twenty reads at once are the bucket of the smallest tier, the next waits; a 429 halves the pace of the reads."""
+    world.answers = [answer(AS_OF)]
+    for _ in range(21):
+        await world.client.as_of_ms()
+    assert world.arrivals[19][0] < 0.04 < world.arrivals[20][0]
+    assert world.client.counts["as_of", "paced"] == 1
+    world.answers = [BUSY, answer(AS_OF)]
+    await world.client.as_of_ms()
+    reads = world.client.governor.statuses(trio.current_time())[0]
+    assert reads.refusals == 1
+    assert 0.5 <= reads.pace < 0.6
+
+
+async def test_a_read_that_gets_no_tokens_was_not_sent(world, autojump_clock):
+    """The bucket is refilled too slowly for one read: it fails within its bound and nothing has left."""
+    bucket = world.client.governor.bucket(Budget.READ)
+    bucket.resize(100, 0.1, 0.0)
+    assert bucket.take(100, 0.0)
+    with pytest.raises(Unreachable, match="no tokens within 10 s") as failure:
+        await world.client.as_of_ms()
+    assert not failure.value.maybe_done
+    assert world.requests == []

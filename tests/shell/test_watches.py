@@ -12,12 +12,13 @@ from account_world import account_world
 from kalshi_daemon import limits
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_manager import OrderManager
+from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.facts import Alarmed, HoldKind, SweepVerified
 from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.notify import Notifier
-from kalshi_daemon.shell.watches import Watchdog, watch_clock, watch_exchange, watch_markets
+from kalshi_daemon.shell.watches import Watchdog, watch_clock, watch_exchange, watch_limits, watch_markets
 from kalshi_daemon.simulation.faulty_link import UNAVAILABLE
 
 STATUS = "/exchange/status"
@@ -190,4 +191,19 @@ async def test_a_kill_without_proof_is_an_alarm_after_five_seconds(autojump_cloc
         raised.clear()
         await trio.sleep(10)
         assert raised == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_accounts_limits_are_read_again(autojump_clock, nursery):
+    """An upgrade shows within `LIMITS_READ_S`, also where a read between has failed."""
+    rates = RateLimits("advanced", 300, 600, 300, 600)
+    async with account_world(settings=ServerSettings(limits=rates)) as world:
+        nursery.start_soon(watch_limits, world.rest)
+        world.fail("GET", "/account/limits", UNAVAILABLE)
+        await trio.sleep(limits.LIMITS_READ_S + 60)
+        assert world.rest.governor.tier == ""
+        world.mend()
+        await trio.sleep(limits.LIMITS_READ_S)
+        assert world.rest.governor.tier == "advanced"
+        assert [each.capacity for each in world.rest.governor.statuses(trio.current_time())] == [600, 600, 1]
         nursery.cancel_scope.cancel()

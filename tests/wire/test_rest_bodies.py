@@ -244,6 +244,8 @@ def test_the_state_of_the_exchange():
     assert rest.read_account_limits(body(LIMITS)) == rest.AccountLimits(
         "basic", rest.Bucket(200, 400), rest.Bucket(100, 100)
     )
+    costs = {"default_cost": 10, "endpoint_costs": [{"method": "GET", "path": "/x/:id", "cost": 2}]}
+    assert rest.read_endpoint_costs(body(costs)) == rest.EndpointCosts(10, (rest.EndpointCost("GET", "/x/:id", 2),))
     assert rest.read_as_of(body({"as_of_time": "2026-06-11T06:29:30.165032Z"})) == 1781159370165
 
 
@@ -372,3 +374,13 @@ def test_recorded_production_reads():
     fees = [rest.read_series_fees(body(payload)) for payload in production("series_fee_fields")["payloads"].values()]
     assert len(fees) == 4
     assert fees[0] == facts.SeriesFees("KXMLBGAME", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
+
+
+@pytest.mark.parametrize(
+    "bucket", [{"refill_rate": 0, "bucket_capacity": 10}, {"refill_rate": 10, "bucket_capacity": 0}]
+)
+def test_a_bucket_that_never_holds_anything_is_refused(bucket):
+    """The governor divides by the refill: a zero is a body that does not read, and ends nothing."""
+    with pytest.raises(WireError) as refused:
+        rest.read_account_limits(body(LIMITS | {"write": bucket}))
+    assert refused.value.kind == "wrong_type"

@@ -235,6 +235,8 @@ RECONNECTS_MAX: Final = 5  # in the window, and health says so (statecharts.md, 
 RECONNECTS_WINDOW_MS: Final[Milliseconds] = 600_000
 
 # --- the emulated exchange
+SUBACCOUNTS_MAX: Final = 63  # beside the primary one; the exchange's number
+ORDER_GROUPS_MAX: Final = 100_000  # of one member; the exchange's number
 EMULATOR_TRADES_MAX: Final = 1_000  # public prints kept of each market: one page of the list
 CROWD_LAG_MAX_MS: Final[Milliseconds] = 5_000  # a crowd further behind leaves out what it missed
 RECORDING_FRAMES_MAX: Final = 1_000_000  # frames of one recording: about a gigabyte of JSON

@@ -23,8 +23,9 @@ NESTING_FLOOR = 6  # of what may await: shell/ and above
 
 # What of the emulator speaks HTTP and WebSocket; the exchange itself is pure.
 SERVED = (
-    *("call", "control_routes", "faulty_outlet", "faulty_service", "faulty_stream", "member_routes", "order_routes"),
-    *("public_routes", "requests", "rest", "streams", "websocket", "server", "world"),
+    *sorted(path.stem for path in (ROOT / "kalshi_daemon" / "emulator").glob("*_routes.py")),
+    *("call", "faulty_outlet", "faulty_service", "faulty_stream", "requests", "rest"),
+    *("streams", "websocket", "server", "world"),
 )
 
 # The floor of a module, by the longest prefix of its path. Imports go down, or stay.

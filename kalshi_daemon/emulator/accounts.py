@@ -1,4 +1,4 @@
-"""Accounts: cash per shard, positions, and what resting orders hold.
+"""Accounts: cash per shard, positions, and what resting orders hold. A member has one, or one for each subaccount.
 
 Rules: a position is one signed number per market; selling what is not held opens the NO side and costs cash. Cash
 changes by exactly what a fill's contracts cost or bring, and by its fee. Cost is averaged over a side; what a
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from kalshi_daemon.emulator.model import Fill, Market, PositionRecord, Settlement
 from kalshi_daemon.emulator.orders import LiveOrder
@@ -75,7 +75,7 @@ class Position:
         """What the held side is worth when the YES leg is worth `value`."""
         return self.count * value if self.count > 0 else -self.count * (PRICE_ONE - value)
 
-    def view(self, market: Market) -> PositionRecord:
+    def view(self, market: Market, subaccount: int) -> PositionRecord:
         return PositionRecord(
             market=market.ticker,
             event=market.event,
@@ -89,18 +89,26 @@ class Position:
             updated_ms=self.updated_ms,
             exchange_index=market.exchange_index,
             settled=self.settled,
+            subaccount=subaccount,
         )
 
 
 @define(eq=False)
 class Account:
-    """One member. `credit`: the crowd's and the recordings' accounts, whose cash may be anything, which pay no fees
-    and keep no lists. Invariant: `resting` holds exactly the account's orders that stand in a book, by market."""
+    """One subaccount of a member, 0 the primary one; cash, positions and resting orders are its own.
+
+    `family`, `orders`, `client_order_ids`, `fills` and `settlements` are the member's: the same objects in
+    all of the member's accounts. `credit`: the crowd's and the recordings' accounts, whose cash may be anything, which
+    pay no fees and keep no lists. Invariant: `resting` holds exactly the account's orders that stand in a book, by
+    market.
+    """
 
     user_id: str
     key_id: str
     credit: bool
     cash: dict[int, Money]
+    number: int = 0
+    family: dict[int, Account] = field(factory=dict)
     positions: dict[Ticker, Position] = field(factory=dict)
     resting: dict[Ticker, dict[str, LiveOrder]] = field(factory=dict)
     orders: dict[str, LiveOrder] = field(factory=dict)
@@ -108,6 +116,12 @@ class Account:
     fills: list[Fill] = field(factory=list)
     settlements: list[Settlement] = field(factory=list)
     updated_ms: Milliseconds = 0
+
+    def open_subaccount(self, number: int) -> Account:
+        """Another account of the same member, without cash."""
+        account = evolve(self, number=number, cash=dict.fromkeys(self.cash, 0), positions={}, resting={})
+        self.family[number] = account
+        return account
 
     def position(self, ticker: Ticker) -> Position:
         """The standing in a market, flat at first."""

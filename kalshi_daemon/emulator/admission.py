@@ -101,6 +101,19 @@ def admitted_count(account: Account, order: NewOrder) -> Count:
     return min(order.count, closable)
 
 
+def check_group(venue: Venue, account: Account, order: NewOrder, market: Market) -> None:
+    """Whether the order's group, if it names one, takes it; the answers are assumed."""
+    if not order.order_group_id:
+        return
+    group = venue.groups.get(order.order_group_id)
+    if group is None or (group.user_id, group.subaccount) != (account.user_id, account.number):
+        raise refusals.invalid_order("order group not found")
+    if group.exchange_index != market.exchange_index:
+        raise refusals.invalid_order("order group is on another exchange index")
+    if group.triggered:
+        raise refusals.invalid_order("order group has been triggered")
+
+
 def check_book(state: MarketState, order: NewOrder, live: LiveOrder) -> None:
     """What depends on the orders that stand there now."""
     check_crossing(state, live)

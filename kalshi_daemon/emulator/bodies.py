@@ -44,7 +44,6 @@ from kalshi_daemon.units import (
 Body: TypeAlias = dict[str, object]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SUBACCOUNT: Final = 0  # the emulator has the primary account only
 PPM: Final = 1_000_000
 
 
@@ -235,18 +234,31 @@ def event_body(event: EventTerms, series: Series) -> Body:
 # ---------------------------------------------------------------------------------------------------------- portfolio
 
 
-def balance_body(balance: Balance) -> Body:
-    """Cents are cut off, not rounded; the same amount follows exactly."""
-    total = sum(amount for _index, amount in balance.shown)
+def balance_body(balance: Balance, exchange_index: int | None) -> Body:
+    """One subaccount on all shards, or on one. Cents are cut off, not rounded; the same amount follows exactly."""
+    shown = [(index, amount) for index, amount in balance.shown if exchange_index in {None, index}]
+    total = sum(amount for _index, amount in shown)
+    value = sum(amount for index, amount in balance.values if exchange_index in {None, index})
     return {
         "balance": total // CENT,
-        "balance_breakdown": [
-            {"balance": balance_text(amount), "exchange_index": index} for index, amount in balance.shown
-        ],
+        "balance_breakdown": [{"balance": balance_text(amount), "exchange_index": index} for index, amount in shown],
         "balance_dollars": balance_text(total),
-        "portfolio_value": balance.portfolio_value // CENT,
+        "portfolio_value": value // CENT,
         "updated_ts": balance.updated_ms // SECOND_MS,
     }
+
+
+def subaccount_balance_bodies(balance: Balance) -> list[Body]:
+    """One row for each shard."""
+    return [
+        {
+            "balance": balance_text(amount),
+            "exchange_index": index,
+            "subaccount_number": balance.subaccount,
+            "updated_ts": balance.updated_ms // SECOND_MS,
+        }
+        for index, amount in balance.shown
+    ]
 
 
 def position_body(position: PositionRecord) -> Body:
@@ -288,7 +300,7 @@ def fill_body(fill: Fill) -> Body:
         "market_ticker": fill.market,
         "no_price_dollars": price_text(PRICE_ONE - fill.price),
         "order_id": fill.order_id,
-        "subaccount_number": SUBACCOUNT,
+        "subaccount_number": fill.subaccount,
         "ticker": fill.market,
         "trade_id": fill.trade_id,
         "ts": fill.ts_ms // SECOND_MS,

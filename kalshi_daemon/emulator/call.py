@@ -34,6 +34,15 @@ class Call:
         assert self.member is not None, "a public endpoint asked for the account"
         return self.member
 
+    @property
+    def cutoff_ms(self) -> Milliseconds:
+        """What ended before it is in the archive, and not in the live lists."""
+        return 0 if self.settings.archive_after_ms is None else self.now_ms - self.settings.archive_after_ms
+
+    def subaccount(self, number: int | None) -> Account:
+        """The member's account of that number, the primary one by default. Raises Refused."""
+        return self.exchange.subaccount(self.account, number or 0)
+
     def charge_write(self, cost: int) -> None:
         assert self.allowance is not None, "a public endpoint writes"
         if not self.allowance.write.take(cost, self.now_ms):

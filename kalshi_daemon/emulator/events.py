@@ -30,6 +30,7 @@ class LevelChanged:
     ts_ms: Milliseconds
     account: str = ""
     client_order_id: str = ""
+    subaccount: int = 0
 
 
 @frozen

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from kalshi_daemon.emulator import admission, refusals
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.amendments import Amended, Amendment, Decrease, QueuePlace
+from kalshi_daemon.emulator.group_desk import GroupDesk
 from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
@@ -33,6 +34,7 @@ from kalshi_daemon.emulator.model import (
 from kalshi_daemon.emulator.operations import Operations
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.emulator.trading import Trading
+from kalshi_daemon.limits import SUBACCOUNTS_MAX
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
 
 
@@ -42,6 +44,7 @@ class Exchange(Operations):
     def __init__(self, settings: ExchangeSettings, now_ms: Callable[[], Milliseconds], rng: random.Random) -> None:
         super().__init__(settings, now_ms, rng)
         self._trading = Trading(self._venue, self._execution)
+        self._groups = GroupDesk(self._venue, self._execution)
 
     # ------------------------------------------------------------------------------------------------------- markets
 
@@ -83,6 +86,20 @@ class Exchange(Operations):
         """An account without key, fees, lists or limits, for simulated participants."""
         return self._venue.open_account("", credit=True)
 
+    def subaccount(self, account: Account, number: int) -> Account:
+        """A member's account by its number. Raises Refused."""
+        self._lifecycle.advance()
+        found = account.family.get(number)
+        if found is None:
+            raise refusals.no_subaccount(number)
+        return found
+
+    def open_subaccount(self, account: Account, number: int) -> Account:
+        """Another account of the same member, without cash."""
+        assert 1 <= number <= SUBACCOUNTS_MAX, f"no subaccount {number}"
+        assert number not in account.family, f"subaccount {number} is open"
+        return account.open_subaccount(number)
+
     def deposit(self, account: Account, amount: Money, exchange_index: int = 0) -> None:
         assert amount % self.settings.balance_grain == 0, "balances are whole grains"
         account.cash[exchange_index] += amount
@@ -99,16 +116,18 @@ class Exchange(Operations):
         collateral = dict.fromkeys(account.cash, 0)
         for ticker in account.resting:
             collateral[self._venue.markets[ticker].exchange_index] += account.collateral(ticker)
-        value = 0
+        values = dict.fromkeys(account.cash, 0)
         for ticker, position in account.positions.items():
-            last = self._venue.states[ticker].last_price
-            value += position.cost if last is None else position.worth(last)
+            state = self._venue.states[ticker]
+            worth = position.cost if state.last_price is None else position.worth(state.last_price)
+            values[state.market.exchange_index] += worth
         less = collateral if self.settings.balance_excludes_collateral else {}
         return Balance(
+            subaccount=account.number,
             shown=tuple((index, cash - less.get(index, 0)) for index, cash in account.cash.items()),
             cash=tuple(account.cash.items()),
             collateral=tuple(collateral.items()),
-            portfolio_value=value,
+            values=tuple(values.items()),
             updated_ms=account.updated_ms,
         )
 
@@ -135,7 +154,9 @@ class Exchange(Operations):
     def positions(self, account: Account) -> list[PositionRecord]:
         """Every market ever traded in, flat and settled ones included."""
         self._lifecycle.advance()
-        records = [position.view(self._venue.markets[ticker]) for ticker, position in account.positions.items()]
+        records = [
+            position.view(self._venue.markets[ticker], account.number) for ticker, position in account.positions.items()
+        ]
         return sorted(records, key=lambda record: record.updated_ms, reverse=True)
 
     def settlements(self, account: Account) -> list[Settlement]:
@@ -165,7 +186,7 @@ class Exchange(Operations):
         return self._trading.cancel(account, order_id, market_ticker, exchange_index)
 
     def cancel_all(self, account: Account) -> int:
-        """Cancel every resting order of an account on every shard; returns how many there were."""
+        """Cancel every resting order of one account on every shard; returns how many there were."""
         self._begin_change()
         return self._trading.cancel_all(account)
 
@@ -187,6 +208,12 @@ class Exchange(Operations):
     def queue_places(self, account: Account) -> list[QueuePlace]:
         self._lifecycle.advance()
         return self._trading.queue_places(account)
+
+    @property
+    def groups(self) -> GroupDesk:
+        """The members' order groups."""
+        self._lifecycle.advance()
+        return self._groups
 
     def rests(self, order_id: str) -> bool:
         """Whether an order stands in a book."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 from attrs import define
 
 from kalshi_daemon.emulator.accounts import Account
-from kalshi_daemon.emulator.events import Filled, OrderUpdated, PositionChanged, Traded
+from kalshi_daemon.emulator.events import Filled, OrderGroupUpdated, OrderUpdated, PositionChanged, Traded
 from kalshi_daemon.emulator.fees import charge, trade_fee
 from kalshi_daemon.emulator.matching import Leg, Match
 from kalshi_daemon.emulator.model import Fill, Trade, UpdateReason
+from kalshi_daemon.emulator.order_groups import OrderGroup
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.emulator.venue import MarketState, Venue
@@ -37,6 +38,7 @@ class Execution:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self._traded_groups: dict[str, OrderGroup] = {}  # since it was last asked whether they reached their limits
 
     def place(self, state: MarketState, account: Account, order: LiveOrder, now: Milliseconds) -> Taken:
         """Let an admitted order meet the book; what is left of it rests or is cancelled."""
@@ -60,7 +62,13 @@ class Execution:
         if state.recorded is not None:
             self._reveal(state, now)
         venue.figures_changed(state, now)
+        self._stop_groups(now)
         return taken
+
+    def refuse_late(self, account: Account, order: LiveOrder, reason: UpdateReason, now: Milliseconds) -> None:
+        """An order that is answered as placed and never reaches the book."""
+        order.end(reason, now)
+        self._updated(account, order)
 
     def _rest(self, state: MarketState, account: Account, order: LiveOrder, now: Milliseconds) -> None:
         venue = self._venue
@@ -70,6 +78,9 @@ class Execution:
             self._show(state, state.recorded, other, resting, now)
         account.stand(order)
         venue.live[order.order_id] = order
+        group = venue.groups.get(order.group_id)
+        if group is not None:
+            group.orders[order.order_id] = order
         self.schedule_expiry(order)
         venue.level_changed(state, state.book.leg(order.side).add(order), now)
 
@@ -93,7 +104,7 @@ class Execution:
         if count:
             self._venue.level_changed(state, state.book.leg(order.side).shrink(order, count), now)
         order.reason, order.updated_ms = reason, now
-        self._updated(self._venue.by_user[order.user_id], order)
+        self._updated(self._venue.owner(order), order)
         self._venue.figures_changed(state, now)
 
     def lift(self, order: LiveOrder) -> None:
@@ -112,15 +123,42 @@ class Execution:
         return reduced
 
     def _forget(self, order: LiveOrder) -> Account:
-        account = self._venue.by_user[order.user_id]
+        account = self._venue.owner(order)
         account.leave(order)
         del self._venue.live[order.order_id]
+        group = self._venue.groups.get(order.group_id)
+        if group is not None:
+            group.orders.pop(order.order_id, None)
         return account
+
+    # ------------------------------------------------------------------------------------------------- order groups
+
+    def _stop_groups(self, now: Milliseconds) -> None:
+        """Trigger the groups that have reached their limits by what has just traded."""
+        groups = list(self._traded_groups.values())
+        self._traded_groups.clear()
+        for group in groups:
+            if not group.triggered and group.reached(now):
+                self.trigger(group)
+
+    def trigger(self, group: OrderGroup) -> None:
+        """Cancel what a group has resting, and let it take no more."""
+        group.triggered = True
+        self.cancel_group(group)
+        self.tell_group(group, "triggered")
+
+    def cancel_group(self, group: OrderGroup) -> None:
+        for order in list(group.orders.values()):
+            self.cancel(order, UpdateReason.NONE)
+
+    def tell_group(self, group: OrderGroup, event_type: str, limit: Count | None = None) -> None:
+        now = self._venue.now_ms()
+        self._venue.emit(OrderGroupUpdated(group.user_id, group.group_id, event_type, limit, now))
 
     def _after_fill(self, maker: LiveOrder) -> None:
         """Tell of a resting order that traded; it is over if nothing remains."""
         if maker.remaining:
-            self._updated(self._venue.by_user[maker.user_id], maker)
+            self._updated(self._venue.owner(maker), maker)
         elif maker.order_id in self._venue.live:
             self._updated(self._forget(maker), maker)
 
@@ -137,7 +175,7 @@ class Execution:
     ) -> None:
         """Book one match of an arriving order."""
         trade = self._print(state, match.price, match.count, order.side, now)
-        maker = self._venue.recorder if match.maker is None else self._venue.by_user[match.maker.user_id]
+        maker = self._venue.recorder if match.maker is None else self._venue.owner(match.maker)
         self._book(state, maker, match.maker, trade, is_taker=False)
         fee = self._book(state, taker, order, trade, is_taker=True)
         taken.count += match.count
@@ -172,6 +210,10 @@ class Execution:
         account.cash[shard] += revenue - charged.fee
         position.book_fee(charged.fee, opened, trade.count, trade.ts_ms)
         order.book_fill(trade.price, trade.count, charged.fee, trade.ts_ms, is_taker=is_taker)
+        group = self._venue.groups.get(order.group_id)
+        if group is not None:
+            group.note(trade.count, trade.ts_ms)
+            self._traded_groups[group.group_id] = group
         self._tell_fill(state, account, order, trade, charged.fee, is_taker=is_taker)
         return charged.fee
 
@@ -190,11 +232,12 @@ class Execution:
             is_taker=is_taker,
             ts_ms=trade.ts_ms,
             exchange_index=state.market.exchange_index,
+            subaccount=account.number,
         )
         account.fills.append(fill)
         position = account.position(trade.market)
         self._venue.emit(Filled(account.user_id, fill, position.count))
-        self._venue.emit(PositionChanged(account.user_id, position.view(state.market)))
+        self._venue.emit(PositionChanged(account.user_id, position.view(state.market, account.number)))
 
     # ----------------------------------------------------------------------------------------------- recorded books
 
@@ -213,6 +256,7 @@ class Execution:
         if met:
             self._reveal(state, now)
         self._venue.figures_changed(state, now)
+        self._stop_groups(now)
 
     def clear_recorded(self, state: MarketState) -> None:
         """The market has closed: a recording says nothing about it any more."""
@@ -235,7 +279,7 @@ class Execution:
             trade = self._print(state, maker.price, met, taker_side, now)
             change = other.reduce(maker, met)
             self._book(state, self._venue.recorder, None, trade, is_taker=True)
-            account = self._venue.by_user[maker.user_id]
+            account = self._venue.owner(maker)
             self._book(state, account, maker, trade, is_taker=False)
             self._venue.level_changed(state, change, now)
             self._after_fill(maker)

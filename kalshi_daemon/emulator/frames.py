@@ -7,7 +7,6 @@ does. The envelope around them (type, sid, seq, id) is `subscriptions.py`'s.
 from __future__ import annotations
 
 from kalshi_daemon.emulator.bodies import (
-    SUBACCOUNT,
     Body,
     count_text,
     levels,
@@ -157,7 +156,7 @@ def _order_basics(order: Order) -> Body:
         "self_trade_prevention_type": order.self_trade_prevention.value,
         "created_time": time_text(order.created_ms),
         "created_ts_ms": order.created_ms,
-        "subaccount_number": SUBACCOUNT,
+        "subaccount_number": order.subaccount,
     }
 
 

@@ -205,7 +205,7 @@ class Lifecycle:
         now = self._venue.now_ms()
         paid = evolve(state.market, status=MarketStatus.FINALIZED, settled_ms=now)
         self._venue.change_market(state, paid, "settled")
-        for account in self._venue.by_user.values():
+        for account in self._venue.accounts():
             position = account.positions.get(state.market.ticker)
             if position is not None:
                 self._pay_account(state, account, position, now)
@@ -240,6 +240,7 @@ class Lifecycle:
                 fees=position.fees,
                 ts_ms=now,
                 exchange_index=market.exchange_index,
+                subaccount=account.number,
             )
         )
-        self._venue.emit(PositionChanged(account.user_id, position.view(market)))
+        self._venue.emit(PositionChanged(account.user_id, position.view(market, account.number)))

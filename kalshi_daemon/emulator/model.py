@@ -63,6 +63,7 @@ class UpdateReason(StrEnum):
     HALT_CANCEL = "HaltCancel"
     AMEND = "Amend"
     DECREASE = "Decrease"
+    POST_ONLY_CROSS_CANCEL = "PostOnlyCrossCancel"
 
 
 # ------------------------------------------------------------------------------------------------------------ settings
@@ -76,12 +77,16 @@ class ExchangeSettings:
     `balance_grain`: what balance changes are floored to; direct members $0.0001, others $0.01.
     `exchange_indexes`: the shards; the first column of balances.
     `weekly_pause`: whether trading pauses on Thursdays from 03:00 to 05:00 in New York.
+    `places_crossing_post_only`, `places_unfillable_fok`: such an order is answered as placed (201, 0 filled and 0
+    remaining) and cancelled at once, instead of refused; the exchange has been seen to do either.
     """
 
     balance_excludes_collateral: bool = True
     balance_grain: Money = FEE_GRAIN
     exchange_indexes: tuple[int, ...] = (0,)
     weekly_pause: bool = False
+    places_crossing_post_only: bool = False
+    places_unfillable_fok: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------------- markets
@@ -194,6 +199,7 @@ class NewOrder:
     reduce_only: bool = False
     cancel_on_pause: bool = False
     exchange_index: int | None = None
+    order_group_id: str = ""
 
 
 @frozen
@@ -248,6 +254,8 @@ class Order:
     updated_ms: Milliseconds
     reason: UpdateReason
     exchange_index: int
+    subaccount: int = 0
+    group_id: str = ""
 
 
 @frozen
@@ -265,6 +273,7 @@ class Fill:
     is_taker: bool
     ts_ms: Milliseconds
     exchange_index: int
+    subaccount: int = 0
 
 
 @frozen
@@ -299,6 +308,7 @@ class PositionRecord:
     updated_ms: Milliseconds
     exchange_index: int
     settled: bool
+    subaccount: int = 0
 
 
 @frozen
@@ -319,6 +329,7 @@ class Settlement:
     fees: Money
     ts_ms: Milliseconds
     exchange_index: int
+    subaccount: int = 0
 
 
 @frozen
@@ -327,8 +338,13 @@ class Balance:
     rests.
     """
 
+    subaccount: int
     shown: tuple[tuple[int, Money], ...]  # (exchange_index, balance)
     cash: tuple[tuple[int, Money], ...]
     collateral: tuple[tuple[int, Money], ...]
-    portfolio_value: Money
+    values: tuple[tuple[int, Money], ...]  # of the positions
     updated_ms: Milliseconds
+
+    @property
+    def portfolio_value(self) -> Money:
+        return sum(value for _index, value in self.values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kalshi_daemon.emulator.amendments import Amended, QueuePlace
 from kalshi_daemon.emulator.bodies import (
-    SUBACCOUNT,
     Body,
     balance_text,
     count_text,
@@ -15,6 +14,7 @@ from kalshi_daemon.emulator.bodies import (
     time_text,
 )
 from kalshi_daemon.emulator.model import Cancelled, Order, OrderStatus, Placed
+from kalshi_daemon.emulator.order_groups import OrderGroup
 from kalshi_daemon.units import PRICE_ONE, Money, Price
 
 
@@ -62,7 +62,7 @@ def order_body(order: Order) -> Body:
         "remaining_count_fp": count_text(order.remaining if order.status is OrderStatus.RESTING else 0),
         "self_trade_prevention_type": order.self_trade_prevention.value,
         "status": order.status.value,
-        "subaccount_number": SUBACCOUNT,
+        "subaccount_number": order.subaccount,
         "taker_fees_dollars": money_text(order.taker_fees),
         "taker_fill_cost_dollars": money_text(order.taker_cost),
         "ticker": order.market,
@@ -72,6 +72,8 @@ def order_body(order: Order) -> Body:
     }
     if order.expires_ms is not None:
         body["expiration_time"] = time_text(order.expires_ms)
+    if order.group_id:
+        body["order_group_id"] = order.group_id
     if order.cancel_on_pause:
         body["cancel_order_on_pause"] = True
     return body
@@ -101,4 +103,14 @@ def queue_place_body(place: QueuePlace) -> Body:
         "market_ticker": place.market,
         "order_id": place.order_id,
         "queue_position_fp": count_text(place.ahead),
+    }
+
+
+def group_body(group: OrderGroup) -> Body:
+    """A group in a list. Automatic cancelling cannot be switched off (assumed)."""
+    return {
+        "contracts_limit_fp": count_text(group.limit),
+        "exchange_index": group.exchange_index,
+        "id": group.group_id,
+        "is_auto_cancel_enabled": True,
     }

@@ -7,6 +7,7 @@ or raises Refused. Writes go to the exchange at once. A batch costs what its ite
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from kalshi_daemon.emulator import refusals
@@ -26,7 +27,6 @@ from kalshi_daemon.emulator.requests import (
     CREATE,
     DECREASE,
     amendment,
-    check_emulated,
     check_types,
     csv,
     decode_items,
@@ -35,6 +35,8 @@ from kalshi_daemon.emulator.requests import (
     new_order,
     parameter,
     seconds,
+    subaccount,
+    whole,
 )
 from kalshi_daemon.limits import BATCH_SECONDS
 
@@ -47,18 +49,18 @@ CANCEL_STRUCT: Final = "BatchCancelOrderV2Request"
 def create_order(call: Call) -> Body:
     body = decode_object(call.request)
     check_types(body, CREATE_STRUCT, CREATE)
-    return placed_body(call.exchange.create_order(call.account, new_order(body)))
+    return _create(call, body)
+
+
+def _create(call: Call, body: Mapping[str, object]) -> Body:
+    return placed_body(call.exchange.create_order(call.subaccount(whole(body, "subaccount")), new_order(body)))
 
 
 def create_orders(call: Call) -> Body:
     """A batch: each item has its own answer or its own error, inside one 201."""
     items = decode_items(decode_object(call.request), CREATE_STRUCT, CREATE)
     _charge_batch(call, len(items), CREATE_COST)
-
-    def create(item: Mapping[str, object]) -> Body:
-        return placed_body(call.exchange.create_order(call.account, new_order(item)))
-
-    return {"orders": [_each(create, item, "client_order_id", _NOT_PLACED) for item in items]}
+    return {"orders": [_each(partial(_create, call), item, "client_order_id", _NOT_PLACED) for item in items]}
 
 
 _NOT_PLACED: Final[Body] = {
@@ -92,8 +94,8 @@ def _charge_batch(call: Call, items: int, cost: int) -> None:
 def cancel_order(call: Call, order_id: str) -> Body:
     """One cancel. Without a ticker it looks on shard 0 only, and finds nothing elsewhere."""
     market, index = parameter(call.request, "market_ticker"), seconds(call.request, "exchange_index", "CancelOrder")
-    check_emulated({"subaccount": seconds(call.request, "subaccount", "CancelOrder")})
-    return cancelled_body(call.exchange.cancel_order(call.account, order_id, market or None, index))
+    account = call.subaccount(subaccount(call.request))
+    return cancelled_body(call.exchange.cancel_order(account, order_id, market or None, index))
 
 
 def cancel_orders(call: Call) -> Body:
@@ -101,36 +103,33 @@ def cancel_orders(call: Call) -> Body:
     _charge_batch(call, len(items), CANCEL_COST)
 
     def cancel(item: Mapping[str, object]) -> Body:
-        check_emulated(item)
-        market, index = item.get("market_ticker"), item.get("exchange_index")
-        answer = call.exchange.cancel_order(
-            call.account,
-            str(item.get("order_id") or ""),
-            str(market) if market else None,
-            index if isinstance(index, int) else None,
-        )
-        return cancelled_body(answer)
+        account = call.subaccount(whole(item, "subaccount"))
+        order_id, market = str(item.get("order_id") or ""), str(item.get("market_ticker") or "") or None
+        return cancelled_body(call.exchange.cancel_order(account, order_id, market, whole(item, "exchange_index")))
 
     return {"orders": [_each(cancel, item, "order_id", _NOT_CANCELLED) for item in items]}
 
 
 def cancel_all(call: Call) -> None:
-    check_emulated({"subaccount": seconds(call.request, "subaccount", "CancelAllOrders")})
-    call.exchange.cancel_all(call.account)
+    """Every resting order on every shard: of one subaccount, or of all where none is named."""
+    number = subaccount(call.request)
+    accounts = list(call.account.family.values()) if number is None else [call.subaccount(number)]
+    for account in accounts:
+        call.exchange.cancel_all(account)
 
 
 def amend_order(call: Call, order_id: str) -> Body:
     body = decode_object(call.request)
     check_types(body, "AmendOrderV2Request", AMEND)
-    check_emulated({"subaccount": seconds(call.request, "subaccount", "AmendOrder")})
-    return amended_body(call.exchange.amend_order(call.account, order_id, amendment(body)))
+    account = call.subaccount(subaccount(call.request))
+    return amended_body(call.exchange.amend_order(account, order_id, amendment(body)))
 
 
 def decrease_order(call: Call, order_id: str) -> Body:
     body = decode_object(call.request)
     check_types(body, "DecreaseOrderV2Request", DECREASE)
-    check_emulated({"subaccount": seconds(call.request, "subaccount", "DecreaseOrder")})
-    return decreased_body(call.exchange.decrease_order(call.account, order_id, decrease(body)))
+    account = call.subaccount(subaccount(call.request))
+    return decreased_body(call.exchange.decrease_order(account, order_id, decrease(body)))
 
 
 def legacy_write(_call: Call, *_order_id: str) -> Body:
@@ -152,7 +151,7 @@ def queue_positions(call: Call) -> Body:
     markets = call.exchange.markets
     places = [
         queue_place_body(place)
-        for place in call.exchange.queue_places(call.account)
+        for place in call.exchange.queue_places(call.subaccount(subaccount(call.request)))
         if (not tickers or place.market in tickers) and event in {"", markets[place.market].event}
     ]
     return {"queue_positions": places}

@@ -34,6 +34,8 @@ class LiveOrder:
     expires_ms: Milliseconds | None
     created_ms: Milliseconds
     updated_ms: Milliseconds
+    subaccount: int = 0
+    group_id: str = ""
     status: OrderStatus = OrderStatus.RESTING
     reason: UpdateReason = UpdateReason.NONE
     filled: Count = 0
@@ -101,13 +103,19 @@ class LiveOrder:
             updated_ms=self.updated_ms,
             reason=self.reason,
             exchange_index=self.exchange_index,
+            subaccount=self.subaccount,
+            group_id=self.group_id,
         )
 
 
 def live_order(
-    new: NewOrder, count: Count, order_id: str, user_id: str, exchange_index: int, now_ms: Milliseconds
+    new: NewOrder, count: Count, order_id: str, owner: tuple[str, int], exchange_index: int, now_ms: Milliseconds
 ) -> LiveOrder:
-    """An admitted order, before it meets the book. `count` may be less than asked for (reduce_only)."""
+    """An admitted order, before it meets the book. `count` may be less than asked for (reduce_only).
+
+    `owner` is its user and subaccount.
+    """
+    user_id, subaccount = owner
     return LiveOrder(
         order_id=order_id,
         client_order_id=new.client_order_id,
@@ -126,4 +134,6 @@ def live_order(
         expires_ms=None if new.expires_s is None else new.expires_s * SECOND_MS,
         created_ms=now_ms,
         updated_ms=now_ms,
+        subaccount=subaccount,
+        group_id=new.order_group_id,
     )

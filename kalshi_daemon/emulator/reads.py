@@ -25,13 +25,13 @@ Shown: TypeAlias = Order | PositionRecord | Balance
 
 @define
 class _View:
-    """One account as reads show it. `captured` is the newest balance that is shown or waits to be."""
+    """One member as reads show it. `captured` are the newest balances that are shown or wait to be, by subaccount."""
 
     account: Account
-    captured: Balance
-    balance: Balance
+    captured: dict[int, Balance] = Factory(dict)
+    balances: dict[int, Balance] = Factory(dict)
     orders: dict[str, Order] = Factory(dict)  # by order id, oldest first
-    positions: dict[Ticker, PositionRecord] = Factory(dict)
+    positions: dict[tuple[int, Ticker], PositionRecord] = Factory(dict)  # by subaccount and market
 
 
 class Reads:
@@ -58,10 +58,12 @@ class Reads:
         """Begin to show an account, from what it is now."""
         if account.user_id in self._views:
             return
-        balance = self._exchange.balance(account)
-        view = _View(account, balance, balance)
+        view = _View(account)
         view.orders = {order.order_id: order for order in reversed(self._exchange.orders(account))}
-        view.positions = {position.market: position for position in self._exchange.positions(account)}
+        for one in account.family.values():
+            view.captured[one.number] = view.balances[one.number] = self._exchange.balance(one)
+            for position in self._exchange.positions(one):
+                view.positions[one.number, position.market] = position
         self._views[account.user_id] = view
 
     def orders(self, account: Account) -> list[Order]:
@@ -71,11 +73,12 @@ class Reads:
     def order(self, account: Account, order_id: str) -> Order | None:
         return self._current(account).orders.get(order_id)
 
-    def positions(self, account: Account) -> list[PositionRecord]:
-        return list(self._current(account).positions.values())
+    def positions(self, account: Account, subaccount: int = 0) -> list[PositionRecord]:
+        return [one for one in self._current(account).positions.values() if one.subaccount == subaccount]
 
-    def balance(self, account: Account) -> Balance:
-        return self._current(account).balance
+    def balances(self, account: Account) -> list[Balance]:
+        """Of every subaccount that has been seen, the primary one first."""
+        return [balance for _number, balance in sorted(self._current(account).balances.items())]
 
     def fills(self, account: Account) -> list[Fill]:
         """Oldest first."""
@@ -104,9 +107,9 @@ class Reads:
     def _settle(self, ticker: Ticker) -> None:
         """A position that is flat when its market pays is over too, though nothing is told of it."""
         for view in self._views.values():
-            position = view.positions.get(ticker)
-            if position is not None and not position.count:
-                self._wait(view, evolve(position, settled=True))
+            for (_number, market), position in view.positions.items():
+                if market == ticker and not position.count:
+                    self._wait(view, evolve(position, settled=True))
 
     def capture(self) -> None:
         """Note the balances as they are now: called between two steps of the exchange, when they add up."""
@@ -114,10 +117,11 @@ class Reads:
         views = list(self._unsettled.values())
         self._unsettled.clear()
         for view in views:  # asking for a balance lets time pass, and may unsettle others
-            balance = self._exchange.balance(view.account)
-            if balance != view.captured:
-                view.captured = balance
-                self._wait(view, balance)
+            for account in list(view.account.family.values()):
+                balance = self._exchange.balance(account)
+                if balance != view.captured.get(account.number):
+                    view.captured[account.number] = balance
+                    self._wait(view, balance)
 
     def _wait(self, view: _View, value: Shown) -> None:
         self._waiting.append((self._now_ms(), view, value))
@@ -139,6 +143,6 @@ class Reads:
             case Order():
                 view.orders[value.order_id] = value
             case PositionRecord():
-                view.positions[value.market] = value
+                view.positions[value.subaccount, value.market] = value
             case Balance():
-                view.balance = value
+                view.balances[value.subaccount] = value

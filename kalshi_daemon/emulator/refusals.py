@@ -84,6 +84,11 @@ def market_inactive() -> Refused:
     return Refused(409, "MARKET_INACTIVE", "market inactive")
 
 
+def no_subaccount(number: int) -> Refused:
+    """Assumed."""
+    return invalid_parameters(f"subaccount: there is no subaccount {number}")
+
+
 def mismatch(code: str) -> Refused:
     """An amendment that does not fit its order; the codes are the exchange's, the status and words assumed."""
     return Refused(400, code, code.replace("_", " "))

@@ -18,6 +18,7 @@ from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.amendments import Amendment, Decrease
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention
 from kalshi_daemon.emulator.refusals import ErrorShape, Refused
+from kalshi_daemon.limits import SUBACCOUNTS_MAX
 from kalshi_daemon.shell.http_server import Request
 from kalshi_daemon.units import CONTRACT, PRICE_ONE, BookSide, Count, Price, TimeInForce
 
@@ -48,6 +49,12 @@ AMEND: Final = {
     "exchange_index": "int",
 }
 DECREASE: Final = {"reduce_by": "string", "reduce_to": "string", "market_ticker": "string", "exchange_index": "int"}
+GROUP: Final = {
+    "contracts_limit": "int64",
+    "contracts_limit_fp": "string",
+    "subaccount": "int",
+    "exchange_index": "int",
+}
 CANCEL: Final = {"order_id": "string", "market_ticker": "string", "subaccount": "int", "exchange_index": "int"}
 REQUIRED: Final = ("ticker", "side", "count", "price", "time_in_force", "self_trade_prevention_type")
 PAGE_MAX: Final = 1_000
@@ -121,7 +128,6 @@ def _json_kind(value: object) -> str:
 def new_order(body: Mapping[str, object]) -> NewOrder:
     """A create's body, types already checked. Raises Refused."""
     check_required(body, REQUIRED)
-    check_emulated(body)
     return NewOrder(
         market=str(body["ticker"]),
         side=_one_of(BookSide, body, "side"),
@@ -135,6 +141,7 @@ def new_order(body: Mapping[str, object]) -> NewOrder:
         reduce_only=bool(body.get("reduce_only")),
         cancel_on_pause=bool(body.get("cancel_order_on_pause")),
         exchange_index=whole(body, "exchange_index"),
+        order_group_id=str(body.get("order_group_id") or ""),
     )
 
 
@@ -166,6 +173,17 @@ def decrease(body: Mapping[str, object]) -> Decrease:
     )
 
 
+def group_limit(body: Mapping[str, object]) -> Count:
+    """An order group's limit, in one of its two forms, or in both where they agree. Raises Refused."""
+    whole_limit, text = whole(body, "contracts_limit"), body.get("contracts_limit_fp")
+    limits = set() if whole_limit is None else {whole_limit * CONTRACT}
+    if text is not None:
+        limits.add(read_count(str(text)))
+    if len(limits) != 1 or min(limits) <= 0:
+        raise refusals.invalid_parameters("contracts_limit or contracts_limit_fp: one positive count")
+    return limits.pop()
+
+
 def check_required(body: Mapping[str, object], names: tuple[str, ...]) -> None:
     for name in names:
         if not body.get(name):
@@ -176,14 +194,6 @@ def whole(body: Mapping[str, object], name: str) -> int | None:
     """An optional integer, its type already checked."""
     value = body.get(name)
     return value if isinstance(value, int) else None
-
-
-def check_emulated(body: Mapping[str, object]) -> None:
-    """Refuse what this emulator has none of, rather than do something else."""
-    if body.get("subaccount"):
-        raise refusals.invalid_parameters("subaccount: the emulator has the primary account only")
-    if body.get("order_group_id"):
-        raise refusals.invalid_parameters("order_group_id: the emulator has no order groups")
 
 
 def _one_of(words: type[Word], body: Mapping[str, object], name: str) -> Word:
@@ -234,6 +244,16 @@ def seconds(request: Request, name: str, params: str) -> int | None:
         return None
     if not _INTEGER.fullmatch(text):
         raise _invalid(params, f'strconv.ParseInt: parsing "{name}": invalid syntax')
+    return int(text)
+
+
+def subaccount(request: Request) -> int | None:
+    """The `subaccount` of a query. Raises Refused for a number that no subaccount has."""
+    text = parameter(request, "subaccount")
+    if not text:
+        return None
+    if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= SUBACCOUNTS_MAX:
+        raise refusals.invalid_parameters(f"subaccount: 0 to {SUBACCOUNTS_MAX}")
     return int(text)
 
 

@@ -14,8 +14,10 @@ from urllib.parse import unquote
 import msgspec
 from attrs import frozen
 
+from kalshi_daemon.emulator import group_routes as groups
 from kalshi_daemon.emulator import member_routes as member
 from kalshi_daemon.emulator import order_routes as orders
+from kalshi_daemon.emulator import portfolio_routes as portfolio
 from kalshi_daemon.emulator import public_routes as public
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.accounts import Account
@@ -69,6 +71,7 @@ def endpoint_costs(_call: Call) -> Body:
 
 V2: Final = "/portfolio/events/orders"
 V1: Final = "/portfolio/orders"
+GROUPS: Final = "/portfolio/order_groups"
 ROUTES: Final = (  # the first that matches, so the particular stands before the general
     _public("/exchange/status", public.exchange_status),
     _public("/exchange/schedule", public.exchange_schedule),
@@ -89,10 +92,10 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     Route("DELETE", V2 + "/:order_id", orders.cancel_order, "write", orders.CANCEL_COST),
     Route("POST", V2 + "/:order_id/amend", orders.amend_order, "write"),
     Route("POST", V2 + "/:order_id/decrease", orders.decrease_order, "write"),
-    Route("GET", V1, member.list_orders),
+    Route("GET", V1, portfolio.list_orders),
     Route("GET", V1 + "/queue_positions", orders.queue_positions),
     Route("GET", V1 + "/:order_id/queue_position", orders.queue_position),
-    Route("GET", V1 + "/:order_id", member.one_order, "read", 2),
+    Route("GET", V1 + "/:order_id", portfolio.one_order, "read", 2),
     _gone("POST", V1),
     _gone("DELETE", V1),
     _gone("POST", V1 + "/batched"),
@@ -100,10 +103,22 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     _gone("DELETE", V1 + "/:order_id"),
     _gone("POST", V1 + "/:order_id/amend"),
     _gone("POST", V1 + "/:order_id/decrease"),
+    Route("GET", GROUPS, groups.list_groups),
+    Route("POST", GROUPS + "/create", groups.create_group, "write", status=201),
+    Route("GET", GROUPS + "/:order_group_id", groups.one_group),
+    Route("DELETE", GROUPS + "/:order_group_id", groups.delete_group, "write"),
+    Route("PUT", GROUPS + "/:order_group_id/reset", groups.reset_group, "write"),
+    Route("PUT", GROUPS + "/:order_group_id/trigger", groups.trigger_group, "write"),
+    Route("PUT", GROUPS + "/:order_group_id/limit", groups.limit_group, "write"),
+    Route("GET", "/portfolio/subaccounts/balances", member.subaccount_balances),
     Route("GET", "/portfolio/balance", member.balance, "balance", 1),
-    Route("GET", "/portfolio/positions", member.list_positions),
-    Route("GET", "/portfolio/fills", member.list_fills),
-    Route("GET", "/portfolio/settlements", member.list_settlements),
+    Route("GET", "/portfolio/positions", portfolio.list_positions),
+    Route("GET", "/portfolio/fills", portfolio.list_fills),
+    Route("GET", "/portfolio/settlements", portfolio.list_settlements),
+    _public("/historical/cutoff", portfolio.historical_cutoff),
+    Route("GET", "/historical/orders", portfolio.archived_orders),
+    Route("GET", "/historical/fills", portfolio.archived_fills),
+    Route("GET", "/historical/positions", portfolio.archived_positions),
 )
 
 

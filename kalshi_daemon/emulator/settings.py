@@ -4,7 +4,7 @@ limits."""
 from __future__ import annotations
 
 from attrs import field, frozen
-from attrs.validators import ge
+from attrs.validators import ge, optional
 
 from kalshi_daemon.limits import STREAM_COMMANDS_PER_S, STREAM_QUEUE_MAX, SUBSCRIPTION_MARKETS_MAX
 from kalshi_daemon.units import Milliseconds
@@ -30,6 +30,8 @@ class RateLimits:
 class ServerSettings:
     """`read_lag_ms`: portfolio reads show the account as it was so long ago, as the exchange's do.
 
+    `archive_after_ms`: what ended so long ago is shown by the historical endpoints alone; None: nothing ever is.
+
     `send_clock`: book frames carry the exchange clock; `send_sending_ts`: every frame carries when it was sent. Both
     are recent, and a client must do without. `frames_max`: frames that may wait for one slow reader.
 
@@ -38,6 +40,7 @@ class ServerSettings:
     """
 
     read_lag_ms: Milliseconds = field(default=0, validator=ge(0))
+    archive_after_ms: Milliseconds | None = field(default=None, validator=optional(ge(0)))
     send_clock: bool = True
     send_sending_ts: bool = True
     limits: RateLimits = RateLimits()

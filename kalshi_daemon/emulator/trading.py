@@ -16,6 +16,7 @@ from kalshi_daemon.emulator.amendments import Amended, Amendment, Decrease, Queu
 from kalshi_daemon.emulator.execution import Execution, Taken
 from kalshi_daemon.emulator.model import Cancelled, MarketStatus, NewOrder, Placed, UpdateReason
 from kalshi_daemon.emulator.orders import LiveOrder, live_order
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.venue import MarketState, Venue
 from kalshi_daemon.units import CONTRACT, SECOND_MS, Count, Money, Price, Ticker
 
@@ -33,16 +34,34 @@ class Trading:
         admission.check_terms(account, order, state.market, now)
         admission.check_open(venue, state.market)
         count = admission.admitted_count(account, order)
-        live = live_order(order, count, venue.new_id(), account.user_id, state.market.exchange_index, now)
-        admission.check_book(state, order, live)
-        admission.check_money(venue, account, state, live)
+        admission.check_group(venue, account, order, state.market)
+        owner = (account.user_id, account.number)
+        live = live_order(order, count, venue.new_id(), owner, state.market.exchange_index, now)
+        late = self._refused_late(state, order, live)
+        if late is None:
+            admission.check_money(venue, account, state, live)
         if not account.credit:
             account.orders[live.order_id] = live
             if live.client_order_id:
                 account.client_order_ids.add(live.client_order_id)
+        if late is not None:
+            self._execution.refuse_late(account, live, late, now)
+            return Placed(live.order_id, live.client_order_id, 0, 0, None, None, now)
         taken = self._execution.place(state, account, live, now)
         price, fee = _averages(taken)
         return Placed(live.order_id, live.client_order_id, taken.count, live.remaining, price, fee, now)
+
+    def _refused_late(self, state: MarketState, order: NewOrder, live: LiveOrder) -> UpdateReason | None:
+        """Why an order is placed only to be cancelled, where the settings have it so. Raises Refused otherwise."""
+        try:
+            admission.check_book(state, order, live)
+        except Refused:
+            if order.post_only and self._venue.settings.places_crossing_post_only:
+                return UpdateReason.POST_ONLY_CROSS_CANCEL
+            if not order.post_only and self._venue.settings.places_unfillable_fok:
+                return UpdateReason.NONE
+            raise
+        return None
 
     def cancel(self, account: Account, order_id: str, market_ticker: Ticker | None, index: int | None) -> Cancelled:
         order = self._resting(account, order_id, market_ticker, index)
@@ -134,7 +153,7 @@ class Trading:
     def queue_place(self, account: Account, order_id: str) -> QueuePlace:
         """Raises Refused not_found for an order that does not rest."""
         order = self._venue.live.get(order_id)
-        if order is None or order.user_id != account.user_id:
+        if order is None or order.user_id != account.user_id:  # of any subaccount: the endpoint cannot name one
             raise refusals.not_found()
         return self._place_of(order)
 
@@ -162,7 +181,7 @@ class Trading:
 
     def _own(self, account: Account, order_id: str, shard: int) -> LiveOrder:
         order = self._venue.live.get(order_id)
-        if order is None or order.user_id != account.user_id or order.exchange_index != shard:
+        if order is None or self._venue.owner(order) is not account or order.exchange_index != shard:
             raise refusals.not_found()
         return order
 

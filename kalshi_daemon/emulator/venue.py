@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from attrs import define, evolve, field
 
@@ -19,6 +19,7 @@ from kalshi_daemon.emulator.events import Event, LevelChanged, MarketMoved, Tick
 from kalshi_daemon.emulator.hours import Hours
 from kalshi_daemon.emulator.matching import Book, LevelChange
 from kalshi_daemon.emulator.model import EventTerms, ExchangeSettings, Market, MarketFigures, Series, Trade
+from kalshi_daemon.emulator.order_groups import OrderGroup
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.limits import EMULATOR_TRADES_MAX
@@ -58,7 +59,7 @@ class MarketState:
 
 
 class Venue:
-    """The exchange's state. `live` holds the orders that stand in a book, by id."""
+    """The exchange's state. `live` holds the orders that stand in a book, `groups` all order groups, by id."""
 
     def __init__(self, settings: ExchangeSettings, now_ms: Callable[[], Milliseconds], rng: random.Random) -> None:
         self.settings = settings
@@ -72,6 +73,7 @@ class Venue:
         self.by_user: dict[str, Account] = {}
         self.by_key: dict[str, Account] = {}
         self.live: dict[str, LiveOrder] = {}
+        self.groups: dict[str, OrderGroup] = {}
         self.recorder: Account = self.open_account("", credit=True)  # the other side of every recorded contract
         self._listeners: list[Callable[[Event], None]] = []
         self._calendar: list[tuple[Milliseconds, str, str]] = []
@@ -85,7 +87,7 @@ class Venue:
         account = Account(
             user_id=self.new_id(), key_id=key_id, credit=credit, cash=dict.fromkeys(self.settings.exchange_indexes, 0)
         )
-        self.by_user[account.user_id] = account
+        self.by_user[account.user_id] = account.family[0] = account
         if key_id:
             assert key_id not in self.by_key, f"key {key_id} has an account"
             self.by_key[key_id] = account
@@ -98,6 +100,15 @@ class Venue:
         if terms.fee_type is not None:
             series = evolve(series, fee_type=terms.fee_type)
         return series if terms.multiplier_ppm is None else evolve(series, multiplier_ppm=terms.multiplier_ppm)
+
+    def owner(self, order: LiveOrder) -> Account:
+        """Whose order it is."""
+        return self.by_user[order.user_id].family[order.subaccount]
+
+    def accounts(self) -> Iterator[Account]:
+        """Every account there is, subaccounts included."""
+        for member in self.by_user.values():
+            yield from member.family.values()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         self._listeners.append(listener)
@@ -120,6 +131,7 @@ class Venue:
                 ts_ms,
                 "" if order is None else order.user_id,
                 "" if order is None else order.client_order_id,
+                0 if order is None else order.subaccount,
             )
         )
 

@@ -249,6 +249,28 @@ def test_reduce_only_closes_at_most_what_is_held(held: BookSide, side: BookSide)
     assert member.count(TICKER) == 0
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"post_only": True}, UpdateReason.POST_ONLY_CROSS_CANCEL),
+        ({"time_in_force": FOK, "count": 200}, UpdateReason.NONE),
+    ],
+)
+def test_what_cannot_be_may_be_placed_and_cancelled_instead(changes: dict[str, Any], reason: UpdateReason) -> None:
+    """By the setting: the create answers with 0 filled and 0 remaining, the id is used up, the book untouched."""
+    world = World(ExchangeSettings(places_crossing_post_only=True, places_unfillable_fok=True))
+    world.list_market()
+    world.place(world.member("a"), ASK, 5_000, 100)
+    member = world.member("m")
+    placed = world.place(member, BID, 5_000, **({"count": 100, "client_order_id": "kd-1"} | changes))
+    assert (placed.filled, placed.remaining, placed.average_price) == (0, 0, None)
+    order = world.exchange.order(member, placed.order_id)
+    assert (order.status, order.reason, order.filled) == (OrderStatus.CANCELED, reason, 0)
+    assert world.said(OrderUpdated)[-1].order == order
+    assert world.exchange.book(TICKER).no == ((5_000, 100),)
+    assert refusal(world, member, client_order_id="kd-1").code == "order_already_exists"
+
+
 def test_an_order_expires_by_the_clock() -> None:
     """At its second it is cancelled with its reason, and an arriving order can no longer meet it."""
     world = listing()

@@ -22,7 +22,7 @@ def order(
     prevention: SelfTradePrevention = SelfTradePrevention.TAKER_AT_CROSS,
 ) -> LiveOrder:
     new = NewOrder("T", side, price, count, TimeInForce.GOOD_TILL_CANCELED, prevention)
-    return live_order(new, count, name, user or name, 0, 0)
+    return live_order(new, count, name, (user or name, 0), 0, 0)
 
 
 def resting(book: Book, *orders: LiveOrder) -> None:

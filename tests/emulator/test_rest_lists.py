@@ -194,3 +194,33 @@ async def test_reads_lag_behind_writes(autojump_clock: MockClock) -> None:
         assert (stale["status"], stale["remaining_count_fp"]) == ("resting", "1.00")
         await trio.sleep(0.5)
         assert part(await emulator.get(f"/portfolio/orders/{resting}"), "order")["status"] == "canceled"
+
+
+async def test_what_ended_long_ago_is_in_the_archive(autojump_clock: MockClock) -> None:
+    """Past the cutoff, ended orders, fills and settled positions leave the live lists; what rests stays."""
+    ample = RateLimits(read_rate=10_000, read_capacity=10_000)
+    async with world(ServerSettings(archive_after_ms=100_000, limits=ample)) as emulator:
+        filled = (await taken(emulator))["order_id"]
+        resting = (await emulator.create(ticker=C, price="0.0100")).json["order_id"]
+        emulator.exchange.settle(A, "yes")
+        for wait_s, live in ((70, True), (100, False)):
+            await trio.sleep(wait_s)
+
+            async def there(path: str, name: str) -> list[dict[str, object]]:
+                return rows(await emulator.get(path), name)
+
+            orders = await there("/portfolio/orders", "orders")
+            assert [order["order_id"] for order in orders] == ([resting, filled] if live else [resting])
+            archived = await there("/historical/orders", "orders")
+            assert [order["order_id"] for order in archived] == ([] if live else [filled])
+            answer = await emulator.ask("GET", f"/trade-api/v2/portfolio/orders/{filled}")
+            assert answer.status == (200 if live else 404)
+            for path, name, query in (
+                ("fills", "fills", ""),
+                ("positions", "market_positions", "?settlement_status=all"),
+            ):
+                assert len(await there(f"/portfolio/{path}{query}", name)) == live
+                assert len(await there(f"/historical/{path}", name)) == (not live)
+        cutoff = await emulator.get("/historical/cutoff", signed=False)
+        assert set(cutoff.values()) == {"2027-01-15T08:01:10Z"}
+        assert len(cutoff) == 4

@@ -127,7 +127,7 @@ async def test_wrong_types_are_refused_flat(
         ({"self_trade_prevention_type": "none"}, "invalid_parameters"),
         ({"client_order_id": "a.b"}, "invalid_parameters"),
         ({"subaccount": 3}, "invalid_parameters"),
-        ({"order_group_id": "g"}, "invalid_parameters"),
+        ({"order_group_id": "g"}, "invalid_order"),
         ({"price": "half"}, "invalid_parameters"),
         ({"price": "-0.50"}, "invalid_parameters"),
         ({"price": "0.50001"}, "invalid_price"),

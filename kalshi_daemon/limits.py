@@ -10,44 +10,49 @@ from typing import Final
 
 from kalshi_daemon.units import CONTRACT, DOLLAR, Count, Milliseconds, Money
 
+# --- numbers that a chart and the code share
+POLLED_AGE_MAX_S: Final = 2.0  # risk P13: a polled book counts while its read began no longer ago
+POLICY_PROBE_WAIT_S: Final = 30.0  # a policy that failed three times is tried again after so long
+
 # --- charts: how long a state may last. A pair (least, most) is drawn by back-off.
 CHART_LIMITS: Final[dict[str, float | tuple[float, float]]] = {
-    "preflight_limit": 30.0,
-    "preflight_backoff": (1.0, 60.0),
-    "feeds_limit": 60.0,
-    "calibration_limit": 60.0,
+    "preflight_limit": 30.0,  # six checks, of which four ask the exchange: a request has 10 s and three attempts
+    "preflight_backoff": (1.0, 60.0),  # without end: an exchange that is away comes back
+    "feeds_limit": 60.0,  # several dials and their back-off; then recovering counts the attempts
+    "calibration_limit": 60.0,  # CALIBRATION_ROUNDS_MAX looks with pauses between, each of which reads every list whole
     "steady_limit": 300.0,  # trading for so long counts attempts from zero again
-    "reminder_interval": 900.0,
-    "sweep_limit": 5.0,
-    "sweep_backoff": 5.0,
-    "recovery_backoff": (1.0, 60.0),
-    "attempt_limit": 30.0,
-    "drain_limit": 15.0,
-    "seal_limit": 5.0,
-    "dial_limit": 10.0,
-    "subscribe_limit": 10.0,
-    "session_steady_limit": 60.0,
+    "reminder_interval": 900.0,  # a person is told again so often that nothing trades
+    "sweep_limit": 5.0,  # a kill is verified or alarmed within 5 s (risk.md)
+    "sweep_backoff": 5.0,  # an order that may rest is looked for again at once, but not in a hot loop
+    "recovery_backoff": (1.0, 60.0),  # RECOVERY_ATTEMPTS_MAX of them are some minutes
+    "attempt_limit": 30.0,  # ATTEMPT_WAIT_S for the feeds, and one read
+    "drain_limit": 15.0,  # three times a sweep: what cannot be verified by then is named
+    "seal_limit": 5.0,  # one commit, JOURNAL_BUSY_S
+    "dial_limit": 10.0,  # name, TCP, TLS and upgrade: CONNECT_TIMEOUT_S, and as long for the answer
+    "subscribe_limit": 10.0,  # every channel answered; a snapshot of many markets is large
+    "session_steady_limit": 60.0,  # a session that lived so long dials without back-off when it is dropped
     "session_backoff": (0.25, 30.0),  # full jitter, without end: the earlier trader gave up after ten tries
-    "refused_interval": 900.0,
-    "sync_limit": 2.0,
-    "poll_limit": 10.0,
-    "polled_book_age": 2.0,
-    "cooling_limit": 1.0,
-    "policy_probe_interval": 30.0,
+    "refused_interval": 900.0,  # a key that is refused waits for a person
+    "sync_limit": 2.0,  # a book that is asked for comes within a second
+    "poll_limit": 10.0,  # one round of batched reads; REST_TIMEOUT_S
+    "polled_book_age": POLLED_AGE_MAX_S,
+    "cooling_limit": 1.0,  # the buckets refill by the second
+    "policy_probe_interval": POLICY_PROBE_WAIT_S,
 }
 # --- charts: how often a task is started again in place before its crash is an event
+# five in a row with pauses between are some seconds: what fails on is no passing trouble
 CHART_RESTARTS: Final[dict[str, int]] = {"service_restarts": 5, "task_restarts": 5, "poller_restarts": 5}
 RESTART_PAUSE_S: Final = (0.25, 30.0)  # before it is: doubled with each crash in a row, so that none is a hot loop
 RESTART_STEADY_S: Final = 60.0  # having lived so long, its next crash is the first one again
 
 EXIT_LIMIT_S: Final = 1.0  # a task must end within it of being cancelled: time spent joining counts towards kill's 5 s
 EVENT_QUEUE_MAX: Final = 1_000  # events waiting for one chart; charts hear tens a minute
-STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
 
 # --- the event bus and the journal
 BUS_QUEUE_MAX: Final = 20_000  # facts waiting for the writer: ten seconds of the worst burst measured
 BUS_BATCH_MAX: Final = 256  # facts folded between two commits
 JOURNAL_BUSY_S: Final = 5.0  # one commit; the fdatasync of a healthy disk takes a millisecond
+REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 
 # --- our clock against the exchange's
 CLOCK_EVIDENCE_MAX: Final = 32  # answers whose Date is kept
@@ -56,14 +61,18 @@ CLOCK_EVIDENCE_LIFE_MS: Final[Milliseconds] = 600_000  # in ten minutes an undis
 # --- requests
 WRITER_LANES: Final = 4  # connections for order writes: one pool slows as requests in flight grow
 WRITER_LANES_FOR_CANCELS: Final = 1  # of them: orders that wait for tokens or answers never keep a cancel waiting
-WRITER_QUEUE_MAX: Final = 200
+WRITER_QUEUE_MAX: Final = 200  # more than may be open of orders; a longer queue would be sent too late to be wanted
 WRITE_SHARE_KEPT: Final = 4  # one in so many tokens of the write bucket is kept for cancels and reductions (risk P16)
-REST_TIMEOUT_S: Final = 10.0
-REST_BODY_MAX: Final = 16 * 1024 * 1024
-READ_ATTEMPTS_MAX: Final = 3
+WRITE_FAILURES_MAX: Final = 3  # order writes without a usable answer within WRITE_FAILURES_S open their breaker
+WRITE_FAILURES_S: Final = 30.0
+WRITE_PROBE_WAIT_S: Final = (5.0, 60.0)  # to the first probe; doubled with each that fails
+WRITE_PROBE_S: Final = 5.0  # a probe without an answer is over
+REST_TIMEOUT_S: Final = 10.0  # of one request; an answer that comes later is of no use to an order
+REST_BODY_MAX: Final = 16 * 1024 * 1024  # the longest page has 1,000 orders of about a kilobyte
+READ_ATTEMPTS_MAX: Final = 3  # of one read; what fails thrice within some seconds is told to who asked
 READ_PAGES_MAX: Final = 1_000  # pages of one list: a repeated cursor is found long before
-READ_PAGE_SIZE: Final = 1_000
-KEEPALIVE_EXPIRY_S: Final = 55.0
+READ_PAGE_SIZE: Final = 1_000  # the most that the exchange gives (api.md 4)
+KEEPALIVE_EXPIRY_S: Final = 55.0  # below the 60 s after which load balancers commonly drop an idle connection
 CONNECT_TIMEOUT_S: Final = 5.0  # name, TCP and TLS together; half of what one request may take
 KEY_FILE_MAX: Final = 16 * 1024  # an RSA key of 4096 bits is 3.3 kB
 READ_BACKOFF_S: Final = (0.25, 4.0)  # between two attempts of one read, drawn by back-off
@@ -87,13 +96,13 @@ PACE_GRAIN_S: Final = 1.0  # several 429 within so long lower the pace once
 
 # --- sockets
 FRAME_MAX: Final = 16 * 1024 * 1024  # a snapshot of a deep book is 20 kB; a larger one is counted and ends the socket
-FRAME_QUEUE_MAX: Final = 1_000
+FRAME_QUEUE_MAX: Final = 1_000  # messages waiting at a socket, either way; the peer is slowed beyond it
 SOCKET_RECEIVE_BYTES: Final = 64 * 1024  # the library's own 4 KiB costs a fifth more a frame
 SOCKET_CLOSE_S: Final = 0.5  # for the peer's close frame; then the stream is closed without it
+UPGRADE_ANSWER_SHOWN_MAX: Final = 200  # bytes of it that are said
 SOCKET_ANSWER_MAX: Final = 4 * 1024  # of a refused upgrade's answer, kept as evidence
 PINGS_IN_FLIGHT_MAX: Final = 4  # more are not sent: the silence limit decides, not their number
-PING_INTERVAL_S: Final = 5.0
-SILENCE_SHOWN_MAX_S: Final = 3_600.0  # a longer silence is shown as this long
+PING_INTERVAL_S: Final = 5.0  # three of them fit into SILENCE_MAX_S
 SILENCE_MAX_S: Final = 15.0  # no frame and no pong for so long: the session is dead (risk P13)
 REFUSALS_MAX: Final = 3  # 401 or 403 in a row, other than for the clock
 SUBSCRIBE_CHUNK: Final = 250  # tickers in one command
@@ -101,11 +110,10 @@ CHANGE_ANSWER_S: Final = 10.0  # a change of the markets of a live socket is ans
 FRAME_LOG_INTERVAL_S: Final = 60.0  # one line per kind of bad frame and minute
 POLL_INTERVAL_S: Final = 1.0  # between two rounds of reading the books by REST: half of what keeps them fresh
 POLL_CHUNK: Final = 100  # books in one batched read (api.md 4.2)
-POLLED_AGE_MAX_S: Final = 2.0  # risk P13: a polled book counts while its read began no longer ago
 SNAPSHOT_RETRY_POLLS: Final = 10  # polled rounds between two requests for snapshots of a live stream
 MISSING_BOOKS_S: Final = 2.0  # between two looks for streamed markets without a book of their own
 AUDIT_INTERVAL_S: Final = 30.0  # one book after another is held against REST
-AUDIT_ATTEMPTS_MAX: Final = 3
+AUDIT_ATTEMPTS_MAX: Final = 3  # a book that moves at each look proves nothing; the next audit is AUDIT_INTERVAL_S away
 AUDIT_QUIET_S: Final = 2.0  # reads lag what the stream has shown
 SEQUENCE_REPEATS_MAX: Final = 3  # frames of one socket that are not new: its numbers mean something else by now
 PRIVATE_DOUBT_S: Final = 5.0  # between two doubts of the account for private frames that were not read
@@ -114,9 +122,9 @@ SNAPSHOT_REQUESTS_MAX: Final = 3  # rounds of get_snapshot for one gap, before t
 # --- account
 CALIBRATION_ROUNDS_MAX: Final = 4  # looks at a difference before it holds; reconciliation converges or stops
 CALIBRATION_QUIET_S: Final = 2.0  # between two looks: positions lag fills by about a second (api.md 4.3)
-SYNC_TICK_S: Final = 1.0
-SYNC_ORDERS_S: Final = 10.0
-SYNC_BALANCE_S: Final = 30.0
+SYNC_TICK_S: Final = 1.0  # levels that ask for a read are seen within it
+SYNC_ORDERS_S: Final = 10.0  # private feeds have no sequence: what they lost is found within it
+SYNC_BALANCE_S: Final = 30.0  # a full audit, of which the balance has a bucket of its own
 SYNC_SILENCE_S: Final = 120.0  # no successful sync for so long places the hold `sync`
 QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so much quiet between
 # Fills and settlements are read again from so long before the last agreement; an agreement with reads older than half
@@ -124,12 +132,17 @@ QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so
 READ_OVERLAP_MS: Final[Milliseconds] = 600_000
 READS_AGE_MAX_MS: Final[Milliseconds] = 300_000
 DIVERGENCES_MAX: Final = 3  # rounds in a row that hold for the same figures; then audits go at the pace below
-DIVERGED_AUDIT_S: Final = 300.0
+DIVERGED_AUDIT_S: Final = 300.0  # it waits for a person; asking on costs tokens
 ACCESS_REFUSALS_MAX: Final = 3  # reads of the account in a row that met 401 or 403; then the hold `access`
+# Orders are read from so long before the oldest that may live: clocks differ.
+ORDERS_READ_BEFORE_MS: Final[Milliseconds] = 60_000
+FOREIGN_NAMED_MAX: Final = 5  # of what is not ours, in the hold's cause; all are in the journal
 HELD_SYNC_S: Final = 10.0  # between two reads of the account while the hold `access` is in force
 FILLS_HELD_MAX: Final = 10_000  # fills that outran their order
 TRADE_IDS_MAX: Final = 1_000_000  # trade ids kept for telling duplicates
 ORDERS_KEPT_MAX: Final = 50_000  # records of orders, those that are over dropped first: a month of an order a minute
+
+# --- levels, holds, and the way back to trading
 FEEDS_LOST_S: Final = 3.0  # the level must be false for so long before the trader is told; the gate closes at once
 LEVEL_CHECK_S: Final = 0.25  # a level that changes by time alone is seen within it
 REFUSED_MARKET_MS: Final[Milliseconds] = 60_000  # two reads of active so far apart outweigh a 409 of the market
@@ -142,17 +155,16 @@ SWEEP_PAUSE_S: Final = 0.25  # between two looks: reads lag a cancel by some hun
 RECOVERY_ATTEMPTS_MAX: Final = 8  # some minutes, by the back-off; then the hold `recovery` watches instead
 ATTEMPT_WAIT_S: Final = 20.0  # one attempt waits so long for usable feeds, within the attempt's own limit
 RECOVERED_S: Final = 30.0  # REST and feeds usable for so long lift the hold `recovery`
-HOLD_WATCH_S: Final = 1.0
-AGREEMENTS_AFTER_DIVERGENCE: Final = 2
+HOLD_WATCH_S: Final = 1.0  # a condition that clears a hold is seen within it
+AGREEMENTS_AFTER_DIVERGENCE: Final = 2  # one could have met the same late read as the one that differed
 ACTIVE_TWICE: Final = 2  # statuses in a row that lift the hold `exchange`
-EXCHANGE_WATCH_S: Final = 10.0
-MARKETS_READ_S: Final = 60.0
-CLOCK_WATCH_S: Final = 1.0
+EXCHANGE_WATCH_S: Final = 10.0  # an order learns of a pause earlier, by its 409
+MARKETS_READ_S: Final = 60.0  # openings are known by the clock; only changes of plan are found here
+CLOCK_WATCH_S: Final = 1.0  # openings and closings happen on whole seconds
 CLOCK_OFFSET_MAX_MS: Final[Milliseconds] = 5_000  # the exchange refuses signatures from about 15 s
-WATCHDOG_S: Final = 1.0
-KILL_VERIFIED_MS: Final[Milliseconds] = 5_000
-CLOSING_RULES_S: Final = 1.0
-REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
+WATCHDOG_S: Final = 1.0  # well within the unit's WatchdogSec
+KILL_VERIFIED_MS: Final[Milliseconds] = 5_000  # risk.md: verified or alarmed within 5 s
+CLOSING_RULES_S: Final = 1.0  # a step is answered well within it
 ALARM_REPEAT_S: Final = 60.0  # the same alarm is journaled again after so long
 CRASHES_MAX: Final = 5  # task crashes between two steady periods
 
@@ -160,32 +172,32 @@ CRASHES_MAX: Final = 5  # task crashes between two steady periods
 DECISION_TICK_S: Final = 0.02  # the dirty list is taken so often: waking per frame costs more than deciding
 REDECIDE_S: Final = 5.0  # a market without news is decided again after so long
 DECISION_INTERVAL_MS: Final[Milliseconds] = 250  # between two decisions on one market
-INFERENCE_BUDGET_S: Final = 0.05
+POLICY_FAILURES_MAX: Final = 3  # crashes and slow inferences within POLICY_FAILURES_S open the policy's breaker
+POLICY_FAILURES_S: Final = 60.0
+POLICY_PROBE_WAIT_MAX_S: Final = 600.0  # each failed probe doubles the wait, up to this
+POLICY_PROBE_S: Final = 5.0  # a probe without an answer is over
+INFERENCE_BUDGET_S: Final = 0.05  # one batch; the loop of the whole process stands still meanwhile
 MODEL_BYTES_MAX: Final = 64 * 1024 * 1024  # the shipped model has 40 kB; the unit's memory is bounded
-HEARTBEAT_S: Final = 5.0
-OBSERVATION_AGE_MAX_MS: Final[Milliseconds] = 5_000
-SPREAD_MAX_CENTS: Final = 20.0
-RECENT_MAX: Final = 50  # decisions, fills and refusals kept for people to read
-VIOLATIONS_KEPT: Final = 20
-DEMO_LOOK_S: Final = 0.5  # between two comparisons of the account with the emulated exchange's
+HEARTBEAT_S: Final = 5.0  # older, and the loop is stuck: it comes round each REDECIDE_S / 2 at the latest
+SPREAD_MAX_CENTS: Final = 20.0  # no increase into a market whose spread is wider: its mid says nothing
 HISTORY_POINTS: Final = 10  # points of a market's window, the open one included (observation.md)
 POINT_MS: Final[Milliseconds] = 100  # changes within so long are one point
-ACTIVITY_SECONDS: Final = 60
+ACTIVITY_SECONDS: Final = 60  # the window of the feature of recent volume (observation.md)
 
 # --- risk (risk.md; percentages are of the bankroll, in basis points)
 ORDER_COUNT_MAX: Final[Count] = 25 * CONTRACT  # P4
 ORDER_COST_MAX: Final[Money] = 50 * DOLLAR  # P5
-ORDER_COST_BPS: Final = 100
+ORDER_COST_BPS: Final = 100  # P5: of the bankroll
 OPEN_ORDERS_MARKET_MAX: Final = 4  # P6
-OPEN_ORDERS_ACCOUNT_MAX: Final = 40
+OPEN_ORDERS_ACCOUNT_MAX: Final = 40  # P6
 CLOSING_SOON_MS: Final[Milliseconds] = 300_000  # P2
 CASH_RESERVE_BPS: Final = 2_000  # P10
 ORDER_LIFE_S: Final = 900  # P22
 # --- risk: hard caps, which no configuration passes; an account that needs more is another kind of business
-ORDER_COUNT_CAP: Final[Count] = 1_000 * CONTRACT
-ORDER_COST_CAP: Final[Money] = 1_000 * DOLLAR
-ORDER_COST_BPS_CAP: Final = 1_000
-OPEN_ORDERS_MARKET_CAP: Final = 20
+ORDER_COUNT_CAP: Final[Count] = 1_000 * CONTRACT  # forty times the default
+ORDER_COST_CAP: Final[Money] = 1_000 * DOLLAR  # twenty times the default
+ORDER_COST_BPS_CAP: Final = 1_000  # ten times the default: ten losing orders must not end the account
+OPEN_ORDERS_MARKET_CAP: Final = 20  # five times the default
 OPEN_ORDERS_ACCOUNT_CAP: Final = 200  # the exchange's own limit is far above; a sweep cancels so many within its time
 
 # --- configuration
@@ -193,26 +205,42 @@ MARKETS_MAX: Final = 1_000  # what one process is measured with
 ORDER_SIZES_MAX: Final = 8  # the policy has 1 + 4 actions per size
 SOCKETS_MAX: Final = 3  # order books, fills, positions
 
-# --- service
+# --- what people are shown
+STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
+RECENT_MAX: Final = 50  # decisions, fills and refusals kept for people to read
+VIOLATIONS_KEPT: Final = 20  # named in the summary; all are counted
+SILENCE_SHOWN_MAX_S: Final = 3_600.0  # a longer silence is shown as this long
+STATUS_LINE_MAX: Final = 200  # characters of the line that `systemctl status` shows
+LIVE_VIEW_S: Final = 0.25  # between two panels in the terminal
+LIVE_VIEW_LINE_S: Final = 5  # between two lines where there is no terminal
+LOG_VALUE_MAX: Final = 2_000  # characters of one value in a line of the log: a frame of 16 MB is not repeated there
+RECONNECTS_MAX: Final = 5  # in the window, and health says so (statecharts.md, connection)
+RECONNECTS_WINDOW_MS: Final[Milliseconds] = 600_000  # ten minutes: a network that flaps, not one night's maintenance
+
+# --- the demo
 SECONDS_MAX: Final = 7 * 86_400.0  # of a demo: it stops by itself within a week
 SPEED_MAX: Final = 1_000.0  # of a recording: frames are still one by one
+DEMO_LOOK_S: Final = 0.5  # between two comparisons of the account with the emulated exchange's
+RECORDING_FRAMES_MAX: Final = 1_000_000  # frames of one recording: about a gigabyte of JSON
+
+# --- service
 CONTROL_PATH_MAX: Final = 107  # bytes; the kernel's sun_path less its end
 CONTROL_WAIT_S: Final = 30.0  # an operation answers within it: drain, seal and joining of a stop take some 22 s
 CONTROL_CLIENT_S: Final = 5.0  # a client that neither sends nor reads for so long is dropped
-CONTROL_LINE_MAX: Final = 64 * 1024
+CONTROL_LINE_MAX: Final = 64 * 1024  # a command and its reason
 CONTROL_ANSWER_MAX: Final = 16 * 1024 * 1024  # a status of 1,000 markets is below 1 MB
-CONTROL_CLIENTS_MAX: Final = 8
-HTTP_CLIENTS_MAX: Final = 16
-HTTP_HEAD_MAX: Final = 64 * 1024
+CONTROL_CLIENTS_MAX: Final = 8  # people and scripts beside each other
+HTTP_CLIENTS_MAX: Final = 16  # scrapes beside each other
+HTTP_HEAD_MAX: Final = 64 * 1024  # what common servers allow
 HTTP_BODY_MAX: Final = 1024 * 1024  # the largest request of the protocol is a batch of some 20 kB
 # a connection without a whole request: longer than KEEPALIVE_EXPIRY_S, so that the client closes first
 HTTP_IDLE_S: Final = 75.0
-HTTP_SEND_S: Final = 30.0  # a peer that does not take its answer
+HTTP_SEND_S: Final = 30.0  # a peer that does not take its answer for so long is dropped
 
 # --- emulator (its server side)
 EMULATOR_TICK_S: Final = 0.05  # how late its clock may act: expiry, opening, closing, the crowd
 EMULATOR_CONNECTIONS_MAX: Final = 400  # the exchange allows 200 streams per member; the rest is for requests
-STREAM_PING_S: Final = 10.0
+STREAM_PING_S: Final = 10.0  # the exchange's own pace
 STREAM_QUEUE_MAX: Final = 10_000  # frames waiting for one slow reader, before its subscriptions end with error 25
 STREAM_COMMAND_MAX: Final = 1024 * 1024  # characters of one command: 25,000 tickers
 STREAM_NAMES_MAX: Final = 64  # channels or subscription ids in one command
@@ -223,20 +251,13 @@ STREAM_SEND_S: Final = 30.0  # a reader that takes nothing at all for so long is
 READ_QUEUE_MAX: Final = 100_000  # changes that the stale reads have not shown yet; beyond it they are shown early
 BATCH_SECONDS: Final = 1  # a batch may spend what the write bucket refills in so long
 FAULTS_MAX: Final = 100  # planned at one time: each is looked at on every frame
-FAULT_TIMES_MAX: Final = 1_000_000
+FAULT_TIMES_MAX: Final = 1_000_000  # more than any run meets
 FAULT_SECONDS_MAX: Final = 7 * 86_400.0  # of any time in a fault: a week, as long as a demo
 FAULT_BYTES_MAX: Final = 1_000_000_000  # of a connection before its fate
 HALF_OPEN_MAX_S: Final = 3_600.0  # a silent connection is held so long for a peer that does not let go
-STATUS_LINE_MAX: Final = 200
-LIVE_VIEW_S: Final = 0.25  # between two panels in the terminal
-LIVE_VIEW_LINE_S: Final = 5  # between two lines where there is no terminal
-LOG_VALUE_MAX: Final = 2_000  # characters of one value in a line of the log: a frame of 16 MB is not repeated there
-RECONNECTS_MAX: Final = 5  # in the window, and health says so (statecharts.md, connection)
-RECONNECTS_WINDOW_MS: Final[Milliseconds] = 600_000
 
 # --- the emulated exchange
 SUBACCOUNTS_MAX: Final = 63  # beside the primary one; the exchange's number
 ORDER_GROUPS_MAX: Final = 100_000  # of one member; the exchange's number
 EMULATOR_TRADES_MAX: Final = 1_000  # public prints kept of each market: one page of the list
 CROWD_LAG_MAX_MS: Final[Milliseconds] = 5_000  # a crowd further behind leaves out what it missed
-RECORDING_FRAMES_MAX: Final = 1_000_000  # frames of one recording: about a gigabyte of JSON

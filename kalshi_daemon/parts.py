@@ -85,7 +85,13 @@ class Parts:
             config.rest_urls, self.signer, seams.network, clock, lanes=limits.REST_LANES, rng=seams.rng
         )
         self.faults = FrameFaults(trio.current_time, hooks.say)
-        self.breaker = CircuitBreaker("order_writes", 3, 30.0, 5.0, 60.0, 5.0)
+        self.breaker = CircuitBreaker(
+            "order_writes",
+            failures_max=limits.WRITE_FAILURES_MAX,
+            window_s=limits.WRITE_FAILURES_S,
+            wait_s=limits.WRITE_PROBE_WAIT_S,
+            probe_s=limits.WRITE_PROBE_S,
+        )
         self._build_feeds()
         self._build_money()
         self._build_policy()

@@ -270,7 +270,7 @@ class Tasks:
         actor, runner = self.parts.actor, self.actor_runner
         if actor is None or runner is None or not runner.is_in("running"):
             return
-        if trio.current_time() - actor.beat_s > 2 * limits.HEARTBEAT_S:
+        if trio.current_time() - actor.beat_s > limits.HEARTBEAT_S:
             runner.post("policy_stuck")
 
     def _holds_text(self) -> str:

@@ -17,8 +17,8 @@ ACTOR: ChartDef = {
     "true": "Whether the policy decides.",
     "initial": "running",
     "outside": {
-        "rate_spent": "the task `decide_and_act`, when the account's order rate or token share is used up",
-        "policy_stuck": "the watchdog, when the loop's heartbeat is 5 s old",
+        "rate_spent": "the daemon, when an order was refused with 429",
+        "policy_stuck": "the watchdog, when the loop's heartbeat is over 5 s old",
         "model_replaced": "the control socket, after a reload has checked the new model",
     },
     "states": [
@@ -30,7 +30,7 @@ ACTOR: ChartDef = {
         },
         {
             "name": "cooling",
-            "true": "The account's order rate or token share is spent, and no decision is taken.",
+            "true": "The exchange refused an order as one too many, and no decision is taken.",
             "after": {"cooled": "cooling_limit"},
         },
         {

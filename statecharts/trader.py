@@ -182,7 +182,7 @@ TRADER: ChartDef = {
                 },
                 {
                     "name": "sealing",
-                    "true": "What still rests is named in an alarm; snapshot, feeds and journal are being closed.",
+                    "true": "What still rests is named in an alarm; the last facts are being made durable.",
                     "invoke": {"seal": {"done": "sealed", "crashed": "sealed"}},
                     "after": {"seal_overdue": "seal_limit"},
                 },

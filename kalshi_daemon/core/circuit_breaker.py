@@ -41,11 +41,12 @@ ROWS: Final = rows_by_state(CIRCUIT_BREAKER)
 class CircuitBreaker:
     """One thing guarded. `state`, `cause`, `since` and `probe_at` are for reading only.
 
-    `failures_max` failures within `window_s` open it; `probe_at` is the time of the next probe, None where none comes.
+    `failures_max` failures within `window_s` open it. `wait_s` is the least and the most that a probe waits for;
+    `probe_at` is the time of the next, None where none comes.
     """
 
     def __init__(
-        self, name: str, failures_max: int, window_s: float, wait_s: float, wait_max_s: float, probe_s: float
+        self, name: str, *, failures_max: int, window_s: float, wait_s: tuple[float, float], probe_s: float
     ) -> None:
         assert failures_max > 0, f"breaker {name}: at least one failure opens it"
         self.name = name
@@ -55,9 +56,8 @@ class CircuitBreaker:
         self.probe_at: float | None = None
         self.failures = 0  # all that were told, for the counters
         self._window_s = window_s
-        self._wait_least_s = wait_s
-        self._wait_s = wait_s
-        self._wait_max_s = wait_max_s
+        self._wait_least_s, self._wait_max_s = wait_s
+        self._wait_s = self._wait_least_s
         self._probe_s = probe_s
         self._failed_at: deque[float] = deque(maxlen=failures_max)
 

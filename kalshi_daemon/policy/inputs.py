@@ -16,7 +16,7 @@ from kalshi_daemon.units import BookSide, Count, Milliseconds, Money, Price, Tic
 
 @frozen
 class OpenOrder:
-    """An order of ours that is not over: in flight or resting. `placed_ms` is our clock when it was intended."""
+    """An order of ours that is not over: in flight or resting. `placed_ms`: intended, by the exchange's clock."""
 
     side: BookSide
     price: Price

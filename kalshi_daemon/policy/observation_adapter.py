@@ -21,7 +21,7 @@ OBSERVED_MAX = 2.0  # features are clipped to it, either sign
 
 
 def observe(markets: Sequence[MarketInput], account: AccountInput, now_ms: Milliseconds) -> NDArray[np.float32]:
-    """(markets, 52). `now_ms` is our clock when the batch was taken: the ages of open orders are counted to it."""
+    """(markets, 52). `now_ms` is the exchange's clock when the batch was taken: open orders age to it."""
     shared = account_features(account)
     rows = np.empty((len(markets), len(FEATURES)))
     whole = [row for row, market in enumerate(markets) if is_whole(market)]

@@ -41,7 +41,6 @@ from statecharts.order import UNK
 
 T = TypeVar("T")
 
-LIVED_MS: Final[Milliseconds] = 60_000  # orders are read from so long before the oldest that may live: clocks differ
 NOT_FOUND: Final = 404
 
 
@@ -133,7 +132,7 @@ class AccountReader:
         resting = {order.order_id for order in orders} | {order.client_order_id for order in orders}
         gone = [each.intended_ms for each in live if not {each.client_order_id, each.order_id} & (resting - {""})]
         if gone:
-            since_ms = min(gone) + self._clock.offset_ms - LIVED_MS
+            since_ms = min(gone) + self._clock.offset_ms - limits.ORDERS_READ_BEFORE_MS
             orders += [order for order in await self._rest.orders(min_ms=since_ms) if order.order_id not in resting]
         return orders
 
@@ -196,6 +195,7 @@ class AccountReader:
     def _since_ms(self) -> Milliseconds:
         """From when on fills and settlements are read, by the exchange's clock."""
         if not self._ledger.opened:
-            return self._clock.exchange_now_ms() - LIVED_MS  # what was before is part of the opening
+            # what was before is part of the opening
+            return self._clock.exchange_now_ms() - limits.ORDERS_READ_BEFORE_MS
         agreed_ms = self._ledger.agreed_ms + self._clock.offset_ms
         return max(self._ledger.opened_ms, agreed_ms - limits.READ_OVERLAP_MS)

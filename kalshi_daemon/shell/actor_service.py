@@ -65,7 +65,13 @@ class ActorService:
         self.batches = 0
         self.actions: Counter[int] = Counter()
         self.recent: deque[Decided] = deque(maxlen=limits.RECENT_MAX)
-        self.breaker = CircuitBreaker("policy", 3, 60.0, 30.0, 600.0, 5.0)
+        self.breaker = CircuitBreaker(
+            "policy",
+            failures_max=limits.POLICY_FAILURES_MAX,
+            window_s=limits.POLICY_FAILURES_S,
+            wait_s=(limits.POLICY_PROBE_WAIT_S, limits.POLICY_PROBE_WAIT_MAX_S),
+            probe_s=limits.POLICY_PROBE_S,
+        )
         self.inference_s = 0.0
         self._books = books
         self._inputs = inputs

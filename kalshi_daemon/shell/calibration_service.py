@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
 
 import trio
 from attrs import frozen
@@ -38,8 +37,6 @@ from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock, eastern_day
 from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker, contracts, dollars
 from statecharts.order import UNK
-
-NAMED_MAX: Final = 5  # of what is not ours, in the hold's cause
 
 
 @frozen
@@ -244,8 +241,8 @@ class CalibrationService:
         """What is not ours, and no person has let be, pauses us: also after a restart, which drops the hold."""
         strange = self._ledger.not_ours()
         if strange and self._ledger.find_hold(HoldKind.FOREIGN) is None:
-            more = f" and {len(strange) - NAMED_MAX} more" if len(strange) > NAMED_MAX else ""
-            cause = f"not ours: {', '.join(strange[:NAMED_MAX])}{more}"
+            named, left = strange[: limits.FOREIGN_NAMED_MAX], len(strange) - limits.FOREIGN_NAMED_MAX
+            cause = f"not ours: {', '.join(named)}" + (f" and {left} more" if left > 0 else "")
             await self._settle(hold(HoldKind.FOREIGN, cause, self._clock.now_ms()))
 
 

@@ -229,7 +229,7 @@ def _refused(status: int, body: bytes) -> Exception:
     error = error_of(status, body, write=False)
     if isinstance(error, AccessRefused | ClockRefused):
         return error
-    text = " ".join(body[: limits.STATUS_LINE_MAX].decode("utf-8", "replace").split())
+    text = " ".join(body[: limits.UPGRADE_ANSWER_SHOWN_MAX].decode("utf-8", "replace").split())
     if status in KEY_REFUSED:
         return AccessRefused(status, "upgrade_refused", text)
     return Unreachable(f"the exchange refused the WebSocket with {status}: {text}", maybe_done=False)

@@ -13,7 +13,7 @@ STATES = ["closed", "open", "half_open", "latched"]
 
 def breaker(state: str = "closed", failures_max: int = 3) -> CircuitBreaker:
     """In the state asked for, at time 100: a window of 10 s, a wait of 4 to 30 s, a probe of 5 s."""
-    made = CircuitBreaker("writes", failures_max, window_s=10, wait_s=4, wait_max_s=30, probe_s=5)
+    made = CircuitBreaker("writes", failures_max=failures_max, window_s=10, wait_s=(4, 30), probe_s=5)
     if state in ("open", "half_open"):
         for _ in range(failures_max):
             made.failed(96, "503")

@@ -78,7 +78,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.journal = Journal.open(MEMORY, in_place)
-        self.breaker = CircuitBreaker("order_writes", 3, 30.0, 5.0, 60.0, 5.0)
+        self.breaker = CircuitBreaker("order_writes", failures_max=3, window_s=30.0, wait_s=(5.0, 60.0), probe_s=5.0)
         views = GateViews(self.ledger, self.universe, self.evidence, self.asked_levels)
         self.gates = Gates(views, RiskLimits(), self.clock)
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)

@@ -40,7 +40,7 @@ class World:
         self.ledger = Ledger()
         self.startup = StartupTracker(["key", "exchange"])
         self.health = HealthMonitor()
-        self.breaker = CircuitBreaker("order_writes", 1, 10.0, 5.0, 60.0, 5.0)
+        self.breaker = CircuitBreaker("order_writes", failures_max=1, window_s=10.0, wait_s=(5.0, 60.0), probe_s=5.0)
         self.governor = RateGovernor()
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)

@@ -98,7 +98,7 @@ async def test_a_loop_that_hangs_is_disabled_and_probed(autojump_clock, monkeypa
         await running.until("trading.normal")
         with monkeypatch.context() as patch:
             patch.setattr(limits, "DECISION_TICK_S", 1_000.0)
-            await running.until(lambda: actor_states(running)[-1] == "disabled", 2 * limits.HEARTBEAT_S + 5)
+            await running.until(lambda: actor_states(running)[-1] == "disabled", limits.HEARTBEAT_S + 2)
         await running.until(lambda: actor_states(running)[-1] == "running", 40)
         before = running.parts.actor.decisions
         await trio.sleep(5)

@@ -167,7 +167,7 @@ class World:
         now_ms = self.clock.now_ms()
         news, self.told_fills = self.account.fills[self.told_fills :], len(self.account.fills)
         for fill in news:
-            told = asdict(fill, recurse=False)
+            told = asdict(fill, filter=lambda field, _value: field.name != "subaccount", recurse=False)
             await self.bus.settle(FillSeen(at_ms=now_ms, source="stream", **told))
 
     async def written(self) -> None:

@@ -112,6 +112,22 @@ class Tap(trio.abc.Stream):
 
 
 @define
+class Taken:
+    """An outlet with as much room as a test leaves it."""
+
+    room: int = 10**9
+    frames: list[Frame] = Factory(list)
+
+    @property
+    def full(self) -> bool:
+        return len(self.frames) >= self.room
+
+    def put(self, frame: str) -> None:
+        assert frame.endswith("\n")
+        self.frames.append(json.loads(frame))
+
+
+@define
 class World:
     """One server with one member; `bidder` and `asker` trade without limits, and with one another."""
 

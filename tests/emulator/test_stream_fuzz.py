@@ -7,9 +7,7 @@ import random
 
 import pytest
 import trio
-import yaml  # type: ignore[import-untyped]
-from attrs import Factory, define
-from emulator_world import A, B, C, Tap, now_ms, part, specification, world
+from emulator_world import A, B, C, Taken, Tap, part, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
@@ -67,22 +65,6 @@ COMMANDS = st.fixed_dictionaries(
     {"cmd": st.sampled_from(["subscribe", "unsubscribe", "update_subscription", "list_subscriptions"]) | JUNK},
     optional={"id": st.integers(0, 9) | JUNK, "params": PARAMS | JUNK},
 )
-
-
-@define
-class Taken:
-    """An outlet with as much room as a test leaves it."""
-
-    room: int = 10**9
-    frames: list[Frame] = Factory(list)
-
-    @property
-    def full(self) -> bool:
-        return len(self.frames) >= self.room
-
-    def put(self, frame: str) -> None:
-        assert frame.endswith("\n")
-        self.frames.append(json.loads(frame))
 
 
 def small_session(outlet: Taken) -> tuple[Exchange, StreamSession]:
@@ -244,63 +226,6 @@ async def test_a_client_that_asks_without_reading_stops_itself(autojump_clock: M
         assert heard == ["0", "1", "2", "3", "4", "5"]
         await ours.aclose()
     assert tap.sent.count(b"answer to ") == 6
-
-
-PAYLOADS = {
-    "subscribed": "subscribedResponsePayload",
-    "ok": "okResponsePayload",
-    "error": "errorResponsePayload",
-    "unsubscribed": "unsubscribedResponsePayload",
-    "orderbook_snapshot": "orderbookSnapshotPayload",
-    "orderbook_delta": "orderbookDeltaPayload",
-    "trade": "tradePayload",
-    "fill": "fillPayload",
-    "user_order": "userOrderPayload",
-    "market_position": "marketPositionPayload",
-    "market_lifecycle_v2": "marketLifecycleV2Payload",
-    "ticker": "tickerPayload",
-}
-
-
-async def test_frames_keep_to_the_specification(autojump_clock: MockClock) -> None:
-    """Every kind of frame has all required fields of its payload and no unknown ones."""
-    schemas = yaml.load(specification("asyncapi.yaml"), Loader=yaml.CSafeLoader)["components"]["schemas"]
-    async with world() as emulator, emulator.stream() as socket:
-        for channel in sorted(CHANNELS):
-            params = {"channels": [channel, "nonsense"], "market_tickers": [A]}
-            await socket.send_message(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
-        books = sorted(CHANNELS).index("orderbook_delta") + 1
-        add = {"sid": books, "market_tickers": [B], "action": "add_markets"}
-        await socket.send_message(json.dumps({"id": 2, "cmd": "update_subscription", "params": add}))
-        await trio.testing.wait_all_tasks_blocked(0.001)
-        await emulator.create(count="2.00", expiration_time=now_ms() // 1_000 + 60)
-        emulator.trade(A, 1)
-        emulator.exchange.halt(B)
-        emulator.exchange.resume(B)
-        emulator.exchange.add_market(invented_market("DEMOTEMP-DAY1-T99", "Late", LINEAR_CENT, now_ms()))
-        emulator.exchange.settle(A, "yes")
-        await trio.sleep(61)
-        await socket.send_message('{"id":3,"cmd":"unsubscribe","params":{"sids":[1]}}')
-        frames: list[Frame] = []
-        while not frames or frames[-1]["type"] != "unsubscribed":
-            frames.append(json.loads(await socket.get_message()))
-        assert {frame["type"] for frame in frames} == set(PAYLOADS)
-        for frame in frames:
-            schema = schemas[PAYLOADS[str(frame["type"])]]
-            assert misfits(frame, schema) == [], frame
-            assert misfits(frame.get("msg"), schema["properties"].get("msg", {})) == [], frame
-
-
-def misfits(value: object, schema: dict[str, object]) -> list[str]:
-    """Required fields that are missing, and fields that are not there to be had."""
-    if not isinstance(value, dict) or "properties" not in schema:
-        return []
-    required, known = schema.get("required", []), schema["properties"]
-    assert isinstance(required, list)
-    assert isinstance(known, dict)
-    return [f"no {name}" for name in required if name not in value] + [
-        f"{name}?" for name in value if name not in known
-    ]
 
 
 def test_a_seed_gives_the_same_frames_again() -> None:

@@ -35,6 +35,8 @@ from kalshi_daemon.limits import (
     ORDER_COUNT_CAP,
     ORDER_COUNT_MAX,
     ORDER_SIZES_MAX,
+    SOCKET_MARKETS,
+    SOCKET_MARKETS_LEAST,
     SOCKETS_MAX,
 )
 from kalshi_daemon.units import CONTRACT, DOLLAR, Count, Money, Ticker, contracts
@@ -171,6 +173,13 @@ class Config:
         "1, 2 (market data, account) or 3 (order books, fills, positions)",
         unit="sockets that carry the feeds",
         default="2",
+    )
+    socket_markets: int = _setting(
+        "SOCKET_MARKETS",
+        values.whole(SOCKET_MARKETS_LEAST, MARKETS_MAX),
+        f"{SOCKET_MARKETS_LEAST} to {MARKETS_MAX}",
+        unit="markets that one socket carries; further ones have sockets of their own",
+        default=str(SOCKET_MARKETS),
     )
     policy: str = _setting(
         "POLICY",

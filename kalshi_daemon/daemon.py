@@ -219,7 +219,7 @@ class Daemon:
         log.info("state", chart=chart, entered=fact.entered, left=fact.left, through=step.event)
         if chart == "trader":
             self._trader_stepped(fact)
-        elif chart == "orderbook_feed":
+        elif chart.startswith("orderbook_feed"):
             self._restrict_polled()
 
     def _reconnected(self) -> None:
@@ -257,9 +257,11 @@ class Daemon:
         self.parts.notifier.status(f"failed: {text}")
 
     def _restrict_polled(self) -> None:
-        """Books read by REST are usable for reductions only. What was posted last counts, not what is folded yet."""
+        """Books read by REST are usable for reductions only: where none is streamed, the account says so. What was
+        posted last counts, not what is folded yet.
+        """
         now_ms, restriction = self.parts.clock.now_ms(), RestrictionKind.POLLED_BOOKS
-        polled = self.parts.books.state.startswith("polling")
+        polled = self.parts.books.polled
         if polled and not self._polled:
             self._post(RestrictionPlaced(now_ms, restriction, self.parts.books.detail or "the stream is not proven"))
         elif not polled and self._polled:

@@ -4,7 +4,7 @@ decided.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 from attrs import frozen
@@ -118,6 +118,7 @@ class Parts:
             wanted=self._is_open,
             on_step=hooks.on_step,
             on_alarm=hooks.alarm,
+            nearest=self._nearest,
         )
         self.fills = FillListener(self._post)
         self.positions = PositionListener(self.ledger.position, hooks.private_lost)
@@ -126,6 +127,7 @@ class Parts:
             self.fills,
             self.positions,
             self.clock,
+            socket_markets=self.config.socket_markets,
             on_market=hooks.on_market,
             on_private_lost=hooks.private_lost,
             on_feeds_lost=hooks.feeds_lost,
@@ -168,13 +170,14 @@ class Parts:
 
     def evidence(self, market: Ticker) -> BookEvidence:
         book = self.books.books.get(market)
-        silent_s = min(self.coordinator.book_silence_s, limits.SILENCE_SHOWN_MAX_S)
+        silent_s = min(self.books.evidence_age_s(market), limits.SILENCE_SHOWN_MAX_S)
         return BookEvidence(
             usable=self.books.usable(market),
             evidence_age_ms=round(silent_s * SECOND_MS),
             best_bid=book.best_bid if book else None,
             best_ask=book.best_ask if book else None,
             version=book.version if book else 0,
+            polled=self.books.is_polled(market),
         )
 
     def reserve(self) -> Money:
@@ -182,6 +185,15 @@ class Parts:
 
     def increases_allowed(self) -> bool:
         return self._hooks.trader_state() == "trading.normal" and not self.ledger.held and not self.ledger.restricted
+
+    def _nearest(self) -> Iterable[Ticker]:
+        """The markets that are nearest to a trade: those with a position or an order of ours, then by their last
+        decision.
+        """
+        yield from self.ledger.positions
+        yield from (record.spec.market for record in self.ledger.live())
+        if self.actor is not None:
+            yield from self.actor.last_decided()
 
     def _is_open(self, ticker: Ticker) -> bool:
         market = self.universe.market(ticker)

@@ -41,9 +41,10 @@ class Surface:
         return self.reporter.history()
 
     def stepped(self, chart: str, step: Step) -> None:
-        """Sessions run one chart under several names; the name is the instance."""
-        named = chart in {"trader", "orderbook_feed", "actor"}
-        self.reporter.stepped(chart if named else "connection", step, "" if named else chart)
+        """Feeds and sessions run one chart each under several names: a feed after its chart's, a session alone."""
+        kind, _, instance = chart.partition(" ")
+        named = kind in {"trader", "orderbook_feed", "actor"}
+        self.reporter.stepped(kind if named else "connection", step, instance if named else chart)
 
     # ----------------------------------------------------------------------------------------------------- operations
 

@@ -101,6 +101,7 @@ class BookEvidence:
     best_bid: Price | None
     best_ask: Price | None
     version: int
+    polled: bool = False  # it was read by REST, and is good for reductions only
 
 
 @frozen
@@ -268,6 +269,8 @@ def _closed_to_increases(question: Question) -> Refusal | None:
         return Refusal("P1", "increases are taken", levels.trader, INCREASING_IN)
     if not levels.feeds_usable:
         return Refusal("P1", "feeds usable", "no", "yes")
+    if question.book.polled:
+        return Refusal("P1", "the book is streamed", "read by REST", "streamed")
     return None
 
 

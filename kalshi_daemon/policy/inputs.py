@@ -38,7 +38,7 @@ class MarketInput:
     reducing: Count  # contracts of reductions that are not over, at least 0
     grid: tuple[PriceRange, ...]
     usable: bool  # the book may be acted on: known, uncrossed, fresh
-    closing: bool  # it closes too soon for an increase (risk P2)
+    closing: bool  # it takes no increase: it closes too soon (risk P2), or its book is read by REST (risk P1)
     unknown: bool  # a write on this market has no known outcome (risk P3)
 
 

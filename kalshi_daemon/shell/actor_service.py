@@ -84,6 +84,10 @@ class ActorService:
         self._decided_ms: dict[Ticker, Milliseconds] = {}
         self._held_back: dict[Ticker, None] = {}  # dirty, and decided too short a time ago
 
+    def last_decided(self) -> list[Ticker]:
+        """The markets that were decided last, first."""
+        return sorted(self._decided_ms, key=lambda market: -self._decided_ms[market])
+
     async def run(self, gate: OrderGate) -> None:
         """Never returns. Raises what the policy raises: the actor's chart takes it as `policy_failed`."""
         self.beat_s = trio.current_time()
@@ -115,6 +119,8 @@ class ActorService:
         quiet = [m for m in self._books.books if m not in dirty and self._decided_ms.get(m, 0) <= stale_ms]
         due = [m for m in dirty if m not in self._held_back] + quiet
         self._decided_ms.update(dict.fromkeys(due, now_ms))
+        if len(self._decided_ms) > 2 * len(self._books.books):  # markets come and go
+            self._decided_ms = {m: at for m, at in self._decided_ms.items() if m in self._books.books}
         return due
 
     def decide(self, tickers: Sequence[Ticker], gate: OrderGate) -> None:

@@ -1,7 +1,8 @@
 """The three roles of the streams, each a feed with its own status, and how many sockets carry them.
 
 The earlier system ran a socket per role. Here a role is what is listened to, a socket is what carries it, and the
-layout is configuration: losing a socket loses the roles that it carries, and each says so by itself.
+layout is configuration: losing a socket loses the roles that it carries, and each says so by itself. Markets beyond
+what one socket carries have further sockets, which carry books and prints alone.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ class Role(StrEnum):
 
 
 BOOKS: Final = "orderbook_delta"
+LIFECYCLE: Final = "market_lifecycle_v2"  # of all markets at once, and so on one socket only
 CHANNELS: Final[dict[Role, tuple[str, ...]]] = {
-    Role.ORDERBOOK: (BOOKS, "trade", "market_lifecycle_v2"),
+    Role.ORDERBOOK: (BOOKS, "trade", LIFECYCLE),
     Role.FILLS: ("fill", "user_orders"),
     Role.POSITIONS: ("market_positions",),
 }

@@ -58,7 +58,7 @@ class MarketInputs:
             reducing=sum(record.spec.count - record.filled for record in live if record.spec.reduce_only),
             grid=market.grid,
             usable=self._books.usable(ticker) and market.is_active(now_ms),
-            closing=market.closes_soon(now_ms),
+            closing=market.closes_soon(now_ms) or self._books.is_polled(ticker),
             unknown=any(record.state == "unknown" for record in live),
         )
 

@@ -65,6 +65,7 @@ T = TypeVar("T")
 BeforeSend = Callable[[], None]
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
+BOOKS_PATH: Final = "/markets/orderbooks"
 PRIMARY: Final = "0"  # the subaccount; lists would default to all of them, and positions to this one
 UNREACHABLE: Final = "unreachable"  # the code of a write of which nothing has left
 STATUS_IN_ERRORS: Final = frozenset({500, 503, 504})  # answers to a status read that still carry the status
@@ -145,7 +146,7 @@ class RestClient:
         found: dict[Ticker, rest.BookRead] = {}
         for chunk in _chunks(tickers):
             found |= await self._requests.read(
-                Call("orderbooks", "GET", "/markets/orderbooks", rest.read_orderbooks, {"tickers": chunk})
+                Call("orderbooks", "GET", BOOKS_PATH, rest.read_orderbooks, {"tickers": chunk})
             )
         return found
 

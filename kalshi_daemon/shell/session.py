@@ -38,7 +38,7 @@ from kalshi_daemon.facts import (
     Unsubscribed,
 )
 from kalshi_daemon.shell.clock import Clock, learn_date
-from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, Role
+from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, LIFECYCLE, Role
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.socket import Socket
@@ -54,7 +54,7 @@ CHANNEL_OF_FACT: dict[type, str] = {
     BookDelta: BOOKS,
     BookSnapshot: BOOKS,
     TradePrinted: "trade",
-    MarketChanged: "market_lifecycle_v2",
+    MarketChanged: LIFECYCLE,
 }
 
 
@@ -87,7 +87,16 @@ class _Open:
 
 
 class Session:
-    def __init__(self, name: str, roles: Sequence[Role], markets: Sequence[Ticker], seams: SessionSeams) -> None:
+    def __init__(
+        self,
+        name: str,
+        roles: Sequence[Role],
+        markets: Sequence[Ticker],
+        seams: SessionSeams,
+        *,
+        lifecycle: bool = True,
+    ) -> None:
+        """`lifecycle`: it carries the events of all markets, where it carries books."""
         self.name = name
         self.roles = tuple(roles)
         self.markets = tuple(markets)
@@ -95,12 +104,14 @@ class Session:
         self.reconnects = 0
         self.counts: Counter[str] = Counter()  # frames that were not passed on, by why
         self._seams = seams
+        self._lifecycle = lifecycle
         self._open: _Open | None = None
         self._unanswered = ""  # the channels that the last socket ended without an answer for
         self._ids = count(1)
         self._said_s = float("-inf")  # when an error about nothing was last told
         self._refusals = 0
-        self._dials = 0  # since the last socket that lasted
+        self._host = 0  # the place of the one to be dialled next, in the list of the hosts
+        self._dialled = 0  # that was dialled last
         self._delays = Delays(seams.rng)
         self._runner = Runner(
             Chart(CONNECTION, {"refusals_left": lambda: self._refusals < limits.REFUSALS_MAX}),
@@ -112,7 +123,8 @@ class Session:
         )
 
     def _channels(self) -> list[str]:
-        return [channel for role in self.roles for channel in CHANNELS[role]]
+        channels = [channel for role in self.roles for channel in CHANNELS[role]]
+        return [channel for channel in channels if channel != LIFECYCLE or self._lifecycle]
 
     @property
     def state(self) -> str:
@@ -143,8 +155,16 @@ class Session:
         return float("inf") if self._open is None else trio.current_time() - self._open.socket.last_heard
 
     async def run(self) -> str:
-        self._runner.post("open_wanted")
+        self.open()
         return await self._runner.run()
+
+    def open(self) -> None:
+        """It is needed; where it is open already this changes nothing."""
+        self._runner.post("open_wanted")
+
+    def close(self) -> None:
+        """It is not needed any more, until it is opened."""
+        self._runner.post("close_wanted")
 
     def retry(self) -> None:
         """Do not wait for the back-off."""
@@ -175,8 +195,9 @@ class Session:
     # ---------------------------------------------------------------------------------------------- the chart's tasks
 
     async def _run_socket(self, stay: Stay) -> str:
-        url = self._seams.urls[self._dials % len(self._seams.urls)]  # the dedicated host first, then the shared one
-        self._dials += 1
+        urls = self._seams.urls
+        self._dialled, self._host = self._host, (self._host + 1) % len(urls)  # the next one, unless this one lasts
+        url = urls[self._dialled]
         clock = self._seams.clock
         sent_ms = clock.now_ms()
         headers = self._seams.signer.headers("GET", feed.path_of(url), clock.exchange_now_ms())
@@ -348,7 +369,7 @@ class Session:
         limit = limits.CHART_LIMITS
         if step.event == "steady":
             self._delays.reset()
-            self._dials = 0
+            self._host = self._dialled
         elif step.event == "dial_overdue":
             self.diagnosis = f"no connection within {limit['dial_limit']} s"
         elif step.event == "subscribe_overdue":

@@ -3,6 +3,10 @@
 It is invoked by the trader's chart for the daemon's whole life, so that going from trading to paused and back touches
 no socket. It waits until preflight has passed, because nothing can be signed before.
 
+Markets are spread over sessions (`core/market_spread.py`), each with a feed of its own in the order book client. The
+first carries what the layout gives it; further ones carry books and prints, are opened when they are needed and closed
+when they are not.
+
 `feeds_usable` is a level: some wanted market has a usable book, and the private side is streamed. Losing it closes
 the gates at once; the trader is told when it has been false for `FEEDS_LOST_S`.
 
@@ -19,6 +23,7 @@ from math import inf
 import trio
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.market_spread import MarketSpread
 from kalshi_daemon.facts import (
     BookDelta,
     BookSnapshot,
@@ -32,6 +37,7 @@ from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, LAYOUTS, PRIVATE_CHANNELS, FeedStatus, Role
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
+from kalshi_daemon.shell.orderbook_feed import OrderBookFeed
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.session import Session, SessionSeams
 from kalshi_daemon.units import Milliseconds, Ticker
@@ -46,16 +52,24 @@ class WebSocketCoordinator:
         positions: PositionListener,
         clock: Clock,
         *,
+        socket_markets: int,
         on_market: Callable[[MarketChanged], None],
         on_private_lost: Callable[[str], None],
         on_feeds_lost: Callable[[], None],
     ) -> None:
+        """`socket_markets`: how many one session carries."""
         self.sessions: tuple[Session, ...] = ()
         self.changed = trio.Event()  # replaced each time that a level may have changed
         self._books = books
         self._fills = fills
         self._positions = positions
         self._clock = clock
+        self._socket_markets = socket_markets
+        self._spread = MarketSpread(socket_markets)
+        self._carriers: list[Session] = []  # of the books: one for each feed
+        self._feeds: dict[Session, OrderBookFeed] = {}
+        self._seams: SessionSeams | None = None  # while it runs
+        self._more = trio.Event()
         self._on_market = on_market
         self._on_private_lost = on_private_lost
         self._on_feeds_lost = on_feeds_lost
@@ -68,21 +82,13 @@ class WebSocketCoordinator:
     # --------------------------------------------------------------------------------------------------------- levels
 
     def live(self, role: Role) -> bool:
-        """Everything of the role is subscribed on a live socket."""
-        return any(session.carries(role) for session in self.sessions)
+        """Everything of the role is subscribed on live sockets: on all of them that are needed."""
+        needed = [session for session in self.sessions if role in session.roles and session.state != "down"]
+        return bool(needed) and all(session.carries(role) for session in needed)
 
     @property
     def feeds_usable(self) -> bool:
         return self._books.any_usable and self.live(Role.FILLS)
-
-    @property
-    def book_silence_s(self) -> float:
-        """How old the evidence of the books is (risk P13): seconds since their session was heard, or since the last
-        complete round was begun where they are read by REST; infinite without either.
-        """
-        if not self._books.streamed:
-            return self._books.evidence_age_s
-        return min((session.silent_s for session in self.sessions if Role.ORDERBOOK in session.roles), default=inf)
 
     async def until_usable(self) -> None:
         """Return when the feeds are usable, at once where they are."""
@@ -102,11 +108,31 @@ class WebSocketCoordinator:
         A market that is new has no usable book until its snapshot has come. One that is dropped has none from here on:
         whoever calls keeps those that hold a position or an order. May be called before `run`.
         """
-        self._books.want(markets)
-        for session in self.sessions:
-            if Role.ORDERBOOK in session.roles:
-                session.want(markets)
+        self._spread.want(markets)
+        shares = self._spread.shares
+        self._books.carry(shares)
+        if self._seams is not None:
+            self._open_carriers(self._seams)
+            for at, (session, share) in enumerate(zip(self._carriers, shares, strict=True)):
+                session.want(share)
+                if share or not at:
+                    session.open()
+                else:
+                    session.close()
         self._note_change()
+
+    def _open_carriers(self, seams: SessionSeams) -> None:
+        """A session for each share that has none yet."""
+        shares = self._spread.shares
+        for at in range(len(self._carriers), len(shares)):
+            session = Session(f"market-{at + 1}", (Role.ORDERBOOK,), shares[at], seams, lifecycle=False)
+            self._carry(session)
+            self.sessions = (*self.sessions, session)
+        self._more.set()
+
+    def _carry(self, session: Session) -> None:
+        self._feeds[session] = self._books.feeds[len(self._carriers)]
+        self._carriers.append(session)
 
     def retry(self) -> None:
         """Dial now what waits for its next dial; ask again for what was refused, where the feeds want for something."""
@@ -125,14 +151,16 @@ class WebSocketCoordinator:
         return tuple(self._status(role, messages[role]) for role in Role)
 
     def _status(self, role: Role, messages: int) -> FeedStatus:
-        session = next((session for session in self.sessions if role in session.roles), None)
-        if session is None:
+        sessions = [session for session in self.sessions if role in session.roles and session.state != "down"]
+        if not sessions:
             return FeedStatus(role, "down", 0, messages, "no session yet")
-        state = session.state
-        detail = session.refused(role) if session.live else session.diagnosis
+        worst = min(sessions, key=lambda session: session.live)
+        state = worst.state
+        said = [session.refused(role) if session.live else session.diagnosis for session in sessions]
+        detail = "; ".join(dict.fromkeys(each for each in said if each))
         if role is Role.ORDERBOOK:
             detail = self._books.detail or detail
-            if session.live or self._books.state.startswith("polling"):
+            if worst.live or self._books.state.startswith("polling"):
                 state = self._books.state
         known, since_ms = self._since_ms.get(role, ("", 0))
         if known != state:
@@ -144,18 +172,33 @@ class WebSocketCoordinator:
 
     async def run(self, seams: SessionSeams, sockets: int) -> None:
         """Never returns. `seams.on_fact`, `on_gap` and `on_change` are this object's to bind: see
-        `session_callbacks`.
+        `session_callbacks`. May be run again when it has ended: every session is another one then.
         """
-        markets = tuple(self._books.books)
+        self._carriers, self._feeds = [], {}
+        self._spread = MarketSpread(self._socket_markets)
+        self._spread.want(tuple(self._books.books))
+        self._books.carry(self._spread.shares)
+        first = self._spread.shares[0]
         self.sessions = tuple(
-            Session(name, roles, markets if Role.ORDERBOOK in roles else (), seams)
+            Session(name, roles, first if Role.ORDERBOOK in roles else (), seams)
             for name, roles in LAYOUTS[sockets].items()
         )
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._books.run)
-            for session in self.sessions:
-                nursery.start_soon(session.run)
-            nursery.start_soon(self._watch_level)
+        self._carry(next(session for session in self.sessions if Role.ORDERBOOK in session.roles))
+        self._open_carriers(seams)
+        self._seams = seams
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._books.run)
+                nursery.start_soon(self._watch_level)
+                started = 0
+                while True:
+                    self._more = trio.Event()
+                    for session in self.sessions[started:]:
+                        nursery.start_soon(session.run)
+                    started = len(self.sessions)
+                    await self._more.wait()
+        finally:
+            self._seams = None
 
     async def _watch_level(self) -> None:
         """Tell the loss of the feeds once, when they were not usable for `FEEDS_LOST_S`. What never was is not lost."""
@@ -176,20 +219,25 @@ class WebSocketCoordinator:
     # ---------------------------------------------------------------------------------------------- session callbacks
 
     def on_fact(self, session: Session, fact: Decoded) -> None:
-        del session
-        if isinstance(fact, BookDelta):
-            self._books.on_delta(fact)
-        elif isinstance(fact, BookSnapshot):
-            self._books.on_snapshot(fact)
-            self._note_change()
+        if isinstance(fact, BookDelta | BookSnapshot):
+            self._on_book(self._feeds.get(session), fact)
         elif isinstance(fact, TradePrinted):
-            self._books.on_trade(fact)
+            self._books.table.on_trade(fact)
         elif isinstance(fact, FillSeen | OrderSeen):
             self._fills.on_private(fact)
         elif isinstance(fact, PositionReported):
             self._positions.on_position(fact, self._clock.now_ms())
         elif isinstance(fact, MarketChanged):
             self._on_market(fact)
+
+    def _on_book(self, feed: OrderBookFeed | None, fact: BookDelta | BookSnapshot) -> None:
+        if feed is None:
+            self._books.counts["unwanted"] += 1
+        elif isinstance(fact, BookDelta):
+            feed.on_delta(fact)
+        else:
+            feed.on_snapshot(fact)
+            self._note_change()
 
     def on_gap(self, session: Session, channel: str) -> None:
         """Only the books fold over a gap, and only the account counts on every frame; what trades and lifecycle
@@ -200,8 +248,8 @@ class WebSocketCoordinator:
         if channel in PRIVATE_CHANNELS or (channel == ANY_CHANNEL and private):
             self._doubt = why
             self._raise_doubt()
-        if channel == BOOKS or (channel == ANY_CHANNEL and Role.ORDERBOOK in session.roles):
-            self._books.on_gap(why)
+        if session in self._feeds and channel in (BOOKS, ANY_CHANNEL):
+            self._feeds[session].on_gap(why)
 
     def _raise_doubt(self) -> None:
         if self._doubt and trio.current_time() - self._doubted_s >= limits.PRIVATE_DOUBT_S:
@@ -211,8 +259,8 @@ class WebSocketCoordinator:
 
     def on_change(self, session: Session) -> None:
         """A session stepped, or its socket ended."""
-        if Role.ORDERBOOK in session.roles:
-            self._books.on_session(session if session.is_open else None, session.diagnosis)
+        if session in self._feeds:
+            self._feeds[session].on_session(session if session.is_open else None, session.diagnosis)
         if Role.POSITIONS in session.roles and not session.is_open:
             self._positions.forget()
         private = self.live(Role.FILLS)

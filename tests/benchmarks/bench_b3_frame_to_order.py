@@ -179,7 +179,7 @@ class Path:
         delta = cast("BookDelta", decode_frame(frame, self.clock.now_ms()))
         self._seq += 1
         assert delta.seq == self._seq
-        self.books.on_delta(delta)
+        self.books.feeds[0].on_delta(delta)
         self._mark()
         self.actor.decide(self.books.take_dirty(), self._gate)
         assert self.ordered.is_set() or self.bus.waiting == 1, f"one frame, one order: {self.actor.actions}"
@@ -243,7 +243,7 @@ class Path:
         ):
             await self.bus.settle(fact)
         for frame in feed.snapshots:
-            self.books.on_snapshot(cast("BookSnapshot", decode_frame(frame, now_ms)))
+            self.books.feeds[0].on_snapshot(cast("BookSnapshot", decode_frame(frame, now_ms)))
         await self.proven.wait()
         self.books.take_dirty()
 

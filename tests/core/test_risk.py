@@ -136,9 +136,10 @@ def test_p1_levels_of_the_ledger_close_the_gates(fact: facts.AccountFact, increa
     [
         (book(usable=False), levels(), "P1", "P1"),
         (book(), levels(feeds_usable=False), "P1", ""),
+        (evolve(book(), polled=True), levels(), "P1", ""),
         (book(), levels(breaker_allows=False), "P1", "P1"),
     ],
-    ids=["book", "feeds", "breaker"],
+    ids=["book", "feeds", "polled", "breaker"],
 )
 def test_p1_levels_outside_the_ledger_close_the_gates(
     evidence: BookEvidence, at: Levels, increase: str, reduction: str

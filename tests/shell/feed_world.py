@@ -52,6 +52,7 @@ class FeedWorld:
         self,
         *,
         sockets: int = 1,
+        socket_markets: int = limits.SOCKET_MARKETS,
         markets: tuple[Ticker, ...] = (A, B, C),
         wanted: tuple[Ticker, ...] | None = None,
         seed: int = 1,
@@ -61,6 +62,7 @@ class FeedWorld:
         wrap: Callable[[Network], Network] = lambda network: network,
     ) -> None:
         self.sockets = sockets
+        self.socket_markets = socket_markets
         self.clock = VirtualClock(START_MS + skew_ms)
         exchange_clock = VirtualClock(START_MS)
         self.exchange = Exchange(ExchangeSettings(), exchange_clock.now_ms, random.Random(seed))
@@ -115,6 +117,7 @@ class FeedWorld:
             self.fills,
             self.positions,
             self.clock,
+            socket_markets=self.socket_markets,
             on_market=self.moved.append,
             on_private_lost=self._tell("doubt"),
             on_feeds_lost=lambda: self.told.append(("feeds_lost", f"{trio.current_time():.6f}")),

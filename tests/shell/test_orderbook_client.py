@@ -295,8 +295,7 @@ async def test_reading_takes_over_and_gives_way(autojump_clock):
         for _ in range(200):
             await trio.sleep(0.05)
             assert world.usable() == [A, B, C]
-            assert 0 <= world.books.evidence_age_s < limits.POLLED_AGE_MAX_S
-            assert world.coordinator.book_silence_s == world.books.evidence_age_s
+            assert 0 <= world.books.evidence_age_s(A) < limits.POLLED_AGE_MAX_S
             assert not world.coordinator.feeds_usable  # the private side is not streamed
         world.meddler.edit = withhold(B)
         world.serve_streams()
@@ -324,7 +323,7 @@ async def test_reads_that_fail_make_books_unusable_by_their_age(autojump_clock):
         await world.until(lambda: world.books.state == "polling.fresh")
         world.network.withdraw("rest.test", 80)
         world.network.cut()
-        begun_s = trio.current_time() - world.books.evidence_age_s
+        begun_s = trio.current_time() - world.books.evidence_age_s(A)
         await world.until(lambda: world.usable() == [])
         assert trio.current_time() - begun_s <= limits.POLLED_AGE_MAX_S + 0.01
         await trio.sleep(60)
@@ -343,7 +342,7 @@ async def test_a_slow_read_is_as_old_as_its_question(autojump_clock):
         reads.shown, reads.takes_s = {A: WELL, B: WELL, C: WELL}, 1.6
         world.withdraw_streams()
         await world.until(lambda: world.usable() == [A, B, C], 10)
-        assert world.books.evidence_age_s == pytest.approx(1.6, abs=0.03)
+        assert world.books.evidence_age_s(A) == pytest.approx(1.6, abs=0.03)
         assert await world.until(lambda: world.usable() == [], 1) == pytest.approx(0.4, abs=0.03)
 
 

@@ -219,15 +219,15 @@ async def test_status_says_since_when(autojump_clock):
 async def test_the_evidence_of_the_books_has_an_age(autojump_clock):
     """Infinite before there is any; streamed: since the session was heard, pongs included; polled: see the books."""
     async with feeds() as world:
-        assert world.coordinator.book_silence_s == float("inf")
+        assert world.books.evidence_age_s(A) == float("inf")
         await world.until_proven()
         for _ in range(100):
             await trio.sleep(0.3)
-            assert 0 <= world.coordinator.book_silence_s <= limits.PING_INTERVAL_S + 0.1
+            assert 0 <= world.books.evidence_age_s(A) <= limits.PING_INTERVAL_S + 0.1
         world.meddler.mute = True
-        before_s = world.coordinator.book_silence_s
+        before_s = world.books.evidence_age_s(A)
         await trio.sleep(3)
-        assert world.coordinator.book_silence_s == pytest.approx(before_s + 3)
+        assert world.books.evidence_age_s(A) == pytest.approx(before_s + 3)
         assert world.usable() == [A, B, C]
 
 

@@ -1,18 +1,17 @@
 """Order books by REST, for the feeds that are not streamed: round after round, within the token budget.
 
 Rules:
-- One round is under way at a time, whatever the number of feeds. It begins with the markets that are nearest to a
-  trade, and ends where the budget of one interval ends: books that few look at are left out before those that matter
-  grow old.
+- One round is under way at a time, for all feeds, read by the task of one of them in turn. It begins with the markets
+  that are nearest to a trade, and ends where the budget of one interval ends: books that few look at are left out
+  before those that matter grow old.
 - A read is as old as its question. It is handed to the feed at once; that the round is complete is told when it is.
 - Streaming is retried all the while, elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 import trio
 
@@ -22,6 +21,8 @@ from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.shell.rest_client import BOOKS_PATH, RestClient
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire.rest import BookRead
+
+NEVER: Final = float("-inf")
 
 
 class Polled(Protocol):
@@ -48,35 +49,32 @@ class BookReader:
         self._rest = rest
         self._nearest = nearest
         self._feeds: dict[Polled, None] = {}
-        self._wanted = trio.Event()
+        self._turn = trio.Lock()
+        self._due_s = NEVER  # when the next round may begin
 
-    @contextmanager
-    def serving(self, feed: Polled) -> Iterator[None]:
-        """The feed's books are read while inside."""
+    async def serve(self, feed: Polled) -> None:
+        """Never returns: the feed's books are read until this is cancelled. Raises nothing that a read may meet."""
         self._feeds[feed] = None
-        self._wanted.set()
         try:
-            yield
+            while True:
+                async with self._turn:
+                    await trio.sleep_until(self._due_s)
+                    begun_s = trio.current_time()
+                    await self._round()
+                    self._due_s = max(begun_s + limits.POLL_INTERVAL_S, trio.current_time() + limits.POLL_PAUSE_S)
         finally:
             del self._feeds[feed]
 
-    async def run(self) -> None:
-        """Never returns."""
-        while True:
-            if not self._feeds:
-                self._wanted = trio.Event()
-                await self._wanted.wait()
-            begun_s = trio.current_time()
-            feeds = list(self._feeds)
-            try:
-                await self._read_round({market: feed for feed in feeds for market in feed.open_markets})
-            except (Unreachable, ExchangeError) as error:
-                for feed in self._still(feeds):
-                    feed.round_failed(error)
-            else:
-                for feed in self._still(feeds):
-                    feed.round_read()
-            await trio.sleep_until(max(begun_s + limits.POLL_INTERVAL_S, trio.current_time() + limits.POLL_PAUSE_S))
+    async def _round(self) -> None:
+        feeds = list(self._feeds)
+        try:
+            await self._read_round({market: feed for feed in feeds for market in feed.open_markets})
+        except (Unreachable, ExchangeError) as error:
+            for feed in self._still(feeds):
+                feed.round_failed(error)
+        else:
+            for feed in self._still(feeds):
+                feed.round_read()
 
     async def _read_round(self, feeds: Mapping[Ticker, Polled]) -> None:
         ranked = dict.fromkeys(market for market in self._nearest() if market in feeds)

@@ -148,7 +148,6 @@ class OrderBookClient:
     async def run(self) -> None:
         """Never returns. May be run again when it has ended: nothing is proven then."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.reader.run)
             started = 0
             while True:
                 self._more = trio.Event()

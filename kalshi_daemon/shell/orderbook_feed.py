@@ -30,7 +30,7 @@ from kalshi_daemon.core.book import BookBroken
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import BookDelta, BookSnapshot
 from kalshi_daemon.policy.history import message_time_ms
-from kalshi_daemon.shell.book_reader import BookReader
+from kalshi_daemon.shell.book_reader import NEVER, BookReader
 from kalshi_daemon.shell.book_table import BookTable
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
@@ -38,8 +38,6 @@ from kalshi_daemon.shell.session import Session
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire.rest import BookRead
 from statecharts.orderbook_feed import ORDERBOOK_FEED
-
-NEVER = float("-inf")
 
 
 @frozen
@@ -274,8 +272,9 @@ class OrderBookFeed:
         return await self._runner.run()
 
     async def _poll(self, stay: Stay) -> str | None:  # noqa: ARG002
-        """The reader reads while this lasts; a stream that is there is asked for what is missing."""
-        with self._seams.reader.serving(self):
+        """Books are read while this lasts, and a stream that is there is asked for what is missing."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._seams.reader.serve, self)
             while True:
                 await trio.sleep(limits.SNAPSHOT_RETRY_S)
                 self._ask_for_snapshots()

@@ -24,12 +24,12 @@ async def test_a_poller_that_crashes_is_told_once_a_minute_and_costs_the_trader_
         await running.until("trading.normal")
         rounds = 0
 
-        async def crash():
+        async def crash(_feeds):
             nonlocal rounds
             rounds += 1
             raise ValueError("a mistake of ours")
 
-        running.parts.books._poll_round = crash
+        running.parts.books.reader._read_round = crash
         site.cut_streams()
         await running.until("recovering")
         began_ms = running.parts.clock.now_ms()
@@ -37,7 +37,7 @@ async def test_a_poller_that_crashes_is_told_once_a_minute_and_costs_the_trader_
         assert 5 < rounds < 20
         assert len(alarms(running, "task_restarted")) in {2, 3}
         assert running.daemon._crashes == 0
-        del running.parts.books._poll_round
+        del running.parts.books.reader._read_round
         site.mend()
         await running.until("trading.normal", 200)
         assert await running.stop() == 0

@@ -48,6 +48,7 @@ from kalshi_daemon.tasks import Links, Tasks
 from kalshi_daemon.wire.error_bodies import RATE_LIMITED
 from statecharts.trader import TRADER
 
+TRADING: Final = ("trading",)
 EXIT_OVERDUE: Final = "exit_overdue"  # the runner's: a task that was cancelled did not end within EXIT_LIMIT_S
 
 
@@ -93,6 +94,7 @@ class Daemon:
             limits.CHART_RESTARTS,
             on_step=lambda step: self._stepped("trader", step),
             on_alarm=self.alarm,
+            on_plan=self._planned,
         )
         self.parts.bus.listen(self._told)
 
@@ -189,6 +191,10 @@ class Daemon:
             parts.calibration.order_moved(parts.clock.exchange_now_ms())
             if change.record.ours:
                 parts.books.touch(change.record.spec.market)
+
+    def _planned(self, step: Step) -> None:
+        if TRADING in step.entered:
+            self.parts.invariants.entering(step.event, self.parts.levels())
 
     def _stepped(self, chart: str, step: Step) -> None:
         if chart == "trader" and step.event == "task_crashed":

@@ -213,6 +213,7 @@ SOCKETS_MAX: Final = 3  # order books, fills, positions
 STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
 RECENT_MAX: Final = 50  # decisions, fills and refusals kept for people to read
 VIOLATIONS_KEPT: Final = 20  # named in the summary; all are counted
+LEVEL_LOOKS_MAX: Final = 10  # looks, a second apart, within which a level is followed: a commit and a step take 6 s
 SILENCE_SHOWN_MAX_S: Final = 3_600.0  # a longer silence is shown as this long
 STATUS_LINE_MAX: Final = 200  # characters of the line that `systemctl status` shows
 LIVE_VIEW_S: Final = 0.25  # between two panels in the terminal

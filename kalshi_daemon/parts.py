@@ -21,7 +21,7 @@ from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
 from kalshi_daemon.errors import WireError
-from kalshi_daemon.facts import AccountFact, MarketChanged
+from kalshi_daemon.facts import AccountFact, MarketChanged, OrderSent
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
@@ -78,7 +78,7 @@ class Parts:
         self.health = HealthMonitor()
         self.ledger = Ledger()
         self.universe = MarketUniverse()
-        self.invariants = Invariants(self.ledger)
+        self.invariants = Invariants(self.ledger, self._violated)
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.signer = LateSigner(seams.load_signer)
         self.rest = RestClient(
@@ -139,7 +139,7 @@ class Parts:
         views = GateViews(ledger, self.universe, self.evidence, self.levels)
         self.gates = Gates(views, self.risk_limits, clock)
         self.bus = EventBus(ledger, OrderManager(), hooks.append, self.gates.decide, hooks.on_command)
-        self.writer = OrderWriter(self.rest, self._post, self.gates.ask, self.breaker, clock)
+        self.writer = OrderWriter(self.rest, self._post_written, self.gates.ask, self.breaker, clock)
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
         self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
@@ -158,6 +158,16 @@ class Parts:
     def _build_policy(self) -> None:
         self.selector: Selector | None = None
         self.actor: ActorService | None = None
+
+    def _post_written(self, fact: AccountFact) -> None:
+        """From the order writer, in the step of its writing: what it sends is asked about where the levels are."""
+        if isinstance(fact, OrderSent):
+            self.invariants.leaving(fact.client_order_id, self.levels(), self.evidence, self.breaker.state)
+        self._post(fact)
+
+    def _violated(self, text: str) -> None:
+        self.health.violated(text)
+        self._hooks.alarm("invariant_violated", f"{text}: a defect of ours; stop, keep the journal, report it")
 
     # --------------------------------------------------------------------------------------------------------- levels
 

@@ -115,7 +115,12 @@ class Tasks:
 
     async def _watch_self(self, stay: Stay) -> None:
         del stay
-        await self.parts.watchdog.run(self._find_stuck_actor)
+
+        def look() -> None:
+            self._find_stuck_actor()
+            self.parts.invariants.looked(self._state())
+
+        await self.parts.watchdog.run(look)
 
     async def _coordinate(self, stay: Stay) -> None:
         del stay

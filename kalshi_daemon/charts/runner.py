@@ -88,6 +88,7 @@ class Counts:
 class Runner:
     """A chart with its tasks. `delays` has a callable per limit of `after`, asked at each entry, in seconds.
 
+    `on_plan` is called with each step that is taken before anything is left: what its guards read is still so.
     `on_step` is called after each step that was taken, when the tree equals the configuration, and after the first
     entry (event `start`). `on_alarm` gets a short name and one line. Neither may block.
     Raises ChartError when a task or a limit that the chart names is not bound.
@@ -102,6 +103,7 @@ class Runner:
         *,
         on_step: Callable[[Step], None],
         on_alarm: Callable[[str, str], None],
+        on_plan: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         missing = {
             "task": tasks_of(chart.definition) - set(invokes),
@@ -118,6 +120,7 @@ class Runner:
         self._restarts = restarts
         self._on_step = on_step
         self._on_alarm = on_alarm
+        self._on_plan = on_plan
         self._stays: dict[Path, Stay] = {}  # outermost first, each inside the one before
         self._running: dict[str, str] = {}  # task -> the state it belongs to
         self._pauses: dict[str, float] = {}  # task that is started again -> seconds to wait before it begins once more
@@ -185,6 +188,7 @@ class Runner:
                 raise Escalation(f"{posted.task}: no state heard its crash") from posted.crash
             return
         self.counts.taken += 1
+        self._on_plan(step)
         for path in step.exited:
             await self._exit(path)
         for path in step.entered:

@@ -84,6 +84,7 @@ class HealthMonitor:
     def __init__(self) -> None:
         self._beats: dict[str, tuple[Milliseconds, Milliseconds]] = {}  # loop -> (last beat, how old it may be)
         self._reconnects: deque[Milliseconds] = deque(maxlen=RECONNECTS_MAX)
+        self._violated: list[str] = []  # one for each rule of `core/invariants.py`, which are ten
 
     def expect(self, loop: str, age_max_ms: Milliseconds, now_ms: Milliseconds) -> None:
         """From now on the loop must beat at least so often."""
@@ -100,6 +101,10 @@ class HealthMonitor:
     def reconnected(self, now_ms: Milliseconds) -> None:
         self._reconnects.append(now_ms)
 
+    def violated(self, text: str) -> None:
+        """A mistake of ours, which no time mends: failing from now on."""
+        self._violated.append(text)
+
     def flapping(self, now_ms: Milliseconds) -> str:
         """What is wrong with the sessions where they came and went too often; else empty."""
         recent = [at_ms for at_ms in self._reconnects if now_ms - at_ms <= RECONNECTS_WINDOW_MS]
@@ -114,6 +119,7 @@ class HealthMonitor:
     def assess(self, states: Iterable[ChartState], now_ms: Milliseconds, rates: Iterable[RateStatus] = ()) -> Health:
         reasons = [reason for state in states if (reason := _of_state(state)) is not None]
         reasons += [_of_rate(rate) for rate in rates if rate.pace < 1]
+        reasons.extend(HealthReason(Verdict.FAILING, "invariant", text) for text in self._violated)
         for loop in self.stale(now_ms):
             age_ms = now_ms - self._beats[loop][0]
             reasons.append(HealthReason(Verdict.FAILING, loop, f"no heartbeat for {age_ms} ms"))

@@ -1,30 +1,46 @@
-"""What must never happen, asserted while the daemon runs (statecharts.md, the ten lines).
+"""What must never happen, asked while the daemon runs; the number before each text is the rule's.
 
-Each fact that the event bus has made durable is held against the state of the moment. A violation is counted, named and
-alarmed; it is a defect of ours, and the demo, the simulation and `run` all look at the same list.
+1 no order leaves outside its gate; 2 none increases under a hold or a restriction; 4 what a level asks for comes about;
+5 trading is entered by its doors, free and with usable feeds; 7 nothing is booked twice, and what is reserved belongs
+to open orders; 8 a latch survives a restart; 9 a stop is not taken back; 10 what is over stays over. Rule 3 is the
+watchdog's (shell/watches.py), and the runner holds rule 6 itself (charts/runner.py).
+
+Rules: what a fact says is asked of the facts, which come in order; what is the case is asked in the very step that it
+is about, since a moment later it may rightly be otherwise. A violation is a defect of ours: counted, kept by its text,
+and the first of each rule told. Nothing is stopped because of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved
+from kalshi_daemon.core.changes import Change, FillBooked, HoldsChanged, OrderMoved
 from kalshi_daemon.core.ledger_view import LedgerView
-from kalshi_daemon.facts import AccountFact, OrderSent, StateChanged
-from kalshi_daemon.limits import TRADE_IDS_MAX, VIOLATIONS_KEPT
-from statecharts.order import FINAL_STATES
+from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.risk import FLATTEN, BookEvidence, Levels
+from kalshi_daemon.facts import AccountFact, HoldKind, OrderSent, RunStarted, StateChanged
+from kalshi_daemon.limits import LEVEL_LOOKS_MAX, TRADE_IDS_MAX, VIOLATIONS_KEPT
+from kalshi_daemon.units import Ticker
+from statecharts.order import FINAL_STATES, UNK
 
+LATCHES = frozenset({HoldKind.KILL, HoldKind.DIVERGENCE, HoldKind.DRAWDOWN, HoldKind.DAY_LOSS, HoldKind.OPERATOR})
 DOORS = frozenset({"calibrated", "swept", "holds_lifted"})  # the events by which trading may be entered
 
 
 class Invariants:
-    """`checked` counts questions asked, `violated` names the first answers that were no."""
+    """`checked` counts questions asked, `violated` names the first answers that were no.
 
-    def __init__(self, ledger: LedgerView) -> None:
+    `tell` is called with the text of the first violation of each rule; it must not block.
+    """
+
+    def __init__(self, ledger: LedgerView, tell: Callable[[str], None]) -> None:
         self.checked = 0
         self.violations = 0
         self.violated: list[str] = []
         self._ledger = ledger
+        self._tell = tell
+        self._told: set[str] = set()  # the rules of which a violation was told
+        self._looks = 0  # in a row at which a level was not followed
         self._trader = ""
         self._stopping = False
         self._trades: dict[str, None] = {}  # booked, oldest first, as many as are remembered for telling duplicates
@@ -40,7 +56,51 @@ class Invariants:
                 self._booked(change.fill.trade_id)
             elif isinstance(change, OrderMoved):
                 self._moved(change)
+            elif isinstance(change, HoldsChanged) and isinstance(fact, RunStarted):
+                latched = change.hold in LATCHES and not change.placed
+                self.ask(f"8: the hold {change.hold} did not survive a restart", holds=not latched)
         self._check_cash()
+
+    def leaving(
+        self, client_order_id: str, levels: Levels, evidence: Callable[[Ticker], BookEvidence], breaker: str
+    ) -> None:
+        """An order is being written to the socket, in this very step. `breaker` is the state of the order writes'."""
+        record, ledger = self._ledger.orders.get(client_order_id), self._ledger
+        if record is None:
+            return  # named when the fact is seen
+        market = record.spec.market
+        unknown = any(each.state == UNK for each in ledger.open_orders(market))
+        self.ask(f"1: {client_order_id} left on a book that is not usable", holds=evidence(market).usable)
+        self.ask(f"1: {client_order_id} left before the account agreed", holds=ledger.account_agreed)
+        self.ask(f"1: {client_order_id} left beside an unknown order on {market}", holds=not unknown)
+        self.ask(f"1: {client_order_id} left with the breaker {breaker}", holds=breaker not in {"open", "latched"})
+        if record.spec.reduce_only:
+            killed = ledger.find_hold(HoldKind.KILL) is not None and record.purpose != FLATTEN
+            self.ask(f"2: {client_order_id} reduces under a kill", holds=not killed)
+        else:
+            self._increasing(record, levels)
+
+    def _increasing(self, record: OrderRecord, levels: Levels) -> None:
+        ledger, name = self._ledger, record.client_order_id
+        holds = [each.kind for each in ledger.holds if each.subject in {"", record.spec.market}]
+        self.ask(f"2: {name} increases under {', '.join(holds)}", holds=not holds)
+        self.ask(f"2: {name} increases under a restriction", holds=not ledger.restricted)
+        self.ask(f"1: {name} increases without usable feeds", holds=levels.feeds_usable)
+
+    def entering(self, event: str, levels: Levels) -> None:
+        """The trader's chart has just chosen to enter trading, and nothing has happened since its guards were read."""
+        ledger = self._ledger
+        self.ask(f"5: {event} led to trading under a hold", holds=not ledger.held)
+        self.ask(f"5: {event} led to trading without usable feeds", holds=levels.feeds_usable)
+        agreed = event == "calibrated" or ledger.account_agreed  # a doubt since then shuts the gates, not this door
+        self.ask(f"5: {event} led to trading before the account agreed", holds=agreed)
+
+    def looked(self, trader: str) -> None:
+        """Once a second, with the trader's state: a hold in force leads out of trading, and none out of holding."""
+        free = trader == "paused.holding" and not self._ledger.held
+        held = trader.startswith("trading") and self._ledger.held
+        self._looks = self._looks + 1 if free or held else 0
+        self.ask(f"4: {trader} goes on {'under' if held else 'without'} a hold", holds=self._looks <= LEVEL_LOOKS_MAX)
 
     def _entered(self, fact: StateChanged) -> None:
         was_trading = self._trader.startswith("trading")
@@ -90,5 +150,9 @@ class Invariants:
         self.checked += 1
         if not holds:
             self.violations += 1
+            rule = text.partition(":")[0]
+            if rule not in self._told:
+                self._told.add(rule)
+                self._tell(text)
             if len(self.violated) < VIOLATIONS_KEPT:
                 self.violated.append(text)

@@ -103,13 +103,13 @@ class Watchdog:
         self._batches = -1
         self._began_ms = clock.now_ms()  # a kill of an earlier process is this one's to sweep from here on
 
-    async def run(self, actor_stuck: Callable[[], None]) -> None:
-        """Never returns."""
+    async def run(self, look: Callable[[], None]) -> None:
+        """Never returns. `look` is what others watch at the same pace."""
         while True:
             if self._writer_alive():
                 self._notifier.alive()
             self._check_kill()
-            actor_stuck()
+            look()
             await trio.sleep(min(self._notifier.watchdog_s or limits.WATCHDOG_S, limits.WATCHDOG_S))
 
     def _writer_alive(self) -> bool:

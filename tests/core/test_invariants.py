@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from account_facts import ASK, acked, fill, intended, ledger_of, reduction_spec, seen, sent
+from account_facts import ASK, M, acked, agreed, fill, intended, ledger_of, reduction_spec, seen, sent
 from attrs import evolve
 
-from kalshi_daemon.core.changes import FillBooked, OrderMoved
-from kalshi_daemon.core.invariants import Invariants
-from kalshi_daemon.facts import OrderWithheld, StateChanged
-from kalshi_daemon.limits import VIOLATIONS_KEPT
+from kalshi_daemon.core.changes import FillBooked, HoldsChanged, OrderMoved
+from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.invariants import LATCHES, Invariants
+from kalshi_daemon.core.risk import BookEvidence, Levels
+from kalshi_daemon.facts import (
+    AccountDoubted,
+    HoldKind,
+    OrderLost,
+    OrderWithheld,
+    RestrictionKind,
+    RestrictionPlaced,
+    RunStarted,
+    StateChanged,
+)
+from kalshi_daemon.limits import LEVEL_LOOKS_MAX, VIOLATIONS_KEPT
 
 BOUGHT = [fill("t1", 2)]
 
@@ -19,7 +30,8 @@ class Watched:
 
     def __init__(self, *told):
         self.ledger = ledger_of(*told)
-        self.invariants = Invariants(self.ledger)
+        self.told = []
+        self.invariants = Invariants(self.ledger, self.told.append)
 
     def tell(self, *told):
         for fact in told:
@@ -134,6 +146,114 @@ def test_reservations_that_belong_to_no_order_are_named():
     watched.ledger._cash.reserve(0, 7)
     watched.tell(acked())
     assert watched.violated == ["7: reserved 5000007, orders keep 5000000"]
+
+
+@pytest.mark.parametrize("kind", list(HoldKind))
+def test_a_latch_that_does_not_survive_a_restart_is_named(kind):
+    """The ledger drops what a restart may drop, and that is right; a latch among it is named."""
+    watched = Watched(hold(kind, "a test", 1)).tell(RunStarted(2, "run0000002", "0"))
+    assert watched.violated == []
+    assert (watched.ledger.find_hold(kind) is None) == (kind not in LATCHES | {HoldKind.GUARD})
+    watched.invariants.saw(RunStarted(3, "run0000003", "0"), [HoldsChanged(kind, "", placed=False)])
+    assert watched.violated == ([f"8: the hold {kind} did not survive a restart"] if kind in LATCHES else [])
+
+
+LEFT = Levels(trader="trading.normal", feeds_usable=True, breaker_allows=True)
+USABLE = BookEvidence(usable=True, evidence_age_ms=0, best_bid=None, best_ask=None, version=1)
+ORDER = "kd-run0000001-1"
+
+
+def leave(watched, *, levels=LEFT, usable=True, breaker="closed", order=ORDER):
+    watched.invariants.leaving(order, levels, lambda _market: evolve(USABLE, usable=usable), breaker)
+    return watched.violated
+
+
+def free(*told):
+    """An account that agreed, with an intent of ten contracts."""
+    return Watched(intended(), agreed(), *told)
+
+
+def test_an_order_that_may_leave_is_not_named():
+    """Free, agreed, usable, and the breaker closed, or half open for this very probe."""
+    watched = free()
+    assert leave(watched) == []
+    assert leave(watched, breaker="half_open") == []
+
+
+@pytest.mark.parametrize(
+    ("told", "levels", "said"),
+    [
+        ([hold(HoldKind.OPERATOR, "a test", 1)], {}, "2: {} increases under operator"),
+        ([hold(HoldKind.DIVERGENCE, "a test", 1, subject=M)], {}, "2: {} increases under divergence"),
+        ([hold(HoldKind.DIVERGENCE, "a test", 1, subject="ANOTHER")], {}, ""),
+        ([RestrictionPlaced(1, RestrictionKind.CASH_RESERVE, "a test")], {}, "2: {} increases under a restriction"),
+        ([AccountDoubted(1, "a test")], {}, "1: {} left before the account agreed"),
+        (
+            [intended(2), sent(2), OrderLost(1, "kd-run0000001-2", "a test")],
+            {},
+            "1: {} left beside an unknown order on " + M,
+        ),
+        ([], {"usable": False}, "1: {} left on a book that is not usable"),
+        ([], {"breaker": "open"}, "1: {} left with the breaker open"),
+        ([], {"breaker": "latched"}, "1: {} left with the breaker latched"),
+        ([], {"levels": evolve(LEFT, feeds_usable=False)}, "1: {} increases without usable feeds"),
+    ],
+)
+def test_an_increase_that_leaves_where_it_must_not_is_named(told, levels, said):
+    """Each thing that shuts its gate, asked in the step in which it is written."""
+    assert leave(free(*told), **levels) == ([said.format(ORDER)] if said else [])
+
+
+def test_a_reduction_that_leaves_under_a_kill_is_named_and_under_another_hold_is_not():
+    """Nor without usable feeds, nor under a restriction: only its own book counts."""
+    bought = [intended(2), sent(2), acked(2), *BOUGHT, agreed()]
+    watched = Watched(*bought, intended(3, reduction_spec(ASK, count=3)), hold(HoldKind.DRAWDOWN, "a test", 1))
+    third = "kd-run0000001-3"
+    assert leave(watched, order=third, levels=evolve(LEFT, feeds_usable=False)) == []
+    watched.tell(hold(HoldKind.KILL, "a test", 1))
+    assert leave(watched, order=third) == [f"2: {third} reduces under a kill"]
+
+
+@pytest.mark.parametrize(
+    ("told", "levels", "event", "said"),
+    [
+        ([], LEFT, "calibrated", []),
+        ([AccountDoubted(1, "a test")], LEFT, "calibrated", []),
+        ([AccountDoubted(1, "a test")], LEFT, "swept", ["5: swept led to trading before the account agreed"]),
+        ([hold(HoldKind.SYNC, "a test", 1)], LEFT, "swept", ["5: swept led to trading under a hold"]),
+        ([], evolve(LEFT, feeds_usable=False), "swept", ["5: swept led to trading without usable feeds"]),
+    ],
+)
+def test_trading_is_entered_free_agreed_and_with_usable_feeds(told, levels, event, said):
+    """Asked when the chart has chosen, before anything can have changed."""
+    watched = free(*told)
+    watched.invariants.entering(event, levels)
+    assert watched.violated == said
+
+
+def test_a_level_that_is_not_followed_is_named():
+    """Trading under a hold, holding without one: for so many looks it may be under way, and then it is not."""
+    for held, state, said in (
+        (True, "trading.normal", "4: trading.normal goes on under a hold"),
+        (False, "paused.holding", "4: paused.holding goes on without a hold"),
+    ):
+        watched = Watched(*([hold(HoldKind.OPERATOR, "a test", 1)] if held else []))
+        for _ in range(LEVEL_LOOKS_MAX):
+            watched.invariants.looked(state)
+        watched.invariants.looked("recovering.backing_off")
+        for _ in range(LEVEL_LOOKS_MAX):
+            watched.invariants.looked(state)
+        assert watched.violated == []
+        watched.invariants.looked(state)
+        assert watched.violated == [said]
+
+
+def test_the_first_violation_of_each_rule_is_told():
+    """Once, with its text; the others are counted."""
+    watched = Watched()
+    for text in ("1: one", "1: two", "7: three", "1: four"):
+        watched.invariants.ask(text, holds=False)
+    assert watched.told == ["1: one", "7: three"]
 
 
 def test_the_list_of_violations_is_bounded_and_their_number_is_not():

@@ -91,7 +91,7 @@ class World:
         )
         self.sync = SyncService(self.reader, self.calibration, self.ledger, self.clock, settle)
         self.sweeper = Sweeper(self.reader, self.writer, self.ledger, self.clock, settle)
-        self.invariants = Invariants(self.ledger)
+        self.invariants = Invariants(self.ledger, lambda _text: None)
         self.audit = AccountAudit(self.exchange, self.account, self.ledger, self.invariants)
 
     def asked_levels(self) -> Levels:

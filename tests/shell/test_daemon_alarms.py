@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import trio
 from daemon_world import QUIET, STREAM, exchange_site
@@ -9,6 +11,7 @@ from daemon_world import QUIET, STREAM, exchange_site
 from kalshi_daemon import limits
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.facts import HoldKind, RestrictionKind, RestrictionPlaced
+from kalshi_daemon.shell.status_text import why
 from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, UNAVAILABLE
 
 
@@ -95,3 +98,30 @@ async def test_five_reconnects_in_ten_minutes_are_an_alarm(autojump_clock):
             await trio.sleep(1)
         assert alarms(running, "reconnects")[0].startswith("5 reconnects in 10 minutes")
         assert await running.stop() == 0
+
+
+async def test_what_must_never_happen_is_told_and_stays_in_sight(autojump_clock):
+    """Planted: a hold that nobody is told of, and a gate that does not ask. The order that leaves and the trading that
+    goes on are an alarm each, health fails, and `why` and the counts say so.
+    """
+    async with exchange_site() as site:
+        running = site.start()
+        await running.until("trading.normal")
+        assert running.daemon.surface.status().health.verdict == "ok"
+        writer, ledger = running.parts.writer, running.ledger
+
+        def plant(_client_order_id):
+            ledger.apply(hold(HoldKind.GUARD, "planted", running.parts.clock.now_ms()))
+
+        writer._ask = plant
+        await running.until(lambda: running.parts.invariants.violations > 1, 60)
+        await trio.sleep(1)
+        status = running.daemon.surface.status()
+        first, second = reversed(alarms(running, "invariant_violated"))
+        assert re.fullmatch(r"2: kd-\S+ increases under guard: a defect of ours; .*", first)
+        assert second.startswith("4: trading.normal goes on under a hold: a defect of ours")
+        assert status.health.verdict == "failing"
+        assert [each.text[:2] for each in status.health.reasons if each.subject == "invariant"] == ["2:", "4:"]
+        assert "  invariant: 4: trading.normal goes on under a hold" in why(status)
+        assert status.activity.counters["invariants_violated"] >= 2
+        await running.stop()

@@ -62,6 +62,11 @@ def on_grid(price: Price, ranges: Sequence[PriceRange]) -> bool:
     return any(r.start <= price <= r.end and (price - r.start) % r.step == 0 for r in ranges)
 
 
+def contains(finer: Sequence[PriceRange], coarser: Sequence[PriceRange]) -> bool:
+    """Whether every price of one grid is on the other: what rests on it can stay."""
+    return all(on_grid(price, finer) for price in range(PRICE_ONE) if on_grid(price, coarser))
+
+
 def step_at(price: Price, ranges: Sequence[PriceRange]) -> Price:
     """The finest step of the ranges that hold a price."""
     return min(r.step for r in ranges if r.start <= price <= r.end)

@@ -16,7 +16,7 @@ from attrs import evolve
 from kalshi_daemon.emulator.accounts import Account, Position
 from kalshi_daemon.emulator.events import EventFeesChanged, EventListed, MarketMoved, PositionChanged
 from kalshi_daemon.emulator.execution import EXPIRY, Execution
-from kalshi_daemon.emulator.grid import STRUCTURES, on_grid
+from kalshi_daemon.emulator.grid import STRUCTURES, contains
 from kalshi_daemon.emulator.model import EventTerms, Market, MarketStatus, Settlement, UpdateReason
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.pauses import PAUSE, Pauses
@@ -129,8 +129,7 @@ class Lifecycle:
         """To a finer grid, or to one that has more prices; resting orders stay."""
         market, ranges = state.market, STRUCTURES[structure]
         assert market.status in _BEFORE_CLOSE, "it has closed"
-        lost = [price for price in range(PRICE_ONE) if on_grid(price, market.price_ranges) > on_grid(price, ranges)]
-        assert not lost, f"{structure} has no {lost[0]}"
+        assert contains(ranges, market.price_ranges), f"{structure} lacks prices of {market.price_level_structure}"
         changed = evolve(market, price_level_structure=structure, price_ranges=ranges)
         self._venue.change_market(state, changed, "price_level_structure_updated")
 

@@ -1,0 +1,120 @@
+"""A mirror lists, moves, fills and settles as it is told, and what it cannot follow changes nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from small_exchange import BID, IOC, START_MS, TICKER, World
+
+from kalshi_daemon.emulator.grid import STRUCTURES
+from kalshi_daemon.emulator.mirror import Mirror
+from kalshi_daemon.emulator.model import ExchangeSettings, MarketStatus
+from kalshi_daemon.facts import MarketChanged, MarketRead, SeriesFees
+from kalshi_daemon.units import CONTRACT, DOLLAR, FeeType
+
+FEES = SeriesFees("TEST", FeeType.QUADRATIC, 1_000_000)
+READ = MarketRead(
+    market=TICKER,
+    event="TEST-ONE",
+    series="TEST",
+    status="active",
+    open_ms=START_MS - 1,
+    close_ms=START_MS + 3_600_000,
+    price_ranges=STRUCTURES["linear_cent"],
+    exchange_index=2,
+    result="",
+    settlement_value=None,
+)
+
+
+def told(**changes: object) -> MarketRead:
+    return msgspec.structs.replace(READ, **changes)
+
+
+def event(kind: str, **fields: object) -> MarketChanged:
+    empty = {"close_ms": None, "result": None, "settlement_value": None, "price_ranges": None}
+    return MarketChanged(1, 1, TICKER, kind, **{**empty, **fields})
+
+
+def mirrored() -> tuple[World, Mirror]:
+    world = World(ExchangeSettings(exchange_indexes=(0, 2)))
+    mirror = Mirror(world.exchange)
+    mirror.on_fees(FEES)
+    mirror.on_read(READ, START_MS)
+    return world, mirror
+
+
+def test_a_market_is_listed_with_what_was_read_of_it() -> None:
+    """Its times, grid, shard and fees; the rest is invented and marked so."""
+    world, _ = mirrored()
+    market = world.exchange.market(TICKER)
+    assert (market.status, market.exchange_index, market.close_ms) == (MarketStatus.ACTIVE, 2, READ.close_ms)
+    assert market.invented
+    assert world.exchange.series["TEST"].fee_type is FeeType.QUADRATIC
+
+
+def test_orders_meet_the_books_that_are_shown() -> None:
+    """A taker pays what the level shown asks; a resting order fills when a level is shown to cross it."""
+    world, mirror = mirrored()
+    member = world.exchange.open_account("m", 100 * DOLLAR, 2)
+    mirror.on_book(TICKER, {4_000: 10 * CONTRACT}, {5_500: 10 * CONTRACT})
+    assert world.place(member, BID, 4_500, 2 * CONTRACT, IOC).filled == 2 * CONTRACT
+    resting = world.place(member, BID, 4_200, 3 * CONTRACT)
+    mirror.on_level(TICKER, 5_800, 5 * CONTRACT, yes=False)
+    assert world.exchange.order(member, resting.order_id).filled == 3 * CONTRACT
+    mirror.on_level(TICKER, 5_500, 0, yes=False)
+    assert world.exchange.best(TICKER, BID) == 4_000
+
+
+@pytest.mark.parametrize(
+    ("heard", "status"),
+    [
+        ((event("deactivated"),), MarketStatus.INACTIVE),
+        ((event("deactivated"), event("deactivated"), event("activated")), MarketStatus.ACTIVE),
+        ((event("close_date_updated", close_ms=START_MS - 1),), MarketStatus.CLOSED),
+        ((event("determined", result="no"), event("determined", result="no")), MarketStatus.DETERMINED),
+        ((event("determined", result="scalar"),), MarketStatus.ACTIVE),
+        ((event("determined", result="perhaps"),), MarketStatus.ACTIVE),
+        ((event("metadata_updated"),), MarketStatus.ACTIVE),
+    ],
+)
+def test_lifecycle_events_are_followed(heard: tuple[MarketChanged, ...], status: MarketStatus) -> None:
+    """Each once, however often it is told; a result that cannot be paid is counted and changes nothing."""
+    world, mirror = mirrored()
+    for each in heard:
+        mirror.on_event(each)
+    world.exchange.advance()
+    assert world.exchange.market(TICKER).status is status
+
+
+def test_a_result_that_is_read_pays_the_position() -> None:
+    """Determined there, paid here after the timer, and levels that are still told are refused."""
+    world, mirror = mirrored()
+    member = world.exchange.open_account("m", 100 * DOLLAR, 2)
+    mirror.on_book(TICKER, {}, {5_500: 10 * CONTRACT})
+    world.place(member, BID, 4_500, 2 * CONTRACT, IOC)
+    mirror.on_read(told(status="determined", result="yes"), START_MS)
+    mirror.on_book(TICKER, {}, {})
+    world.pass_time(60_000)
+    assert [(each.market, each.revenue) for each in world.exchange.settlements(member)] == [(TICKER, 2 * DOLLAR)]
+    assert mirror.counts == {"levels_refused": 1}
+
+
+def test_a_finer_grid_is_taken_and_a_coarser_one_counted() -> None:
+    """What rests keeps a price of the grid."""
+    world, mirror = mirrored()
+    mirror.on_event(event("price_level_structure_updated", price_ranges=STRUCTURES["deci_cent"]))
+    mirror.on_read(READ, START_MS)
+    assert world.exchange.market(TICKER).price_ranges == STRUCTURES["deci_cent"]
+    assert mirror.counts == {"grids_refused": 1}
+
+
+def test_what_is_not_listed_is_counted() -> None:
+    """A series without fees and a shard that is not here list nothing, and their levels and events are passed over."""
+    world, mirror = mirrored()
+    mirror.on_read(told(market="OTHER-1", series="OTHER"), START_MS)
+    mirror.on_read(told(market="TEST-TWO-A", exchange_index=9), START_MS)
+    mirror.on_level("OTHER-1", 5_000, 1, yes=True)
+    mirror.on_event(msgspec.structs.replace(event("activated"), market="OTHER-1"))
+    assert list(world.exchange.markets) == [TICKER]
+    assert mirror.counts == {"unlisted": 2, "levels_refused": 1}

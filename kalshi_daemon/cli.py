@@ -1,4 +1,4 @@
-"""The command line: `kalshi-daemon run`, `demo`, `emulator`, `charts`, `version`, and commands to a running daemon.
+"""The command line: `run`, `demo`, `emulator`, `doctor`, `charts`, `version`, and commands to a running daemon.
 
 Rules: what the world did wrong is one line on standard error and the exit code of its error; a traceback is a mistake
 of ours. Results go to standard output and nothing else does. Heavy parts are imported by the command that needs them,
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="trade against a local exchange, and sum up"))
     _add_emulator(commands.add_parser("emulator", help="run the local exchange alone, on loopback"))
     _add_charts(commands.add_parser("charts", help="list, check or export the statecharts"))
+    _add_doctor(commands.add_parser("doctor", help="try the machine, the key and every host; nothing is written"))
     _add_control(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=lambda _chosen: _say(__version__))
@@ -111,6 +112,16 @@ def _add_faults(command: argparse.ArgumentParser) -> None:
         metavar="FAULT",
         help="what the exchange does wrong, and when, as in upgrade:503@0-60; may be repeated (docs/emulator.md)",
     )
+
+
+def _add_doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument(
+        "--environment",
+        choices=["demo", "production"],
+        help="whose hosts to try (default: KALSHI_ENVIRONMENT)",
+    )
+    doctor.add_argument("--json", action="store_true", help="print the findings as one JSON object")
+    doctor.set_defaults(run=_doctor)
 
 
 def _add_charts(charts: argparse.ArgumentParser) -> None:
@@ -255,6 +266,15 @@ def _emulator(chosen: argparse.Namespace) -> int:
         say=_say,
     )
     return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    with _signals_held():
+        from kalshi_daemon.examine import run_doctor
+
+    report = run_doctor(chosen.environment)
+    _say(report.as_json() if chosen.json else report.as_text())
+    return report.exit_code
 
 
 def _list_charts(_chosen: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import trio
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.catalogue import CHARTS, TABLES, exported
 from kalshi_daemon.cli import main
-from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_REFUSED, OperatingError
+from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_REFUSED, OperatingError, Unreachable
 from kalshi_daemon.shell.control import Control, ControlRequest
 
 ROOT = Path(__file__).parent.parent
@@ -137,3 +137,19 @@ async def test_status_is_drawn(tmp_path: Path, nursery: trio.Nursery, capsys: Ca
     shown = capsys.readouterr().out
     assert "trading.normal" in shown
     assert "$97.4125" in shown
+
+
+def test_the_doctor_without_a_configuration(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    """The table or the JSON goes to standard output, and the exit code is the verdict's; no host is to be had here."""
+
+    async def nowhere(host: str, _port: int) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        raise Unreachable(f"{host} has no address", maybe_done=False)
+
+    monkeypatch.setattr("kalshi_daemon.examine.resolve", nowhere)
+    assert main(["doctor"]) == EXIT_CONFIGURATION
+    assert capsys.readouterr().out.endswith("\ndemo: the configuration must be mended\n")
+    assert main(["doctor", "--environment", "production", "--json"]) == EXIT_CONFIGURATION
+    read = msgspec.json.decode(capsys.readouterr().out)
+    assert read["environment"] == "production"
+    assert {each["step"] for each in read["findings"] if each["outcome"] == "failed"} == {"configuration", "dns"}

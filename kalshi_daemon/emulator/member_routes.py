@@ -35,6 +35,13 @@ def account_limits(call: Call) -> Body:
     }
 
 
+def api_keys(call: Call) -> Body:
+    """The account has one key, its own id, which may do everything."""
+    key = {"api_key_id": call.account.user_id, "name": "emulated", "scopes": ["read", "write"]}
+    ends_s = call.settings.key_region_ends_s
+    return {"api_keys": [key]} | ({} if ends_s is None else {"api_key_region_expiration_ts": ends_s})
+
+
 def user_data_timestamp(call: Call) -> Body:
     return {"as_of_time": time_text(call.reads.as_of_ms)}
 

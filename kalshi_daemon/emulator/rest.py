@@ -85,6 +85,7 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     _public("/events/:ticker", public.one_event),
     Route("GET", "/exchange/user_data_timestamp", member.user_data_timestamp),
     Route("GET", "/account/limits", member.account_limits),
+    Route("GET", "/api_keys", member.api_keys),
     Route("POST", V2, orders.create_order, "write", orders.CREATE_COST, 201),
     Route("DELETE", V2, orders.cancel_all, "write", orders.CANCEL_COST, NO_CONTENT),
     Route("POST", V2 + "/batched", orders.create_orders, "items", orders.CREATE_COST, 201),

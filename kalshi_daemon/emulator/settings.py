@@ -36,6 +36,7 @@ class ServerSettings:
     are recent, and a client must do without. `frames_max`: frames that may wait for one slow reader.
 
     `commands_per_s`: of one stream, before error 27; `markets_max`: of one subscription, before error 26.
+    `key_region_ends_s`: when the location attested for the keys ends, in Unix seconds; None: none was attested.
     `command_delay_ms`: each command waits a random time up to this, so that answers come out of order; 0: none waits.
     """
 
@@ -47,4 +48,5 @@ class ServerSettings:
     frames_max: int = field(default=STREAM_QUEUE_MAX, validator=ge(1))
     commands_per_s: int = field(default=STREAM_COMMANDS_PER_S, validator=ge(1))
     markets_max: int = field(default=SUBSCRIPTION_MARKETS_MAX, validator=ge(1))
+    key_region_ends_s: int | None = None
     command_delay_ms: Milliseconds = field(default=0, validator=ge(0))

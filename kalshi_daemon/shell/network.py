@@ -22,6 +22,16 @@ class Network(Protocol):
         """A connected stream, TLS established where asked for. Raises `Unreachable(maybe_done=False)`."""
 
 
+async def resolve(host: str, port: int) -> tuple[str, ...]:
+    """The addresses of a host, each once. Raises `Unreachable(maybe_done=False)`."""
+    try:
+        with trio.fail_after(CONNECT_TIMEOUT_S):
+            found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+    except (OSError, trio.TooSlowError) as error:
+        raise Unreachable(f"{host} {in_words(error)}", maybe_done=False) from error
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
 class SystemNetwork:
     """TCP with happy eyeballs, and TLS against the system's certificate authorities."""
 

@@ -81,7 +81,9 @@ class Requests:
         *,
         lanes: int,
         rng: random.Random,
+        attempts: int,
     ) -> None:
+        """`attempts`: how often a read is made before its failure is told."""
         assert base_urls, "no address of the exchange"
         self.latency_s = 0.0  # of the last request that was answered
         self.counts: Counter[tuple[str, str]] = Counter()  # (kind of request, outcome)
@@ -90,6 +92,7 @@ class Requests:
         self._signer = signer
         self._clock = clock
         self._rng = rng
+        self._attempts = attempts
         self._http = httpx.AsyncClient(
             transport=HttpTransport(network, lanes), trust_env=False, timeout=httpx.Timeout(None), headers=HEADERS
         )
@@ -120,7 +123,7 @@ class Requests:
         """Repeat what may be repeated, a bounded number of times."""
         backoff = Backoff(*limits.READ_BACKOFF_S, self._rng)
         learnt = False
-        for attempts_left in range(limits.READ_ATTEMPTS_MAX - 1, -1, -1):
+        for attempts_left in range(self._attempts - 1, -1, -1):
             try:
                 return await self.over_hosts(call)
             except ClockRefused:

@@ -83,8 +83,9 @@ class RestClient:
         *,
         lanes: int,
         rng: random.Random,
+        attempts: int = limits.READ_ATTEMPTS_MAX,
     ) -> None:
-        self._requests = Requests(base_urls, signer, network, clock, lanes=lanes, rng=rng)
+        self._requests = Requests(base_urls, signer, network, clock, lanes=lanes, rng=rng, attempts=attempts)
         self._clock = clock
 
     @property
@@ -127,6 +128,10 @@ class RestClient:
     async def endpoint_costs(self) -> rest.EndpointCosts:
         return await self._requests.read(Call("costs", "GET", "/account/endpoint_costs", rest.read_endpoint_costs))
 
+    async def region_ends_ms(self) -> Milliseconds | None:
+        """Until when a location is attested for the account's keys; None where none was."""
+        return await self._requests.read(Call("api_keys", "GET", "/api_keys", rest.read_region_ends))
+
     async def as_of_ms(self) -> Milliseconds:
         """How fresh what the other reads show is."""
         return await self._requests.read(Call("as_of", "GET", "/exchange/user_data_timestamp", rest.read_as_of))
@@ -149,6 +154,12 @@ class RestClient:
                 Call("orderbooks", "GET", BOOKS_PATH, rest.read_orderbooks, {"tickers": chunk})
             )
         return found
+
+    async def open_market(self) -> Ticker | None:
+        """One market that is open, whichever; None where there is none."""
+        params = {"limit": "1", "status": "open"}
+        page = await self._requests.read(Call("markets", "GET", "/markets", rest.read_markets, params))
+        return page.items[0].market if page.items else None
 
     async def series_fees(self, series: Ticker) -> SeriesFees:
         return await self._requests.read(

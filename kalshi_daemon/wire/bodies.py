@@ -101,6 +101,10 @@ class CostsAnswer(msgspec.Struct, frozen=True):
     endpoint_costs: Annotated[list[CostBody], msgspec.Meta(max_length=ENDPOINT_COSTS_MAX)]
 
 
+class KeysAnswer(msgspec.Struct, frozen=True):
+    api_key_region_expiration_ts: Whole | None = None
+
+
 class AsOfAnswer(msgspec.Struct, frozen=True):
     as_of_time: Instant
 

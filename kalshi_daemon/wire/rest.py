@@ -139,6 +139,7 @@ class PositionRead:
 _status: Final = msgspec.json.Decoder(bodies.StatusAnswer)
 _limits: Final = msgspec.json.Decoder(bodies.LimitsAnswer)
 _costs: Final = msgspec.json.Decoder(bodies.CostsAnswer)
+_keys: Final = msgspec.json.Decoder(bodies.KeysAnswer)
 _as_of: Final = msgspec.json.Decoder(bodies.AsOfAnswer)
 _market: Final = msgspec.json.Decoder(bodies.MarketAnswer)
 _markets: Final = msgspec.json.Decoder(bodies.MarketsAnswer)
@@ -175,6 +176,12 @@ def read_endpoint_costs(body: bytes) -> EndpointCosts:
     return EndpointCosts(
         answer.default_cost, tuple(EndpointCost(row.method, row.path, row.cost) for row in answer.endpoint_costs)
     )
+
+
+def read_region_ends(body: bytes) -> Milliseconds | None:
+    """When the location attested for the account's keys ends; None where none was attested."""
+    ends_s = read(_keys, body).api_key_region_expiration_ts
+    return None if ends_s is None else ends_s * SECOND_MS
 
 
 def read_as_of(body: bytes) -> Milliseconds:

@@ -223,6 +223,7 @@ SCHEMAS = {
     "/portfolio/balance": "GetBalanceResponse",
     "/portfolio/settlements": "GetSettlementsResponse",
     "/account/limits": "GetAccountApiLimitsResponse",
+    "/api_keys": "GetApiKeysResponse",
     "/account/endpoint_costs": "GetAccountEndpointCostsResponse",
     "/exchange/schedule": "GetExchangeScheduleResponse",
     "/exchange/user_data_timestamp": "GetUserDataTimestampResponse",

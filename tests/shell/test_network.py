@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from kalshi_daemon.errors import Unreachable
-from kalshi_daemon.shell.network import SystemNetwork
+from kalshi_daemon.shell.network import SystemNetwork, resolve
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +136,23 @@ async def test_a_name_server_that_hangs(autojump_clock):
         await SystemNetwork().connect("exchange.test", 443, tls=True)
     assert not refused.value.maybe_done
     assert trio.current_time() == pytest.approx(5.0)
+
+
+async def test_the_addresses_of_a_name():
+    """Each once; a number is its own address; a name that has none is unreachable by its DNS."""
+    assert await resolve("127.0.0.1", 80) == ("127.0.0.1",)
+
+    class Nameless(trio.abc.HostnameResolver):
+        async def getaddrinfo(self, *_asked):
+            await trio.lowlevel.checkpoint()
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        async def getnameinfo(self, *_asked):
+            raise NotImplementedError
+
+    trio.socket.set_custom_hostname_resolver(Nameless())
+    with pytest.raises(
+        Unreachable, match=r"exchange\.test has no address \(DNS: Name or service not known\)"
+    ) as refused:
+        await resolve("exchange.test", 443)
+    assert not refused.value.maybe_done

@@ -246,6 +246,8 @@ def test_the_state_of_the_exchange():
     )
     costs = {"default_cost": 10, "endpoint_costs": [{"method": "GET", "path": "/x/:id", "cost": 2}]}
     assert rest.read_endpoint_costs(body(costs)) == rest.EndpointCosts(10, (rest.EndpointCost("GET", "/x/:id", 2),))
+    assert rest.read_region_ends(body({"api_keys": []})) is None
+    assert rest.read_region_ends(body({"api_keys": [], "api_key_region_expiration_ts": 1_781_168_400})) == 1781168400000
     assert rest.read_as_of(body({"as_of_time": "2026-06-11T06:29:30.165032Z"})) == 1781159370165
 
 

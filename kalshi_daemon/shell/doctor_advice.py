@@ -1,0 +1,45 @@
+"""What to do about what the doctor found: one sentence for each kind of failure, the most particular first."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kalshi_daemon.errors import AccessRefused, ClockRefused, OperatingError, RateLimited, WireError
+
+PAUSED: Final = "wait: trading is paused on Thursdays from 03:00 to 05:00 US Eastern, and at times otherwise"
+REGION: Final = "attest your location again on the exchange's API keys page: without it the key cannot trade everything"
+REGION_UNREAD: Final = "see by hand until when your location is attested, on the exchange's API keys page"
+CLOCK: Final = "set this machine's clock (timedatectl set-ntp true): signatures are refused from about 15 s"
+KEY: Final = "see that KALSHI_PRIVATE_KEY_FILE is the file that was stored when the key was made"
+WRONG_PAIR: Final = "KALSHI_PRIVATE_KEY_FILE does not belong to KALSHI_API_KEY_ID: take both from the same key"
+UNKNOWN_KEY: Final = "KALSHI_API_KEY_ID is not known here: a key belongs to one environment (KALSHI_ENVIRONMENT)"
+ACCESS: Final = "see the key's scopes, its subaccount and its region on the exchange's API keys page"
+TOO_MANY: Final = "wait a minute; if it stays, see which other program uses this account"
+NETWORK: Final = {
+    "dns": "see that this machine resolves names (/etc/resolv.conf), and the host in KALSHI_REST_URLS, KALSHI_WS_URLS",
+    "tcp": "see the firewall and the route to this host; if other hosts are well, wait for this one",
+    "tls": "see what stands between (a proxy that opens TLS), the CA certificates, and this machine's clock",
+}
+PROXY: Final = "something between answers for the exchange (a proxy, a login page): see the route to this host"
+DOWN: Final = "the exchange is down or in maintenance: wait, the daemon tries without end"
+STREAM_DOWN: Final = "wait: the daemon tries without end on every host, and reads the books by REST meanwhile"
+
+
+def for_failure(step: str, error: OperatingError) -> str:
+    if isinstance(error, ClockRefused):
+        return CLOCK
+    if isinstance(error, AccessRefused):
+        return _for_access(error)
+    if isinstance(error, RateLimited):
+        return TOO_MANY
+    if step in NETWORK:
+        return NETWORK[step]
+    if isinstance(error.__cause__, WireError) or "<html" in str(error).lower():
+        return PROXY
+    return STREAM_DOWN if step in {"upgrade", "subscription"} else DOWN
+
+
+def _for_access(error: AccessRefused) -> str:
+    if "INCORRECT_API_KEY_SIGNATURE" in error.details:
+        return WRONG_PAIR
+    return UNKNOWN_KEY if "NOT_FOUND" in error.details else ACCESS

@@ -87,7 +87,7 @@ def check_open(venue: Venue, market: Market) -> None:
     """Whether the market takes orders now."""
     if market.status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
         raise refusals.market_inactive()
-    if market.status is MarketStatus.INACTIVE or not venue.hours.trades(market.exchange_index):
+    if not venue.trades(market):
         raise refusals.trading_is_paused()
 
 

@@ -242,11 +242,12 @@ class Execution:
     # ----------------------------------------------------------------------------------------------- recorded books
 
     def set_recorded(self, state: MarketState, recorded: RecordedBook, leg: Leg, price: Price, count: Count) -> None:
-        """A recorded level changed: our orders that it meets fill, and what nobody crosses is shown."""
+        """A recorded level changed: while there is trading, our orders that it meets fill; what nobody crosses is
+        shown."""
         now = self._venue.now_ms()
         grown = recorded.put(leg, price, count)
         other = state.book.no if leg.yes else state.book.yes
-        met = grown > 0 and other.best_of_orders + price >= PRICE_ONE
+        met = grown > 0 and other.best_of_orders + price >= PRICE_ONE and self._venue.trades(state.market)
         if met:
             self._meet_recorded(state, other, price, grown, now)
         crossed = price + other.best_of_orders >= PRICE_ONE

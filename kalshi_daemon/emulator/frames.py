@@ -47,7 +47,7 @@ def snapshot_msg(book: BookView, market: Market, *, use_yes_price: bool, send_cl
 
 
 def delta_msg(change: LevelChanged, market: Market, *, use_yes_price: bool, send_clock: bool, own: bool) -> Body:
-    """One signed change. `own`: the reader's own order caused it, and its client_order_id is shown."""
+    """One signed change. `own`: the reader's own order caused it, and is named: by its id, and its subaccount."""
     shown = PRICE_ONE - change.price if use_yes_price and not change.yes else change.price
     msg: Body = {"market_ticker": change.market, "market_id": market.market_id}
     if send_clock:
@@ -59,6 +59,8 @@ def delta_msg(change: LevelChanged, market: Market, *, use_yes_price: bool, send
     }
     if own and change.client_order_id:
         msg["client_order_id"] = change.client_order_id
+    if own and change.subaccount:
+        msg["subaccount"] = change.subaccount
     return msg | {"ts": time_text(change.ts_ms), "ts_ms": change.ts_ms}
 
 
@@ -106,6 +108,8 @@ def fill_msg(filled: Filled) -> Body:
     msg: Body = {"trade_id": fill.trade_id, "order_id": fill.order_id}
     if fill.client_order_id:
         msg["client_order_id"] = fill.client_order_id
+    if fill.subaccount:
+        msg["subaccount"] = fill.subaccount
     return msg | {
         "market_ticker": fill.market,
         "exchange_index": fill.exchange_index,
@@ -129,6 +133,8 @@ def user_order_msg(updated: OrderUpdated) -> Body:
         msg |= {"expiration_time": time_text(order.expires_ms), "expiration_ts_ms": order.expires_ms}
     if order.updated_ms != order.created_ms:
         msg |= {"last_update_time": time_text(order.updated_ms), "last_updated_ts_ms": order.updated_ms}
+    if order.group_id:
+        msg["order_group_id"] = order.group_id
     if order.reason is not UpdateReason.NONE:
         msg["last_update_reason"] = order.reason.value
     return msg
@@ -162,7 +168,8 @@ def _order_basics(order: Order) -> Body:
 
 def position_msg(changed: PositionChanged) -> Body:
     position = changed.position
-    return {
+    msg: Body = {"subaccount": position.subaccount} if position.subaccount else {}
+    return msg | {
         "user_id": changed.account,
         "market_ticker": position.market,
         "position_fp": count_text(position.count),

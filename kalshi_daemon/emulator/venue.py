@@ -18,7 +18,15 @@ from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.events import Event, LevelChanged, MarketMoved, TickerChanged
 from kalshi_daemon.emulator.hours import Hours
 from kalshi_daemon.emulator.matching import Book, LevelChange
-from kalshi_daemon.emulator.model import EventTerms, ExchangeSettings, Market, MarketFigures, Series, Trade
+from kalshi_daemon.emulator.model import (
+    EventTerms,
+    ExchangeSettings,
+    Market,
+    MarketFigures,
+    MarketStatus,
+    Series,
+    Trade,
+)
 from kalshi_daemon.emulator.order_groups import OrderGroup
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
@@ -92,6 +100,10 @@ class Venue:
             assert key_id not in self.by_key, f"key {key_id} has an account"
             self.by_key[key_id] = account
         return account
+
+    def trades(self, market: Market) -> bool:
+        """Whether orders of a market can trade now."""
+        return market.status is MarketStatus.ACTIVE and self.hours.trades(market.exchange_index)
 
     def fees_of(self, event: Ticker) -> Series:
         """The series of an event, with the event's own fees where it has any."""

@@ -144,6 +144,26 @@ def test_while_the_exchange_is_paused_nothing_changes() -> None:
     assert world.exchange.cancel_order(member, resting, TICKER).reduced_by == 100
 
 
+@pytest.mark.parametrize("halted", [False, True])
+def test_a_recording_trades_with_nobody_in_a_pause(*, halted: bool) -> None:
+    """A recorded level that meets an order neither fills it nor is shown against it; afterwards the next one does."""
+    world = World()
+    world.list_market()
+    member = world.member("m")
+    world.place(member, BID, 4_000, 200)
+    world.exchange.halt(TICKER) if halted else world.exchange.pause_trading()
+    world.exchange.set_recorded(TICKER, 6_000, 100, yes=False)
+    assert world.exchange.fills(member) == []
+    assert world.exchange.book(TICKER).no == ()
+    if halted:
+        world.exchange.resume(TICKER)  # which takes the order
+        assert world.exchange.book(TICKER).no == ((6_000, 100),)
+        return
+    world.exchange.resume_trading()
+    world.exchange.set_recorded(TICKER, 6_000, 150, yes=False)
+    assert [fill.count for fill in world.exchange.fills(member)] == [50]
+
+
 async def test_the_status_shows_what_is_open(autojump_clock: MockClock) -> None:
     """The flags of each shard, those of shard 0 at the top, and when the exchange will be back, if it says so."""
     rules = ExchangeSettings(exchange_indexes=(0, 2))

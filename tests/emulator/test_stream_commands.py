@@ -9,7 +9,6 @@ from emulator_world import A, B, C, Frame, ask, heard, now_ms, part, say, seqs, 
 from trio.testing import MockClock
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
-from kalshi_daemon.emulator.events import OrderGroupUpdated
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import Series
@@ -248,17 +247,50 @@ async def test_a_refusal_can_be_asked_for(autojump_clock: MockClock, code: int) 
 
 
 async def test_order_groups_are_told_to_their_member(autojump_clock: MockClock) -> None:
-    """Each step of a group is one sequenced frame; the limit is there where the step has one."""
+    """Each step of a group is one sequenced frame, to its member alone; the limit is there where the step has one."""
+    path = "/trade-api/v2/portfolio/order_groups"
     async with world(BARE) as emulator, emulator.stream() as socket:
-        await ask(socket, 1, "subscribe", channels=["order_group_updates"])
-        tell, user_id = emulator.exchange._venue.emit, emulator.member.user_id
-        tell(OrderGroupUpdated(user_id, "g-1", "created", 1_000, 7))
-        tell(OrderGroupUpdated("another", "g-2", "created", 1_000, 8))
-        tell(OrderGroupUpdated(user_id, "g-1", "triggered", None, 9))
-        created = {"event_type": "created", "order_group_id": "g-1", "contracts_limit_fp": "10.00", "ts_ms": 7}
-        triggered = {"event_type": "triggered", "order_group_id": "g-1", "ts_ms": 9}
+        other = emulator.headers("GET", "/trade-api/ws/v2", key=emulator.server.join(1_000_000))
+        async with emulator.stream(other) as stranger:
+            for one in (socket, stranger):
+                await ask(one, 1, "subscribe", channels=["order_group_updates"])
+            created = await emulator.ask("POST", path + "/create", {"contracts_limit": 10})
+            group_id, at_ms = created.json["order_group_id"], now_ms()
+            await emulator.ask("PUT", f"{path}/{group_id}/trigger")
+            groups = await heard(socket)
+            assert await heard(stranger) == []
+        msg = {"order_group_id": group_id, "ts_ms": at_ms}
         frame = {"type": "order_group_updates", "sid": 1}
-        assert await heard(socket) == [frame | {"seq": 1, "msg": created}, frame | {"seq": 2, "msg": triggered}]
+        assert groups == [
+            frame | {"seq": 1, "msg": msg | {"event_type": "created", "contracts_limit_fp": "10.00"}},
+            frame | {"seq": 2, "msg": msg | {"event_type": "triggered"}},
+        ]
+
+
+async def test_a_subaccounts_doings_are_named(autojump_clock: MockClock) -> None:
+    """Its number is on the delta of its order, the order, the fill and the position; the primary one's is only on the
+    order. The order of a group names it."""
+    async with world(BARE) as emulator, emulator.stream() as socket:
+        account = emulator.exchange.open_subaccount(emulator.member, 3)
+        emulator.exchange.deposit(account, 100_000_000)
+        channels = ["orderbook_delta", "user_orders", "fill", "market_positions"]
+        await ask(socket, 1, "subscribe", channels=channels, market_tickers=[A])
+        shown = []
+        for number in (3, 0):
+            path = "/trade-api/v2/portfolio/order_groups/create"
+            group = (await emulator.ask("POST", path, {"contracts_limit": 10, "subaccount": number})).json
+            answer = await emulator.create(subaccount=number, order_group_id=group["order_group_id"])
+            assert answer.status == 201
+            emulator.trade(A, 1)
+            frames = await heard(socket)
+            orders = [part(frame, "msg") for frame in frames if frame["type"] == "user_order"]
+            assert [(order["subaccount_number"], order["order_group_id"]) for order in orders] == [
+                (number, group["order_group_id"])
+            ] * 2
+            others = [frame for frame in frames if frame["type"] != "user_order"]
+            shown.append([(frame["type"], part(frame, "msg").get("subaccount")) for frame in others])
+        first = [("orderbook_delta", 3), ("fill", 3), ("market_position", 3), ("orderbook_delta", None)]
+        assert shown == [first, [(kind, None) for kind, _ in first]]
 
 
 async def test_events_and_combos_are_told_of(autojump_clock: MockClock) -> None:

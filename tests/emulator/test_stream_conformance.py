@@ -22,7 +22,6 @@ from trio.testing import MockClock
 from trio_websocket import WebSocketConnection
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
-from kalshi_daemon.emulator.events import OrderGroupUpdated
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention, Series
@@ -214,10 +213,17 @@ async def _moved(emulator: World, _socket: WebSocketConnection) -> None:
 
 
 async def _grouped(emulator: World, _socket: WebSocketConnection) -> None:
-    user_id = emulator.member.user_id
-    for kind in ("created", "limit_updated", "triggered", "reset", "deleted"):
-        limit = 1_000 if kind in ("created", "limit_updated") else None
-        emulator.exchange._venue.emit(OrderGroupUpdated(user_id, "group", kind, limit, now_ms()))
+    """An order group of a subaccount, in all its steps, with an order that trades."""
+    account = emulator.exchange.open_subaccount(emulator.member, 3)
+    emulator.exchange.deposit(account, 100_000_000)
+    path, whose = "/trade-api/v2/portfolio/order_groups", {"contracts_limit": 10, "subaccount": 3}
+    group_id = (await emulator.ask("POST", path + "/create", whose)).json["order_group_id"]
+    assert (await emulator.create(ticker=C, subaccount=3, order_group_id=group_id)).status == 201
+    emulator.trade(C, 1)
+    for step, body in (("limit", {"contracts_limit": 5}), ("trigger", None), ("reset", {})):
+        answer = await emulator.ask("PUT", f"{path}/{group_id}/{step}?subaccount=3", body)
+        assert answer.status == 200, answer
+    assert (await emulator.ask("DELETE", f"{path}/{group_id}?subaccount=3")).status == 200
 
 
 async def _failed(emulator: World, socket: WebSocketConnection) -> None:

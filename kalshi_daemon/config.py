@@ -258,7 +258,7 @@ class Config:
         "CONTROL_SOCKET",
         values.short_path(CONTROL_PATH_MAX),
         f"an absolute path of at most {CONTROL_PATH_MAX} bytes",
-        derived="control.sock in $RUNTIME_DIRECTORY (systemd), else in KALSHI_STATE_DIR",
+        derived="control.sock in $RUNTIME_DIRECTORY (systemd), else in control/ of KALSHI_STATE_DIR",
     )
     metrics_address: Address | None = _setting(
         "METRICS_ADDRESS",
@@ -320,8 +320,10 @@ def _derived(variables: Mapping[str, str]) -> dict[str, str]:
     elif home := variables.get("XDG_STATE_HOME") or (variables.get("HOME") and variables["HOME"] + "/.local/state"):
         found["KALSHI_STATE_DIR"] = f"{home}/kalshi-daemon"
     state_dir = variables.get("KALSHI_STATE_DIR", found.get("KALSHI_STATE_DIR"))
-    if directory := variables.get("RUNTIME_DIRECTORY", "").split(":")[0] or state_dir:
-        found["KALSHI_CONTROL_SOCKET"] = f"{directory}/control.sock"
+    if runtime := variables.get("RUNTIME_DIRECTORY", "").split(":")[0]:
+        found["KALSHI_CONTROL_SOCKET"] = f"{runtime}/control.sock"
+    elif state_dir:
+        found["KALSHI_CONTROL_SOCKET"] = f"{state_dir}/control/control.sock"  # a folder that its group may enter
     return found
 
 

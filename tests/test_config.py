@@ -44,7 +44,7 @@ def test_the_least_configuration_is_demo_with_every_default() -> None:
     assert (config.order_cost_bps, config.cash_reserve_bps) == (100, 2_000)
     assert (config.open_orders_market_max, config.open_orders_account_max) == (4, 40)
     assert config.state_dir == Path("/home/trader/.local/state/kalshi-daemon")
-    assert config.control_socket == Path("/home/trader/.local/state/kalshi-daemon/control.sock")
+    assert config.control_socket == Path("/home/trader/.local/state/kalshi-daemon/control/control.sock")
     assert config.metrics_address == Address("127.0.0.1", 9187)
     assert (config.log_format, config.log_level) == ("auto", "info")
 
@@ -67,8 +67,11 @@ def test_systemd_gives_the_directories_and_the_key() -> None:
 
 def test_a_state_directory_of_ours_moves_the_socket_too() -> None:
     """The control socket follows KALSHI_STATE_DIR where it has no place of its own."""
-    assert load({**LEAST, "KALSHI_STATE_DIR": "/srv/state"}).control_socket == Path("/srv/state/control.sock")
-    assert control_sockets({"KALSHI_STATE_DIR": "/srv/state"}) == (Path("/srv/state/control.sock"), SERVICE_SOCKET)
+    assert load({**LEAST, "KALSHI_STATE_DIR": "/srv/state"}).control_socket == Path("/srv/state/control/control.sock")
+    assert control_sockets({"KALSHI_STATE_DIR": "/srv/state"}) == (
+        Path("/srv/state/control/control.sock"),
+        SERVICE_SOCKET,
+    )
     assert control_sockets({"KALSHI_CONTROL_SOCKET": "/run/x.sock", "HOME": "/root"}) == (Path("/run/x.sock"),)
     assert control_sockets({}) == (SERVICE_SOCKET,)
 

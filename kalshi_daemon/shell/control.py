@@ -25,6 +25,7 @@ import trio
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.limits import CONTROL_CLIENT_S, CONTROL_CLIENTS_MAX, CONTROL_LINE_MAX
 from kalshi_daemon.shell.control_client import somebody_answers
+from kalshi_daemon.shell.state_directory import make_directory
 
 SOCKET_MODE: Final = 0o660
 DIRECTORY_MODE: Final = 0o750
@@ -151,7 +152,7 @@ async def _read_line(stream: trio.SocketStream, buffer: bytearray) -> bytes | No
 def _listen(path: Path) -> trio.socket.SocketType:
     """A socket at `path` that its user and group may open. Until the mode is set nobody else may write to it."""
     try:
-        path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        make_directory(path.parent, DIRECTORY_MODE)
         if path.parent.stat().st_mode & stat.S_IWOTH:
             raise OperatingError(f"others may write to the directory of the control socket {path}: chmod o-w it")
         _clear(path)

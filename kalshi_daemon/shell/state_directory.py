@@ -1,7 +1,11 @@
-"""The directory that holds the journal: locked against a second daemon, and closed to other users.
+"""The directory that holds the journal: locked against a second daemon, its files for its user alone.
 
-Rules: nothing here mends what it finds; it says what is wrong and what to do. The lock is the kernel's, held by an open
-descriptor, so it ends with the process however the process ends.
+    0710  the state directory: its group may pass through, and neither list nor change it
+    0600    journal, lock, and what SQLite keeps beside them
+    0750    control/: the group may enter; the socket in it is 0660 (shell/control.py)
+
+Rules: what is made here has these modes whatever the umask. Nothing here mends what it finds; it says what is wrong and
+what to do. The lock is the kernel's, held by an open descriptor, so it ends with the process however the process ends.
 """
 
 from __future__ import annotations
@@ -9,8 +13,21 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from kalshi_daemon.errors import JournalLocked, OperatingError
+
+PASSAGE_MODE: Final = 0o710
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Where there is none. Missing ones above it let the group pass through. Raises OSError."""
+    if path.is_dir():
+        return
+    if not path.parent.exists():
+        make_directory(path.parent, PASSAGE_MODE)
+    path.mkdir(mode=0o700, exist_ok=True)
+    path.chmod(mode)
 
 
 def lock_directory(path: Path) -> int:
@@ -18,7 +35,7 @@ def lock_directory(path: Path) -> int:
     directory = path.parent
     lock_path = path.with_name(path.name + ".lock")
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory, PASSAGE_MODE)
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise OperatingError(f"the state directory {directory} cannot be used: {error}; {advice(error)}") from error
@@ -39,7 +56,7 @@ def make_private(path: Path) -> None:
     """The file exists and is ours alone, and its name is on the disk; SQLite's own files take its mode."""
     mode = path.parent.stat().st_mode
     if mode & 0o022:
-        raise OperatingError(f"others may write to the state directory {path.parent}: chmod 700 it")
+        raise OperatingError(f"others may write to the state directory {path.parent}: chmod 710 it")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)
     os.close(descriptor)

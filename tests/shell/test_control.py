@@ -17,6 +17,7 @@ from kalshi_daemon.errors import CommandRefused, DaemonAbsent, OperatingError
 from kalshi_daemon.limits import CONTROL_CLIENT_S, CONTROL_CLIENTS_MAX, CONTROL_LINE_MAX
 from kalshi_daemon.shell.control import Control, ControlRequest
 from kalshi_daemon.shell.control_client import ask, find_socket
+from kalshi_daemon.shell.state_directory import lock_directory, make_private
 
 
 @frozen
@@ -130,6 +131,35 @@ async def test_another_user_is_refused_even_with_the_file_open_to_all(path: Path
             extra_groups=others,
         )
         assert expected in child.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+async def test_the_group_gets_in_where_the_state_directory_holds_the_socket(
+    tmp_path: Path, nursery: trio.Nursery, umask: int
+) -> None:
+    """By default, whatever the umask: another user of the group is answered, and reads and lists nothing beside it."""
+    state = tmp_path / "home" / "state"
+    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+        folder.chmod(0o711)
+    before = os.umask(umask)
+    try:
+        os.close(lock_directory(state / "journal.sqlite3"))
+        make_private(state / "journal.sqlite3")
+        await nursery.start(Control(state / "control" / "control.sock", OPERATIONS).run)
+    finally:
+        os.umask(before)
+    member = {"user": 65_534, "group": state.stat().st_gid, "extra_groups": []}
+    child = await trio.run_process(
+        ["/usr/bin/env", "python3", "-c", _CLIENT, str(state / "control" / "control.sock")],
+        capture_stdout=True,
+        **member,
+    )
+    assert b'"ok":true' in child.stdout
+    for forbidden in (["cat", str(state / "journal.sqlite3")], ["ls", str(state)], ["touch", str(state / "kill")]):
+        tried = await trio.run_process(forbidden, check=False, capture_stderr=True, **member)
+        assert b"Permission denied" in tried.stderr
+    assert [mode_of(each) for each in (state.parent, state, state / "control")] == [0o710, 0o710, 0o750]
 
 
 _CLIENT = """

@@ -93,7 +93,7 @@ def test_settings_are_the_durable_ones(path: Path) -> None:
 
 
 def test_files_are_ours_alone(path: Path) -> None:
-    """0600 in a 0700 directory, SQLite's own files and the lock included, whatever the umask."""
+    """0600 in a 0710 directory, SQLite's own files and the lock included, whatever the umask."""
     umask = os.umask(0)
     try:
         journal = Journal.open(path, in_place)
@@ -103,13 +103,13 @@ def test_files_are_ours_alone(path: Path) -> None:
     finally:
         os.umask(umask)
     assert modes == dict.fromkeys(["journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"], 0o600)
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o710
 
 
 def test_a_directory_that_others_write_to_is_refused(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     path.parent.chmod(0o777)
-    with pytest.raises(OperatingError, match=r"others may write to the state directory .*chmod 700"):
+    with pytest.raises(OperatingError, match=r"others may write to the state directory .*chmod 710"):
         Journal.open(path, in_place)
     path.parent.chmod(0o700)
     Journal.open(path, in_place).close()

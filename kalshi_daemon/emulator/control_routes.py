@@ -22,9 +22,10 @@ from kalshi_daemon.emulator.faults import NETWORK
 from kalshi_daemon.emulator.model import MarketStatus
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.shell.http_server import Request, Response
-from kalshi_daemon.units import PRICE_ONE, Ticker
+from kalshi_daemon.units import PRICE_ONE, SECOND_MS, Price, Ticker
 
 PREFIX: Final = "/emulator"
+CLOSE_S_MAX: Final = 366 * 24 * 3_600
 OPEN: Final = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE, MarketStatus.CLOSED)
 
 
@@ -48,9 +49,18 @@ class ControlRoutes:
             ("DELETE", "faults"): lambda _body: {"cleared": faults.clear()},
             ("POST", "exchange", "pause"): lambda _body: self._trade(active=False),
             ("POST", "exchange", "resume"): lambda _body: self._trade(active=True),
+            ("POST", "exchange", "stop"): lambda _body: self._work(active=False),
+            ("POST", "exchange", "start"): lambda _body: self._work(active=True),
             ("POST", "streams", "drop"): lambda _body: {"dropped": drop_streams()},
         }
-        self._market_actions = {"halt": self._halt, "resume": self._resume, "settle": self._settle}
+        self._market_actions = {
+            "halt": self._halt,
+            "resume": self._resume,
+            "close": self._close,
+            "settle": self._settle,
+            "dispute": self._dispute,
+            "amend": self._amend,
+        }
 
     @staticmethod
     def concerns(request: Request) -> bool:
@@ -83,7 +93,14 @@ class ControlRoutes:
             self._exchange.resume_trading()
         else:
             self._exchange.pause_trading()
-        return {"trading_active": active}
+        return {"trading_active": self._exchange.trading_active}
+
+    def _work(self, *, active: bool) -> Body:
+        if active:
+            self._exchange.start()
+        else:
+            self._exchange.stop()
+        return {"exchange_active": self._exchange.hours.active}
 
     def _listed(self) -> list[Body]:
         return [
@@ -113,8 +130,29 @@ class ControlRoutes:
         self._expect(ticker, MarketStatus.INACTIVE)
         self._exchange.resume(ticker)
 
+    def _close(self, ticker: Ticker, body: Body) -> None:
+        """Move the close, either way: so many seconds from now. A closed market stands halted then."""
+        self._expect(ticker, *OPEN)
+        seconds = body.get("seconds")
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= CLOSE_S_MAX:
+            raise _NotDone(400, f'{{"seconds": N}} is needed: whole ones from now, at most {CLOSE_S_MAX}')
+        self._exchange.move_close(ticker, self._exchange.now_ms + seconds * SECOND_MS)
+
     def _settle(self, ticker: Ticker, body: Body) -> None:
         self._expect(ticker, *OPEN)
+        self._exchange.settle(ticker, *self._result(body))
+
+    def _dispute(self, ticker: Ticker, _body: Body) -> None:
+        self._expect(ticker, MarketStatus.DETERMINED)
+        self._exchange.dispute(ticker)
+
+    def _amend(self, ticker: Ticker, body: Body) -> None:
+        self._expect(ticker, MarketStatus.DETERMINED, MarketStatus.DISPUTED)
+        self._exchange.amend_result(ticker, *self._result(body))
+
+    @staticmethod
+    def _result(body: Body) -> tuple[str, Price | None]:
+        """A result, and what the YES leg is worth where it does not say so itself."""
         result, value = body.get("result"), body.get("value")
         if result not in ("yes", "no", "void", "scalar") or (result == "scalar") != isinstance(value, str):
             raise _NotDone(
@@ -123,7 +161,7 @@ class ControlRoutes:
         price = requests.read_price(value) if isinstance(value, str) else None
         if price is not None and price > PRICE_ONE:
             raise _NotDone(400, f"a contract is not worth {value}: at most 1.0000")
-        self._exchange.settle(ticker, str(result), price)
+        return str(result), price
 
     def _expect(self, ticker: Ticker, *statuses: MarketStatus) -> None:
         status = self._exchange.market(ticker).status

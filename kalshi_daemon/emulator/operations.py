@@ -40,6 +40,11 @@ class Operations:
         self._lifecycle.advance()
 
     @property
+    def now_ms(self) -> Milliseconds:
+        """The exchange's own clock."""
+        return self._venue.now_ms()
+
+    @property
     def next_due_ms(self) -> Milliseconds | None:
         """When `advance` may next have something to do; None: never, as things stand."""
         return self._venue.next_due_ms

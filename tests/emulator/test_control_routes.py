@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from emulator_world import A, Answer, B, World, world
+from emulator_world import V2, A, Answer, B, World, world
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
@@ -60,6 +60,12 @@ async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
         ("POST", f"/emulator/markets/{A}/explode", {}, 404, "is not here"),
         ("POST", "/emulator/markets/NONE/halt", {}, 404, "market not found"),
         ("POST", f"/emulator/markets/{A}/resume", {}, 409, f"{A} is active: this takes one that is inactive"),
+        ("POST", f"/emulator/markets/{A}/dispute", {}, 409, "determined"),
+        ("POST", f"/emulator/markets/{A}/amend", {"result": "no"}, 409, "determined or disputed"),
+        ("POST", f"/emulator/markets/{A}/close", {}, 400, '"seconds"'),
+        ("POST", f"/emulator/markets/{A}/close", {"seconds": -1}, 400, '"seconds"'),
+        ("POST", f"/emulator/markets/{A}/close", {"seconds": True}, 400, '"seconds"'),
+        ("POST", f"/emulator/markets/{A}/close", {"seconds": 10**9}, 400, '"seconds"'),
         ("POST", f"/emulator/markets/{A}/settle", {}, 400, '"result"'),
         ("POST", f"/emulator/markets/{A}/settle", {"result": "scalar"}, 400, '"value"'),
         ("POST", f"/emulator/markets/{A}/settle", {"result": "yes", "value": "0.5"}, 400, '"value"'),
@@ -105,3 +111,32 @@ async def test_a_market_is_halted_resumed_and_settled(autojump_clock: MockClock)
         again = await asked(emulator, "POST", f"{market}/settle", {"result": "yes"})
         assert (again.status, "is determined" in str(again.json["error"])) == (409, True)
         assert (await asked(emulator, "POST", f"/emulator/markets/{B}/settle", {"result": "no"})).status == 200
+
+
+async def test_the_whole_exchange_stops_and_starts(autojump_clock: MockClock) -> None:
+    """Not even a cancel passes meanwhile; a pause of trading is a matter of its own."""
+    async with world() as emulator:
+        order_id = (await emulator.create()).json["order_id"]
+        await asked(emulator, "POST", "/emulator/exchange/pause", EMPTY)
+        assert (await asked(emulator, "POST", "/emulator/exchange/stop", EMPTY)).json == {"exchange_active": False}
+        assert (await emulator.ask("DELETE", f"{V2}/{order_id}?market_ticker={A}")).status == 409
+        assert (await asked(emulator, "POST", "/emulator/exchange/resume", EMPTY)).json == {"trading_active": False}
+        assert (await asked(emulator, "POST", "/emulator/exchange/start", EMPTY)).json == {"exchange_active": True}
+        assert (await emulator.ask("DELETE", f"{V2}/{order_id}?market_ticker={A}")).status == 200
+
+
+async def test_a_close_moves_and_a_result_is_disputed(autojump_clock: MockClock) -> None:
+    """Closed now, open again later, determined, disputed, amended."""
+    async with world() as emulator:
+        statuses = []
+        for step, body in (
+            ("close", {"seconds": 0}),
+            ("close", {"seconds": 600}),
+            ("resume", EMPTY),
+            ("settle", {"result": "yes"}),
+            ("dispute", EMPTY),
+            ("amend", {"result": "scalar", "value": "0.2500"}),
+        ):
+            statuses.append((await asked(emulator, "POST", f"/emulator/markets/{A}/{step}", body)).json["status"])
+        assert statuses == ["closed", "inactive", "active", "determined", "disputed", "amended"]
+        assert emulator.exchange.market(A).settlement_value == 2_500

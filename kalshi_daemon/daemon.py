@@ -46,6 +46,7 @@ from kalshi_daemon.shell.sweeper import INCREASING
 from kalshi_daemon.surface import Surface
 from kalshi_daemon.tasks import Links, Tasks
 from kalshi_daemon.wire.error_bodies import RATE_LIMITED
+from kalshi_daemon.wire.error_codes import Remedy, meaning_of_code
 from statecharts.trader import TRADER
 
 TRADING: Final = ("trading",)
@@ -170,12 +171,12 @@ class Daemon:
 
     def _order_refused(self, fact: OrderRefused) -> None:
         """A 409 outranks what the exchange's status and the market's own say."""
-        parts = self.parts
-        if fact.code.startswith("trading_is_paused"):
+        parts, remedy = self.parts, meaning_of_code(fact.status, fact.code).remedy
+        if remedy is Remedy.STOP_MARKET:
             market = parts.ledger.orders[fact.client_order_id].spec.market
             self._note_markets(parts.universe.trading_refused(market, parts.clock.exchange_now_ms()))
-        elif fact.code.startswith("exchange_is_paused") and parts.ledger.find_hold(HoldKind.EXCHANGE) is None:
-            self._post(hold(HoldKind.EXCHANGE, "an order was refused: exchange_is_paused", parts.clock.now_ms()))
+        elif remedy is Remedy.HOLD_EXCHANGE and parts.ledger.find_hold(HoldKind.EXCHANGE) is None:
+            self._post(hold(HoldKind.EXCHANGE, f"an order was refused: {fact.code}", parts.clock.now_ms()))
         elif fact.code == RATE_LIMITED and self.tasks.actor_runner is not None:
             self.tasks.actor_runner.post("rate_spent")
 

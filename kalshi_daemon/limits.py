@@ -70,6 +70,7 @@ WRITE_PROBE_S: Final = 5.0  # a probe without an answer is over
 REST_TIMEOUT_S: Final = 10.0  # of one request; an answer that comes later is of no use to an order
 REST_BODY_MAX: Final = 16 * 1024 * 1024  # the longest page has 1,000 orders of about a kilobyte
 READ_ATTEMPTS_MAX: Final = 3  # of one read; what fails thrice within some seconds is told to who asked
+UNKNOWN_CODES_MAX: Final = 20  # names of error codes that are counted each on its own
 DOCTOR_STEP_S: Final = 10.0  # each of the doctor's steps; one that takes longer has failed
 REGION_WARNING_DAYS: Final = 14  # the doctor warns so long before the location attested for the key ends
 READ_PAGES_MAX: Final = 1_000  # pages of one list: a repeated cursor is found long before

@@ -147,6 +147,7 @@ class Surface:
             last_refusal=self._last_refusal,
             counters=self._counters,
             gauges=self._gauges,
+            errors=lambda: parts.rest.tally,
             frames_malformed=lambda: parts.faults.counts,
             model=lambda: parts.selector.model[:12] if parts.selector else "",
             now_ms=parts.clock.now_ms,

@@ -10,6 +10,7 @@ fact is folded. A kill latch (kill_latch.py) is a hold like the others, and is p
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
 import trio
 
@@ -18,7 +19,7 @@ from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.startup import StartupTracker
-from kalshi_daemon.errors import AccessRefused, ConfigurationError, KeyRefused, OperatingError, RateLimited, Unreachable
+from kalshi_daemon.errors import AccessRefused, ConfigurationError, KeyRefused, OperatingError
 from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.journal import Journal
@@ -26,7 +27,9 @@ from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.watches import learn_limits
 from kalshi_daemon.units import Ticker
+from kalshi_daemon.wire.error_codes import Fault, meaning_of
 
+HEALING: Final = frozenset({Fault.TRANSIENT, Fault.THEIRS})  # tried again: the others are a person's to mend
 STEPS = ("journal", "key", "model", "exchange", "access", "markets")
 
 
@@ -76,14 +79,14 @@ class Preflight:
             self.tracker.began(name, self._clock.now_ms())
             try:
                 detail = await check()
-            except (Unreachable, RateLimited) as error:
-                self.tracker.deferred(name, self._clock.now_ms(), str(error))
-                log.warning("deferred", check=name, cause=str(error), next="tried again, without end")
-                return "deferred"
             except trio.Cancelled:
                 self.tracker.deferred(name, self._clock.now_ms(), "cut off before it had an answer")
                 raise
             except OperatingError as error:
+                if meaning_of(error).fault in HEALING:
+                    self.tracker.deferred(name, self._clock.now_ms(), str(error))
+                    log.warning("deferred", check=name, cause=str(error), next="tried again, without end")
+                    return "deferred"
                 self.tracker.refused(name, self._clock.now_ms(), str(error))
                 log.error("refused", check=name, cause=str(error), next="a person must mend it")
                 self.failure = error

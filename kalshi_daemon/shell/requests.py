@@ -23,10 +23,12 @@ from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.backoff import Backoff
+from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.errors import (
     AccessRefused,
     ClockRefused,
+    ExchangeError,
     OperatingError,
     RateLimited,
     Unreachable,
@@ -39,10 +41,12 @@ from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import Milliseconds
 from kalshi_daemon.wire.error_bodies import error_of
+from kalshi_daemon.wire.error_codes import Remedy, meaning_of
 from kalshi_daemon.wire.rest import Page
 
 T = TypeVar("T")
 
+REPEATED: Final = frozenset({Remedy.RETRY, Remedy.RETRY_AT_ONCE})
 FIRST_BYTE: Final = "http11.send_request_headers.started"  # httpcore's trace event just before it writes
 HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kalshi-daemon"}
 
@@ -88,6 +92,7 @@ class Requests:
         self.latency_s = 0.0  # of the last request that was answered
         self.counts: Counter[tuple[str, str]] = Counter()  # (kind of request, outcome)
         self.governor = RateGovernor()
+        self.tally = ErrorTally()
         self._base_urls = [url.rstrip("/") for url in base_urls]
         self._signer = signer
         self._clock = clock
@@ -126,17 +131,13 @@ class Requests:
         for attempts_left in range(self._attempts - 1, -1, -1):
             try:
                 return await self.over_hosts(call)
-            except ClockRefused:
-                if learnt or not attempts_left:
+            except (ExchangeError, Unreachable) as error:
+                remedy = meaning_of(error).remedy
+                if not attempts_left or remedy not in REPEATED or (learnt and remedy is Remedy.RETRY_AT_ONCE):
                     raise
-                learnt = True
-                continue  # at once: the answer's Date has set the clock right
-            except Unreadable:
-                raise
-            except (Unreachable, RateLimited):
-                if not attempts_left:
-                    raise
-            await trio.sleep(backoff.next())
+                learnt = learnt or remedy is Remedy.RETRY_AT_ONCE
+            if remedy is Remedy.RETRY:
+                await trio.sleep(backoff.next())
         raise AssertionError("the last attempt returns or raises")
 
     async def _pay(self, call: Call[Any]) -> None:
@@ -169,6 +170,7 @@ class Requests:
             answer = await self._ask(base_url, call)
         except OperatingError as error:
             self.counts[call.kind, _outcome(error)] += 1
+            self.tally.note(error)
             if isinstance(error, RateLimited):
                 self.governor.refused(call.method, call.path, trio.current_time())
             raise

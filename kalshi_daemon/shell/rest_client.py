@@ -20,6 +20,7 @@ from urllib.parse import quote
 import trio
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import BALANCE_PATH, Budget, RateGovernor
 from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable, Withheld
 from kalshi_daemon.facts import FillSeen, MarketRead, OrderSeen, OrderSpec, SeriesFees, SettlementSeen
@@ -97,6 +98,11 @@ class RestClient:
     def governor(self) -> RateGovernor:
         """What the account may still ask for. Reads are paid for here, writes by whoever writes."""
         return self._requests.governor
+
+    @property
+    def tally(self) -> ErrorTally:
+        """Whose the errors were, and the codes that nobody told us of."""
+        return self._requests.tally
 
     @property
     def latency_s(self) -> float:

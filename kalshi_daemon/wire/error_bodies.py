@@ -10,7 +10,7 @@ id.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -22,19 +22,22 @@ from kalshi_daemon.errors import (
     Unreachable,
     WireError,
 )
+from kalshi_daemon.wire.error_codes import Remedy, meaning_of_code
 from kalshi_daemon.wire.reading import read
 
 RATE_LIMITED: Final = "rate_limited"  # 429 has no code of its own: these two are ours
 INVALID_PARAMETERS: Final = "invalid_parameters"
-CLOCK_CODE: Final = "header_timestamp_expired"
+ERRORS: Final = {Remedy.RETRY_AT_ONCE: ClockRefused, Remedy.HOLD_ACCESS: AccessRefused}
 TEXT_MAX: Final = 300  # characters of one field that we repeat
 EXCERPT_MAX: Final = 80  # bytes of an unreadable body that we repeat
 
 
 class _Error(msgspec.Struct, frozen=True):
+    """`message` and `details` are for people: whatever they are, the code is read."""
+
     code: str
-    message: str | None = None
-    details: str | None = None
+    message: Any = None
+    details: Any = None
 
 
 class _Nested(msgspec.Struct, frozen=True):
@@ -60,12 +63,17 @@ def error_of(status: int, body: bytes, *, write: bool) -> ExchangeError | Unreac
         return Unreachable(
             f"the exchange answered {status} without saying what became of it: {excerpt}", maybe_done=write
         )
-    code, message, details = ((text or "")[:TEXT_MAX] for text in (said.code, said.message, said.details))
-    if status == 401 and code.startswith(CLOCK_CODE):
-        return ClockRefused(status, code, message, details)
-    if status in (401, 403):
-        return AccessRefused(status, code, message, details)
-    return ExchangeError(status, code, message, details)
+    code, message, details = (_text(part) for part in (said.code, said.message, said.details))
+    remedy = meaning_of_code(status, code).remedy
+    kind = ERRORS.get(remedy, ExchangeError)
+    return kind(status, code, message, details)
+
+
+def _text(part: object) -> str:
+    """A part as text: as it is where it is one, and as JSON where it is anything else."""
+    if part is None:
+        return ""
+    return (part if isinstance(part, str) else msgspec.json.encode(part).decode())[:TEXT_MAX]
 
 
 def _read_error(body: bytes) -> _Error | None:

@@ -8,7 +8,6 @@ nor success. A 2xx without our order in it is lost too, whatever its status says
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import Final, TypeAlias
 
 import msgspec
@@ -18,6 +17,7 @@ from kalshi_daemon.errors import ExchangeError, WireError
 from kalshi_daemon.facts import OrderSpec
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, TimeInForce
 from kalshi_daemon.wire import bodies
+from kalshi_daemon.wire.error_codes import Verdict, meaning_of
 from kalshi_daemon.wire.fixed_point import format_count, format_price, parse_count
 from kalshi_daemon.wire.reading import read
 
@@ -83,45 +83,6 @@ class CancelUnknown:
 
 OrderAnswer: TypeAlias = Acknowledged | Refused | Duplicate | Lost
 CancelAnswer: TypeAlias = CancelAccepted | CancelDenied | CancelNotFound | CancelUnknown
-
-
-class Verdict(Enum):
-    """What an error's code says of the request that met it."""
-
-    REFUSED = "refused"
-    DUPLICATE = "duplicate"
-    MISSING = "missing"
-
-
-# Rows of (status, beginning of the code): the first that fits decides, "" fits every code. Codes may end in an id.
-CREATE_VERDICTS: Final[tuple[tuple[int, str, Verdict], ...]] = (
-    (400, "insufficient_balance", Verdict.REFUSED),
-    (400, "available_balance_too_low", Verdict.REFUSED),
-    (400, "invalid_", Verdict.REFUSED),  # price, order, order_size, parameters, content_type
-    (400, "bad_request", Verdict.REFUSED),
-    (400, "market_inactive", Verdict.REFUSED),
-    (401, "", Verdict.REFUSED),
-    (403, "", Verdict.REFUSED),
-    (404, "market_not_found", Verdict.REFUSED),
-    (409, "order_already_exists", Verdict.DUPLICATE),
-    (409, "trading_is_paused", Verdict.REFUSED),
-    (409, "exchange_is_paused", Verdict.REFUSED),
-    (409, "market_inactive", Verdict.REFUSED),
-    (409, "fill_or_kill_insufficient_resting_volume", Verdict.REFUSED),
-    (429, "", Verdict.REFUSED),
-)
-CANCEL_VERDICTS: Final[tuple[tuple[int, str, Verdict], ...]] = (
-    (400, "invalid_", Verdict.REFUSED),
-    (400, "bad_request", Verdict.REFUSED),
-    (400, "market_inactive", Verdict.REFUSED),
-    (401, "", Verdict.REFUSED),
-    (403, "", Verdict.REFUSED),
-    (404, "", Verdict.MISSING),
-    (409, "trading_is_paused", Verdict.REFUSED),
-    (409, "exchange_is_paused", Verdict.REFUSED),
-    (409, "market_inactive", Verdict.REFUSED),
-    (429, "", Verdict.REFUSED),
-)
 
 
 class _OrderRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -192,7 +153,7 @@ def read_cancelled(body: bytes, order_id: str) -> CancelAccepted:
 
 def create_failed(error: ExchangeError) -> Refused | Duplicate | Lost:
     """What an error answer says of the create that met it."""
-    verdict = _verdict(CREATE_VERDICTS, error)
+    verdict = meaning_of(error).create
     if verdict is Verdict.DUPLICATE:
         return Duplicate()
     return Refused(error.status, error.code, _detail(error)) if verdict is Verdict.REFUSED else Lost(str(error))
@@ -200,17 +161,12 @@ def create_failed(error: ExchangeError) -> Refused | Duplicate | Lost:
 
 def cancel_failed(error: ExchangeError) -> CancelDenied | CancelNotFound | CancelUnknown:
     """What an error answer says of the cancel that met it."""
-    verdict = _verdict(CANCEL_VERDICTS, error)
+    verdict = meaning_of(error).cancel
     if verdict is Verdict.MISSING:
         return CancelNotFound()
     if verdict is Verdict.REFUSED:
         return CancelDenied(error.status, error.code, _detail(error))
     return CancelUnknown(str(error))
-
-
-def _verdict(rows: tuple[tuple[int, str, Verdict], ...], error: ExchangeError) -> Verdict | None:
-    code = error.code.lower()
-    return next((verdict for status, start, verdict in rows if status == error.status and code.startswith(start)), None)
 
 
 def _detail(error: ExchangeError) -> str:

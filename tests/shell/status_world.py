@@ -6,6 +6,7 @@ from collections import Counter
 
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
@@ -42,6 +43,7 @@ class World:
         self.health = HealthMonitor()
         self.breaker = CircuitBreaker("order_writes", failures_max=1, window_s=10.0, wait_s=(5.0, 60.0), probe_s=5.0)
         self.governor = RateGovernor()
+        self.errors = ErrorTally()
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)
         self.mid: int | None = 5_600
@@ -64,6 +66,7 @@ class World:
             last_refusal=lambda: self.last_refusal,
             counters=lambda: {"deltas": 120, "decisions": 7},
             gauges=lambda: {"bus_waiting": 0},
+            errors=lambda: self.errors,
             frames_malformed=lambda: {"unknown_type": 2},
             model=lambda: "onnx:ab12",
             now_ms=lambda: self.at_ms,

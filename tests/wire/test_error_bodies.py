@@ -76,6 +76,15 @@ def test_what_is_no_answer_leaves_the_outcome_open(status, body, write):
     assert len(str(error)) < 250
 
 
+@pytest.mark.parametrize("details", [b'{"a":1}', b"[1]", b"5", b"null", b'"x"'])
+def test_the_code_is_read_whatever_the_details_are(details):
+    """Words for people may be anything: a refusal is not made an unknown outcome by them."""
+    error = error_of(400, b'{"error":{"code":"invalid_order","message":null,"details":' + details + b"}}", write=True)
+    assert type(error) is ExchangeError
+    assert (error.code, error.message) == ("invalid_order", "")
+    assert error.details == ("" if details == b"null" else details.decode().strip('"'))
+
+
 def test_long_texts_are_cut():
     """An error's own words are repeated only so far."""
     error = error_of(400, b'{"code":"bad_request","message":"' + b"x" * 100_000 + b'"}', write=False)

@@ -24,7 +24,7 @@ NESTING_FLOOR = 6  # of what may await: shell/ and above
 # What of the emulator speaks HTTP and WebSocket; the exchange itself is pure.
 SERVED = (
     *sorted(path.stem for path in (ROOT / "kalshi_daemon" / "emulator").glob("*_routes.py")),
-    *("call", "faulty_outlet", "faulty_service", "faulty_stream", "requests", "rest"),
+    *("call", "market_filters", "faulty_outlet", "faulty_service", "faulty_stream", "requests", "rest"),
     *("streams", "websocket", "server", "world"),
 )
 

@@ -35,9 +35,15 @@ class TokenBucket:
 
 
 class Allowance:
-    """The three buckets of one account; streams draw on none of them."""
+    """The three buckets of one member; streams draw on none of them. `granted`: the level was raised on request."""
 
     def __init__(self, limits: RateLimits, now_ms: Milliseconds) -> None:
+        self.granted = False
+        self.set_limits(limits, now_ms)
+
+    def set_limits(self, limits: RateLimits, now_ms: Milliseconds) -> None:
+        """Fresh buckets of these sizes."""
+        self.limits = limits
         self.read = TokenBucket(limits.read_rate, limits.read_capacity, now_ms)
         self.write = TokenBucket(limits.write_rate, limits.write_capacity, now_ms)
         self.balance = TokenBucket(limits.balance_rate, limits.balance_rate, now_ms)

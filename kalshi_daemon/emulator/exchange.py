@@ -82,6 +82,11 @@ class Exchange(Operations):
         self.deposit(account, cash, exchange_index)
         return account
 
+    def add_key(self, account: Account, key_id: str) -> None:
+        """Let another key sign for an account."""
+        assert key_id not in self._venue.by_key, f"key {key_id} has an account"
+        self._venue.by_key[key_id] = account
+
     def open_crowd_account(self) -> Account:
         """An account without key, fees, lists or limits, for simulated participants."""
         return self._venue.open_account("", credit=True)

@@ -13,14 +13,13 @@ from kalshi_daemon.emulator.requests import (
     decode_object,
     group_limit,
     seconds,
-    subaccount,
     whole,
 )
 
 
 def list_groups(call: Call) -> Body:
     """A member's groups, of every subaccount unless one is named; without any the list itself is absent."""
-    number = subaccount(call.request)
+    number = call.number
     groups = [group for group in call.exchange.groups.listed(call.account) if number in {None, group.subaccount}]
     return {"order_groups": [group_body(group) for group in groups]} if groups else {}
 
@@ -40,7 +39,7 @@ def create_group(call: Call) -> Body:
 
 def one_group(call: Call, group_id: str) -> Body:
     group = call.exchange.groups.find(call.account, group_id)
-    if subaccount(call.request) not in {None, group.subaccount}:
+    if call.number not in {None, group.subaccount}:
         raise refusals.not_found()
     return {name: value for name, value in group_body(group).items() if name != "id"} | {"orders": list(group.orders)}
 
@@ -48,7 +47,7 @@ def one_group(call: Call, group_id: str) -> Body:
 def _own(call: Call, group_id: str) -> OrderGroup:
     """The group that a change is for: of the subaccount and shard asked for, both 0 by default."""
     index = seconds(call.request, "exchange_index", "OrderGroup") or 0
-    return call.exchange.groups.own(call.subaccount(subaccount(call.request)), group_id, index)
+    return call.exchange.groups.own(call.subaccount(call.number), group_id, index)
 
 
 def reset_group(call: Call, group_id: str) -> Body:

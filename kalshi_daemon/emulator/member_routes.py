@@ -18,28 +18,54 @@ from kalshi_daemon.emulator.bodies import (
 from kalshi_daemon.emulator.call import Call
 from kalshi_daemon.emulator.requests import (
     seconds,
-    subaccount,
 )
+from kalshi_daemon.emulator.settings import RateLimits
 
 AUTO_ROUTE: Final = -1
 Item = TypeVar("Item")
 
 
 def account_limits(call: Call) -> Body:
-    limits = call.settings.limits
+    limits = call.limits
     return {
-        "grants": [],
+        "grants": [_GRANT] if call.allowance is not None and call.allowance.granted else [],
         "read": {"bucket_capacity": limits.read_capacity, "refill_rate": limits.read_rate},
         "usage_tier": limits.usage_tier,
         "write": {"bucket_capacity": limits.write_capacity, "refill_rate": limits.write_rate},
     }
 
 
+_GRANT: Final[Body] = {
+    "exchange_instance": "event_contract",
+    "expires_ts": None,
+    "level": "advanced",
+    "source": "manual",
+}
+
+
+def upgrade(call: Call) -> None:
+    """The free step to the advanced tier, for who has ordered by API; every order here was."""
+    if not call.account.orders:
+        raise refusals.forbidden("no order was created via API")
+    assert call.allowance is not None, "a signed call has an allowance"
+    call.allowance.granted = True
+    if call.limits.usage_tier == "basic":
+        call.allowance.set_limits(RateLimits.of_tier("advanced"), call.now_ms)
+
+
 def api_keys(call: Call) -> Body:
-    """The account has one key, its own id, which may do everything."""
-    key = {"api_key_id": call.account.user_id, "name": "emulated", "scopes": ["read", "write"]}
-    ends_s = call.settings.key_region_ends_s
-    return {"api_keys": [key]} | ({} if ends_s is None else {"api_key_region_expiration_ts": ends_s})
+    """The member's keys. `subaccount` is shown of a locked one only."""
+    accounts = call.exchange.accounts
+    body: Body = {
+        "api_keys": [
+            {"api_key_id": key_id, "name": terms.name, "scopes": list(terms.scopes)}
+            | ({} if terms.subaccount is None else {"subaccount": terms.subaccount})
+            for key_id, terms in call.keys.terms.items()
+            if accounts[key_id] is call.account
+        ]
+    }
+    expires_s = call.settings.key_region_ends_s
+    return body if expires_s is None else body | {"api_key_region_expiration_ts": expires_s}
 
 
 def user_data_timestamp(call: Call) -> Body:
@@ -51,7 +77,7 @@ def user_data_timestamp(call: Call) -> Body:
 
 def balance(call: Call) -> Body:
     """One subaccount's, on all shards or on the one asked for."""
-    account = call.subaccount(subaccount(call.request))
+    account = call.subaccount(call.number)
     index = seconds(call.request, "exchange_index", "GetBalance")
     for shown in call.reads.balances(call.account):
         if shown.subaccount == account.number:

@@ -35,7 +35,6 @@ from kalshi_daemon.emulator.requests import (
     new_order,
     parameter,
     seconds,
-    subaccount,
     whole,
 )
 from kalshi_daemon.limits import BATCH_SECONDS
@@ -84,7 +83,7 @@ def _each(act: Callable[[Mapping[str, object]], Body], item: Mapping[str, object
 
 def _charge_batch(call: Call, items: int, cost: int) -> None:
     """A batch costs what its items cost, and no batch may be larger than the tier's bucket."""
-    limits = call.settings.limits
+    limits = call.limits
     most = max(limits.write_capacity, limits.write_rate * BATCH_SECONDS) // cost
     if not 1 <= items <= most:
         raise refusals.invalid_parameters(f"orders: 1 to {most} of them")
@@ -94,7 +93,7 @@ def _charge_batch(call: Call, items: int, cost: int) -> None:
 def cancel_order(call: Call, order_id: str) -> Body:
     """One cancel. Without a ticker it looks on shard 0 only, and finds nothing elsewhere."""
     market, index = parameter(call.request, "market_ticker"), seconds(call.request, "exchange_index", "CancelOrder")
-    account = call.subaccount(subaccount(call.request))
+    account = call.subaccount(call.number)
     return cancelled_body(call.exchange.cancel_order(account, order_id, market or None, index))
 
 
@@ -112,7 +111,7 @@ def cancel_orders(call: Call) -> Body:
 
 def cancel_all(call: Call) -> None:
     """Every resting order on every shard: of one subaccount, or of all where none is named."""
-    number = subaccount(call.request)
+    number = call.number
     accounts = list(call.account.family.values()) if number is None else [call.subaccount(number)]
     for account in accounts:
         call.exchange.cancel_all(account)
@@ -121,14 +120,14 @@ def cancel_all(call: Call) -> None:
 def amend_order(call: Call, order_id: str) -> Body:
     body = decode_object(call.request)
     check_types(body, "AmendOrderV2Request", AMEND)
-    account = call.subaccount(subaccount(call.request))
+    account = call.subaccount(call.number)
     return amended_body(call.exchange.amend_order(account, order_id, amendment(body)))
 
 
 def decrease_order(call: Call, order_id: str) -> Body:
     body = decode_object(call.request)
     check_types(body, "DecreaseOrderV2Request", DECREASE)
-    account = call.subaccount(subaccount(call.request))
+    account = call.subaccount(call.number)
     return decreased_body(call.exchange.decrease_order(account, order_id, decrease(body)))
 
 
@@ -151,7 +150,7 @@ def queue_positions(call: Call) -> Body:
     markets = call.exchange.markets
     places = [
         queue_place_body(place)
-        for place in call.exchange.queue_places(call.subaccount(subaccount(call.request)))
+        for place in call.exchange.queue_places(call.subaccount(call.number))
         if (not tickers or place.market in tickers) and event in {"", markets[place.market].event}
     ]
     return {"queue_positions": places}

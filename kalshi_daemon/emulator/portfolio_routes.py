@@ -24,7 +24,7 @@ from kalshi_daemon.emulator.call import Call
 from kalshi_daemon.emulator.model import Fill, Order, OrderStatus, PositionRecord, Settlement
 from kalshi_daemon.emulator.order_bodies import order_body
 from kalshi_daemon.emulator.pages import newest_first, page
-from kalshi_daemon.emulator.requests import csv, page_size, parameter, seconds, subaccount
+from kalshi_daemon.emulator.requests import csv, page_size, parameter, seconds
 from kalshi_daemon.units import SECOND_MS, Milliseconds
 
 AUTO_ROUTE: Final = -1
@@ -88,7 +88,7 @@ def list_positions(call: Call, *, archived: bool = False) -> Body:
     wanted = _count_filter(call)
     rows = [
         (place, position)
-        for place, position in enumerate(call.reads.positions(call.account, subaccount(call.request) or 0))
+        for place, position in enumerate(call.reads.positions(call.account, call.number or 0))
         if (position.settled and position.updated_ms < call.cutoff_ms) is archived
         and in_market(position.market)
         and (kind == "all" or position.settled == (kind == "settled"))
@@ -136,7 +136,7 @@ def _is_archived(call: Call, order: Order) -> bool:
 
 def _asked(call: Call) -> Callable[[Order | Fill | Settlement], bool]:
     """Whether something is of a market and a subaccount that the query asks for."""
-    in_market, number = _in_market(call), subaccount(call.request)
+    in_market, number = _in_market(call), call.number
     return lambda one: number in {None, one.subaccount} and in_market(one.market)
 
 

@@ -1,38 +1,30 @@
-"""The public half of REST: the exchange itself, its markets, books, trades, series and events. Needs no signature.
+"""The public half of REST: the exchange itself, its markets, books and trades. Needs no signature.
 
 Each function answers one endpoint (api.md 4.1 and 4.2): it takes the call and returns a body, or raises Refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.bodies import (
     Body,
-    event_body,
     market_body,
     orderbook_body,
-    series_body,
     time_text,
     trade_body,
 )
 from kalshi_daemon.emulator.call import Call
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.hours import PAUSE_FROM, PAUSE_TO
-from kalshi_daemon.emulator.model import Market, MarketStatus
+from kalshi_daemon.emulator.market_filters import market_filters
+from kalshi_daemon.emulator.model import Market
 from kalshi_daemon.emulator.pages import newest_first, page
 from kalshi_daemon.emulator.requests import csv, page_size, parameter, seconds
-from kalshi_daemon.units import SECOND_MS, Milliseconds
+from kalshi_daemon.units import SECOND_MS
 
-STATUS_FILTERS: Final[dict[str, Callable[[Market, Milliseconds], bool]]] = {
-    "unopened": lambda market, _now: market.status is MarketStatus.INITIALIZED,
-    "open": lambda market, _now: market.status is MarketStatus.ACTIVE,
-    "paused": lambda market, _now: market.status is MarketStatus.INACTIVE,
-    "closed": lambda market, now: market.close_ms <= now and market.status is not MarketStatus.FINALIZED,
-    "settled": lambda market, _now: market.status is MarketStatus.FINALIZED,
-}
 OPEN_ALL_DAY: Final = [{"open_time": "00:00", "close_time": "00:00"}]
 BOOKS_MAX: Final = 100
 
@@ -71,44 +63,31 @@ def exchange_schedule(_call: Call) -> Body:
     return {"schedule": {"standard_hours": [hours], "maintenance_windows": []}}
 
 
-def list_markets(call: Call) -> Body:
+def list_markets(call: Call, *, archived: bool = False) -> Body:
     size = page_size(call.request, "GetMarkets", least=0)
+    filters = market_filters(call)
     rows = [
-        (place, market)
-        for place, market in enumerate(call.exchange.markets.values())
-        if all(wanted(market) for wanted in _market_filters(call))
+        (place, one)
+        for place, one in enumerate(call.exchange.markets.values())
+        if is_archived(call, one) is archived and all(wanted(one) for wanted in filters)
     ]
     markets, cursor = page(rows, parameter(call.request, "cursor"), size)
-    return {"cursor": cursor, "markets": [_market(call, market) for market in markets]}
+    return {"cursor": cursor, "markets": [market(call, one) for one in markets]}
 
 
-def _market_filters(call: Call) -> list[Callable[[Market], bool]]:
-    """What the query asks of a market. Raises Refused for a status that is not one of the filter's words."""
-    filters: list[Callable[[Market], bool]] = []
-    tickers = set(csv(call.request, "tickers"))
-    event, series = parameter(call.request, "event_ticker"), parameter(call.request, "series_ticker")
-    status = parameter(call.request, "status")
-    if tickers:
-        filters.append(lambda market: market.ticker in tickers)
-    if event:
-        filters.append(lambda market: market.event == event)
-    if series:
-        filters.append(lambda market: market.series == series)
-    if status:
-        keep = STATUS_FILTERS.get(status)
-        if keep is None:
-            raise refusals.invalid_parameters(f"status: one of {', '.join(STATUS_FILTERS)}")
-        now_ms = call.now_ms
-        filters.append(lambda market: keep(market, now_ms))
-    return filters
+def is_archived(call: Call, one: Market) -> bool:
+    return one.settled_ms is not None and one.settled_ms < call.cutoff_ms
 
 
-def _market(call: Call, market: Market) -> Body:
-    return market_body(market, call.exchange.figures(market.ticker))
+def market(call: Call, one: Market) -> Body:
+    return market_body(one, call.exchange.figures(one.ticker))
 
 
-def one_market(call: Call, ticker: str) -> Body:
-    return {"market": _market(call, call.exchange.market(ticker))}
+def one_market(call: Call, ticker: str, *, archived: bool = False) -> Body:
+    one = call.exchange.market(ticker)
+    if is_archived(call, one) is not archived:
+        raise refusals.market_not_found()
+    return {"market": market(call, one)}
 
 
 def orderbook(call: Call, ticker: str) -> Body:
@@ -132,33 +111,23 @@ def orderbooks(call: Call) -> Body:
     }
 
 
-def list_trades(call: Call) -> Body:
+def list_trades(call: Call, *, archived: bool = False) -> Body:
     size = page_size(call.request, "GetTrades", least=0)
     least, most = seconds(call.request, "min_ts", "GetTrades"), seconds(call.request, "max_ts", "GetTrades")
-    trades = call.exchange.trades(parameter(call.request, "ticker") or None)
+    ticker, blocks = parameter(call.request, "ticker"), parameter(call.request, "is_block_trade")
+    known = not ticker or ticker in call.exchange.markets
+    trades = call.exchange.trades(ticker or None) if known and blocks != "true" else []  # there are no block trades
     rows = [
         (place, trade)
         for place, trade in newest_first(trades[::-1])
-        if (least is None or trade.ts_ms >= least * SECOND_MS) and (most is None or trade.ts_ms <= most * SECOND_MS)
+        if (trade.ts_ms < call.cutoff_ms) is archived
+        and (least is None or trade.ts_ms >= least * SECOND_MS)
+        and (most is None or trade.ts_ms <= most * SECOND_MS)
     ]
     shown, cursor = page(rows, parameter(call.request, "cursor"), size)
     return {"cursor": cursor, "trades": [trade_body(trade) for trade in shown]}
 
 
-def one_series(call: Call, ticker: str) -> Body:
-    series = call.exchange.series.get(ticker)
-    if series is None:
-        raise refusals.not_found()
-    return {"series": series_body(series)}
-
-
-def one_event(call: Call, event: str) -> Body:
-    """An event is what its markets say of it. With `with_nested_markets` they are inside it, and not beside it."""
-    markets = [market for market in call.exchange.markets.values() if market.event == event]
-    if not markets:
-        raise refusals.not_found()
-    body = event_body(call.exchange.events[event], call.exchange.series[markets[0].series])
-    bodies = [_market(call, market) for market in markets]
-    if parameter(call.request, "with_nested_markets") == "true":
-        return {"event": body | {"markets": bodies}, "markets": []}
-    return {"event": body, "markets": bodies}
+archived_markets = partial(list_markets, archived=True)
+archived_market = partial(one_market, archived=True)
+archived_trades = partial(list_trades, archived=True)

@@ -84,6 +84,11 @@ def market_inactive() -> Refused:
     return Refused(409, "MARKET_INACTIVE", "market inactive")
 
 
+def forbidden(details: str) -> Refused:
+    """A key without the scope, or an account without the right; code and words assumed."""
+    return Refused(403, "forbidden", "forbidden", details)
+
+
 def no_subaccount(number: int) -> Refused:
     """Assumed."""
     return invalid_parameters(f"subaccount: there is no subaccount {number}")

@@ -257,16 +257,16 @@ def subaccount(request: Request) -> int | None:
     return int(text)
 
 
-def page_size(request: Request, params: str, least: int = 1) -> int:
-    """The `limit` of a list: from `least` to 1,000, 100 where it is absent or 0."""
+def page_size(request: Request, params: str, least: int = 1, most: int = PAGE_MAX) -> int:
+    """The `limit` of a list: from `least` to `most`, 100 where it is absent or 0."""
     text = parameter(request, "limit")
     if not text:
         return PAGE_DEFAULT
     if not _INTEGER.fullmatch(text):
         raise _invalid(params, 'strconv.ParseInt: parsing "limit": invalid syntax')
     size = int(text)
-    if size > PAGE_MAX or size < least:
-        tag = "lte" if size > PAGE_MAX else "gte"
+    if size > most or size < least:
+        tag = "lte" if size > most else "gte"
         key = f"'{params}Params.Limit'"
         raise _invalid(params, f"Key: {key} Error:Field validation for 'Limit' failed on the '{tag}' tag")
     return size or PAGE_DEFAULT

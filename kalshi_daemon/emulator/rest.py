@@ -1,19 +1,20 @@
 """REST: which endpoint a request is for, who sent it, what it costs, and in which shape the answer or the refusal goes.
 
 Rules, in this order: an unknown path is 404 before anybody is asked for a signature; then the signature; then the
-tokens; then the endpoint. Public endpoints need no signature, and take no notice of a bad one; a good one pays read
-tokens. A refusal changes nothing.
+tokens; then what the key may do; then the endpoint. Public endpoints need no signature, and take no notice of a bad
+one; a good one pays read tokens. A refusal changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 
+from kalshi_daemon.emulator import catalogue_routes as catalogue
 from kalshi_daemon.emulator import group_routes as groups
 from kalshi_daemon.emulator import member_routes as member
 from kalshi_daemon.emulator import order_routes as orders
@@ -21,11 +22,12 @@ from kalshi_daemon.emulator import portfolio_routes as portfolio
 from kalshi_daemon.emulator import public_routes as public
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.accounts import Account
-from kalshi_daemon.emulator.auth import PublicKey, authenticate
+from kalshi_daemon.emulator.auth import KEY_HEADER, authenticate
 from kalshi_daemon.emulator.bodies import Body, error_body
 from kalshi_daemon.emulator.buckets import Allowance
 from kalshi_daemon.emulator.call import Call, TokensSpent
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.keyring import BALANCE, READ, TRADE, Keyring
 from kalshi_daemon.emulator.reads import Reads
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -43,7 +45,7 @@ Endpoint: TypeAlias = Callable[..., Body | None]  # of the call and the ticker o
 @frozen
 class Route:
     """In `pattern`, `:name` matches one part of a path. `bucket`: read, write, balance, or items (the endpoint charges
-    by the item). `status` is that of success."""
+    by the item). `status` is that of success; `scope` is what the key needs, by default to read or to trade."""
 
     method: str
     pattern: str
@@ -52,6 +54,11 @@ class Route:
     cost: int = DEFAULT_COST
     status: int = 200
     is_public: bool = False
+    scope: str = field()
+
+    @scope.default
+    def _scope(self) -> str:
+        return READ if self.method == "GET" else TRADE
 
 
 def _public(pattern: str, endpoint: Endpoint) -> Route:
@@ -64,7 +71,7 @@ def _gone(method: str, pattern: str) -> Route:
 
 def endpoint_costs(_call: Call) -> Body:
     """What differs from the default, as the table below has it."""
-    paid = [route for route in ROUTES if route.cost != DEFAULT_COST]
+    paid = [route for route in ROUTES if route.cost != DEFAULT_COST and route.bucket != "balance"]
     costs = [{"cost": route.cost, "method": route.method, "path": PREFIX + route.pattern} for route in paid]
     return {"default_cost": DEFAULT_COST, "endpoint_costs": costs}
 
@@ -81,10 +88,18 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     _public("/markets/orderbooks", public.orderbooks),
     _public("/markets/:ticker", public.one_market),
     _public("/markets/:ticker/orderbook", public.orderbook),
-    _public("/series/:ticker", public.one_series),
-    _public("/events/:ticker", public.one_event),
+    _public("/series", catalogue.list_series),
+    _public("/series/fee_changes", catalogue.series_fee_changes),
+    _public("/series/:ticker", catalogue.one_series),
+    _public("/events", catalogue.list_events),
+    _public("/events/fee_changes", catalogue.event_fee_changes),
+    _public("/events/:ticker", catalogue.one_event),
+    _public("/historical/markets", public.archived_markets),
+    _public("/historical/markets/:ticker", public.archived_market),
+    _public("/historical/trades", public.archived_trades),
     Route("GET", "/exchange/user_data_timestamp", member.user_data_timestamp),
     Route("GET", "/account/limits", member.account_limits),
+    Route("POST", "/account/api_usage_level/upgrade", member.upgrade, "write", 30, 201),
     Route("GET", "/api_keys", member.api_keys),
     Route("POST", V2, orders.create_order, "write", orders.CREATE_COST, 201),
     Route("DELETE", V2, orders.cancel_all, "write", orders.CANCEL_COST, NO_CONTENT),
@@ -111,8 +126,8 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     Route("PUT", GROUPS + "/:order_group_id/reset", groups.reset_group, "write"),
     Route("PUT", GROUPS + "/:order_group_id/trigger", groups.trigger_group, "write"),
     Route("PUT", GROUPS + "/:order_group_id/limit", groups.limit_group, "write"),
-    Route("GET", "/portfolio/subaccounts/balances", member.subaccount_balances),
-    Route("GET", "/portfolio/balance", member.balance, "balance", 1),
+    Route("GET", "/portfolio/subaccounts/balances", member.subaccount_balances, scope=BALANCE),
+    Route("GET", "/portfolio/balance", member.balance, "balance", 1, scope=BALANCE),
     Route("GET", "/portfolio/positions", portfolio.list_positions),
     Route("GET", "/portfolio/fills", portfolio.list_fills),
     Route("GET", "/portfolio/settlements", portfolio.list_settlements),
@@ -136,7 +151,7 @@ class Rest:
     def __init__(
         self,
         exchange: Exchange,
-        keys: Mapping[str, PublicKey],
+        keys: Keyring,
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
         faults: ClockAndLag,
@@ -170,7 +185,7 @@ class Rest:
 
     def member(self, request: Request) -> Account:
         """Who signed this request; raises Refused (401)."""
-        key_id = authenticate(request.headers, request.method, request.path, self._keys, self._clock_ms())
+        key_id = authenticate(request.headers, request.method, request.path, self._keys.public, self._clock_ms())
         account = self._exchange.accounts.get(key_id)
         assert account is not None, f"key {key_id} was registered without an account"
         self.reads.meet(account)
@@ -185,7 +200,10 @@ class Rest:
         now_ms = self._now_ms()
         if allowance is not None and not _pays(route, allowance, now_ms):
             raise TokensSpent
-        call = Call(request, self._exchange, self.reads, self._settings, now_ms, account, allowance)
+        key_id = "" if account is None else request.headers[KEY_HEADER]
+        if not route.is_public:
+            self._keys.terms[key_id].check_scope(route.scope)
+        call = Call(request, self._exchange, self.reads, self._settings, now_ms, account, key_id, self._keys, allowance)
         body = route.endpoint(call, *names)
         return Response(route.status) if body is None else Response(route.status, msgspec.json.encode(body))
 

@@ -28,6 +28,7 @@ from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faulty_outlet import FaultyOutlet
 from kalshi_daemon.emulator.faulty_service import FaultyService
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
+from kalshi_daemon.emulator.keyring import Keyring, KeyTerms
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.rest import Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -64,7 +65,9 @@ class EmulatorServer:
     ) -> None:
         self.exchange = exchange
         self.connections = 0
-        self._keys = dict(keys)
+        self._keys = Keyring()
+        for key_id, public in keys.items():
+            self._keys.add(key_id, public, KeyTerms())
         self._settings = settings
         self._now_ms = now_ms
         self._rng = rng
@@ -81,7 +84,14 @@ class EmulatorServer:
         """Open an account with this much cash and give its member a fresh key, `ed25519` or `rsa`."""
         key = make_key(self._rng, kind=kind)
         self.exchange.open_account(key.key_id, cash)
-        self._keys[key.key_id] = key.public
+        self._keys.add(key.key_id, key.public, KeyTerms())
+        return key
+
+    def add_key(self, member: KeyPair, terms: KeyTerms) -> KeyPair:
+        """Another key for a member's account."""
+        key = make_key(self._rng)
+        self.exchange.add_key(self.exchange.accounts[member.key_id], key.key_id)
+        self._keys.add(key.key_id, key.public, terms)
         return key
 
     @property

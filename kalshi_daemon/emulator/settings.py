@@ -3,17 +3,29 @@ limits."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import field, frozen
 from attrs.validators import ge, optional
 
 from kalshi_daemon.limits import STREAM_COMMANDS_PER_S, STREAM_QUEUE_MAX, SUBSCRIPTION_MARKETS_MAX
 from kalshi_daemon.units import Milliseconds
 
+TIERS: Final = {  # tokens a second, read and write (api.md 5)
+    "basic": (200, 100),
+    "advanced": (300, 300),
+    "expert": (600, 600),
+    "premier": (1_000, 1_000),
+    "paragon": (2_000, 2_000),
+    "prime": (4_000, 4_000),
+    "prestige": (6_000, 8_000),
+}
+
 
 @frozen
 class RateLimits:
     """Tokens per second and the most a bucket holds, as `GET /account/limits` shows them. The default is the basic
-    tier.
+    tier as it was recorded.
 
     `balance_rate`: balance has a bucket of its own, in calls per second and without a reserve.
     """
@@ -24,6 +36,20 @@ class RateLimits:
     write_rate: int = 100
     write_capacity: int = 100
     balance_rate: int = 1
+
+    @classmethod
+    def of_tier(cls, usage_tier: str) -> RateLimits:
+        """A tier's limits as they are documented: which buckets hold two seconds, and which only one."""
+        read, write = TIERS[usage_tier]
+        slow = usage_tier in {"basic", "advanced"}
+        return cls(
+            usage_tier=usage_tier,
+            read_rate=read,
+            read_capacity=read * 2 if slow else read,
+            write_rate=write,
+            write_capacity=write if usage_tier == "basic" else write * 2,
+            balance_rate=1 if slow else 5,
+        )
 
 
 @frozen

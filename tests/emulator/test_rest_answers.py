@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import trio
-import yaml  # type: ignore[import-untyped]
 from emulator_world import (
     START_MS,
     V2,
     A,
     B,
-    C,
     first,
     keys,
     now_ms,
     part,
     recording,
     rows,
-    specification,
     taken,
     world,
 )
 from trio.testing import MockClock
 
-from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.units import BookSide
 
 OLD_MARKET_KEYS = {"fractional_trading_enabled", "response_price_units", "liquidity_dollars"}
@@ -198,77 +194,3 @@ async def test_settlements_appear_and_positions_go(autojump_clock: MockClock) ->
             "1.0000",
         )
         assert [m["ticker"] for m in rows(await emulator.get("/markets?status=settled"), "markets")] == [A]
-
-
-KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "boolean": bool,
-    "number": (int, float),
-    "array": list,
-    "object": dict,
-}
-SCHEMAS = {
-    "/exchange/status": "ExchangeStatus",
-    f"/markets/{A}": "GetMarketResponse",
-    "/markets": "GetMarketsResponse",
-    f"/markets/{A}/orderbook": "GetMarketOrderbookResponse",
-    f"/markets/orderbooks?tickers={A}": "GetMarketOrderbooksResponse",
-    "/markets/trades": "GetTradesResponse",
-    "/series/DEMOTEMP": "GetSeriesResponse",
-    "/events/DEMOTEMP-DAY1": "GetEventResponse",
-    "/portfolio/orders": "GetOrdersResponse",
-    "/portfolio/fills": "GetFillsResponse",
-    "/portfolio/positions": "GetPositionsResponse",
-    "/portfolio/balance": "GetBalanceResponse",
-    "/portfolio/settlements": "GetSettlementsResponse",
-    "/account/limits": "GetAccountApiLimitsResponse",
-    "/api_keys": "GetApiKeysResponse",
-    "/account/endpoint_costs": "GetAccountEndpointCostsResponse",
-    "/exchange/schedule": "GetExchangeScheduleResponse",
-    "/exchange/user_data_timestamp": "GetUserDataTimestampResponse",
-}
-
-
-async def test_answers_keep_to_the_specification(autojump_clock: MockClock) -> None:
-    """Every list with something in it has all required fields, none unknown, and values of the specified kinds."""
-    schemas = yaml.load(specification("openapi.yaml"), Loader=yaml.CSafeLoader)["components"]["schemas"]
-    async with world(ServerSettings(limits=RateLimits(read_rate=10_000, read_capacity=10_000))) as emulator:
-        await taken(emulator)
-        emulator.exchange.settle(A, "no")
-        await trio.sleep(61)
-        await emulator.create(ticker=C, expiration_time=(now_ms() + 60_000) // 1_000, cancel_order_on_pause=True)
-        emulator.trade(C, 1, side=BookSide.ASK, cents=50)
-        for path, name in SCHEMAS.items():
-            problems = list(differences(await emulator.get(path), {"$ref": f"/{name}"}, schemas, name))
-            assert problems == [], path
-
-
-def differences(value: object, schema: dict[str, object], schemas: dict[str, object], at: str) -> list[str]:
-    """What a value has against a schema: kinds, required and unknown fields, words of an enum."""
-    while "$ref" in schema or "allOf" in schema:
-        if "allOf" in schema:
-            schema = schema["allOf"][0]  # type: ignore[index]
-        else:
-            name = str(schema["$ref"]).rpartition("/")[2]
-            assert name in schemas, f"{name} is not in the specification: {[k for k in schemas if name[3:10] in k]}"
-            schema = schemas[name]  # type: ignore[assignment]
-    if value is None:
-        return [] if schema.get("nullable") else [f"{at} is null"]
-    kind = str(schema.get("type", "object"))
-    if not isinstance(value, KINDS[kind]) or (kind == "integer" and isinstance(value, bool)):
-        return [f"{at} is not {kind}: {value!r}"]
-    if "enum" in schema and value not in schema["enum"]:  # type: ignore[operator]
-        return [f"{at}: no such word {value!r}"]
-    if isinstance(value, list):
-        return [line for item in value for line in differences(item, schema["items"], schemas, at + "[]")]  # type: ignore[arg-type]
-    if not isinstance(value, dict) or "properties" not in schema:
-        return []
-    fields = schema["properties"]
-    assert isinstance(fields, dict)
-    found = [f"{at}.{name} is missing" for name in schema.get("required") or [] if name not in value]  # type: ignore[attr-defined]
-    found += [f"{at}.{name} is unknown" for name in value if name not in fields]
-    for name, item in value.items():
-        if name in fields:
-            found += differences(item, fields[name], schemas, f"{at}.{name}")
-    return found

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import trio
+from attrs import asdict
 
 from kalshi_daemon import __version__, limits
 from kalshi_daemon.charts.chart import Chart, Step
@@ -65,7 +66,6 @@ class Daemon:
         self.tasks: Tasks  # made below of the parts, which are made of what it does
         self.runner: Runner
         hooks = Hooks(
-            append=lambda facts: self.tasks.append(facts),  # noqa: PLW0108 - there are no tasks yet
             on_command=self._command,
             on_step=self._stepped,
             alarm=self.alarm,
@@ -76,7 +76,7 @@ class Daemon:
             trader_state=lambda: self.runner.innermost,
         )
         self.parts = Parts(config, seams, hooks)
-        self.surface = Surface(self.parts)
+        self.surface = Surface(self.parts, lambda: asdict(self.runner.counts))
         self._delays = Delays(seams.rng)
         links = Links(
             post=self._post,
@@ -131,8 +131,8 @@ class Daemon:
         return self._exit_code(ended)
 
     def _close(self) -> None:
-        if self.tasks.journal is not None:
-            self.tasks.journal.close()
+        if self.parts.journal is not None:
+            self.parts.journal.close()
         self.parts.notifier.close()
 
     def _exit_code(self, ended: str) -> int:

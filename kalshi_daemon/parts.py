@@ -4,7 +4,7 @@ decided.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 from attrs import frozen
@@ -20,7 +20,6 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
-from kalshi_daemon.errors import WireError
 from kalshi_daemon.facts import AccountFact, MarketChanged, OrderSent
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
@@ -34,6 +33,7 @@ from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.frame_faults import FrameFaults
 from kalshi_daemon.shell.gates import Gates, GateViews
 from kalshi_daemon.shell.hold_watch import HoldWatch
+from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.kill_latch import KillLatch
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.model import load
@@ -56,7 +56,6 @@ from kalshi_daemon.units import SECOND_MS, Money, Ticker
 class Hooks:
     """What the parts tell the daemon. Each is called in the teller's own step and must not block."""
 
-    append: Callable[[Sequence[AccountFact]], Awaitable[int]]
     on_command: Callable[[Command], None]
     on_step: Callable[[str, Step], None]
     alarm: Callable[[str, str], None]
@@ -79,6 +78,7 @@ class Parts:
         self.ledger = Ledger()
         self.universe = MarketUniverse()
         self.invariants = Invariants(self.ledger, self._violated)
+        self.journal: Journal | None = None
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.signer = LateSigner(seams.load_signer)
         self.rest = RestClient(
@@ -100,7 +100,7 @@ class Parts:
             universe=self.universe,
             rest=self.rest,
             clock=clock,
-            open_key=self._open_key,
+            open_key=self.signer.load,
             load_model=self._load_model,
             latched=self.kill_latch.reason,
             settle=self.bus.settle,
@@ -138,7 +138,7 @@ class Parts:
         self.inputs = MarketInputs(self.books, self.ledger, self.universe, self.clock, self.reserve)
         views = GateViews(ledger, self.universe, self.evidence, self.levels)
         self.gates = Gates(views, self.risk_limits, clock)
-        self.bus = EventBus(ledger, OrderManager(), hooks.append, self.gates.decide, hooks.on_command)
+        self.bus = EventBus(ledger, OrderManager(), self._append, self.gates.decide, hooks.on_command)
         self.writer = OrderWriter(self.rest, self._post_written, self.gates.ask, self.breaker, clock)
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
@@ -211,8 +211,15 @@ class Parts:
 
     # ---------------------------------------------------------------------------------------------- preflight's hands
 
-    def _open_key(self) -> None:
-        self.signer.load()
+    def open_journal(self) -> None:
+        """Raises OperatingError. Preflight verifies and replays it, the bus writes it, the daemon closes it."""
+        self.journal = Journal.open(self.seams.journal, self.seams.run_in_thread)
+        self.preflight.journal = self.journal
+        self.preflight.opened.set()
+
+    async def _append(self, facts: Sequence[AccountFact]) -> int:
+        assert self.journal is not None, "the bus runs when the journal is open"
+        return await self.journal.append(facts)
 
     def _load_model(self) -> str:
         config = self.config
@@ -242,15 +249,12 @@ class Parts:
             clock=self.clock,
             rng=self.seams.rng,
             on_fact=self.coordinator.on_fact,
-            on_fault=self._count_fault,
+            on_fault=self.faults.note,
             on_gap=self.coordinator.on_gap,
             on_change=self.coordinator.on_change,
             on_step=self._hooks.on_step,
             on_alarm=self._hooks.alarm,
         )
-
-    def _count_fault(self, error: WireError) -> None:
-        self.faults.note(error)
 
     def _post(self, fact: AccountFact) -> None:
         self.bus.post(fact)

@@ -6,7 +6,9 @@ a fact in the journal, with who and why, before it takes effect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 import msgspec
 import trio
@@ -18,27 +20,24 @@ from kalshi_daemon.core.holds import hold
 from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.parts import Parts
-from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
+from kalshi_daemon.shell.session import Session
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
-from kalshi_daemon.shell.status import HistoryLine, RefusalStatus, Status
+from kalshi_daemon.shell.status import RefusalStatus
 from kalshi_daemon.shell.status_text import history_text, why
-from kalshi_daemon.units import Price, Ticker
+from kalshi_daemon.units import SECOND_MS, Price, Ticker
 
-RESUMED = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
-Operation = Callable[[ControlRequest], Awaitable[object]]
+RESUMED: Final = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
+SECOND_US: Final = 1_000_000
 
 
 class Surface:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, chart_counts: Callable[[], Mapping[str, int]]) -> None:
+        """`chart_counts`: what became of the events and tasks of the trader's chart."""
         self._parts = parts
+        self._chart_counts = chart_counts
         self.reporter = StateReporter(self._sources(), str(parts.config.environment), __version__)
-
-    def status(self) -> Status | None:
-        return self.reporter.status() if self.reporter.states() else None
-
-    def history(self) -> tuple[HistoryLine, ...]:
-        return self.reporter.history()
 
     def stepped(self, chart: str, step: Step) -> None:
         """Feeds and sessions run one chart each under several names: a feed after its chart's, a session alone."""
@@ -68,18 +67,18 @@ class Surface:
     async def _status(self, request: ControlRequest) -> object:
         del request
         await trio.lowlevel.checkpoint()
-        return msgspec.to_builtins(self.status())
+        return msgspec.to_builtins(self.reporter.status())
 
     async def _why(self, request: ControlRequest) -> str:
         del request
         await trio.lowlevel.checkpoint()
-        status = self.status()
+        status = self.reporter.status()
         return why(status) if status is not None else "the daemon has not begun"
 
     async def _history(self, request: ControlRequest) -> str:
         del request
         await trio.lowlevel.checkpoint()
-        return history_text(self.history(), self._parts.clock.now_ms())
+        return history_text(self.reporter.history(), self._parts.clock.now_ms())
 
     async def _pause(self, request: ControlRequest) -> str:
         await self._spoken(request)
@@ -143,12 +142,11 @@ class Surface:
             rates=lambda: parts.rest.governor.statuses(trio.current_time()),
             mid=self._mid,
             reserve_threshold=parts.reserve,
-            refused=parts.gates.refused,
             last_refusal=self._last_refusal,
             counters=self._counters,
             gauges=self._gauges,
             errors=lambda: parts.rest.tally,
-            frames_malformed=lambda: parts.faults.counts,
+            labelled=self._labelled,
             model=lambda: parts.selector.model[:12] if parts.selector else "",
             now_ms=parts.clock.now_ms,
             now_s=trio.current_time,
@@ -168,24 +166,29 @@ class Surface:
         return RefusalStatus(at_ms, market, refusal.code, refusal.control, refusal.figure, refusal.limit)
 
     def _counters(self) -> Mapping[str, int]:
+        """Everything that a part counts, under the part's name."""
         parts = self._parts
-        books, bus, actor = parts.books.counts, parts.bus.counts, parts.actor
-        counters = {f"book_{name}": books[name] for name in ("snapshots", "gaps", "polls", "audits", "mismatches")}
-        counters |= {
-            "deltas": books["deltas"],
-            "trades": books["trades"],
-            "decisions": actor.decisions if actor else 0,
-            "batches": actor.batches if actor else 0,
-            "facts": bus.folded,
-            "commits": bus.batches,
-            "proposals": bus.proposals,
-            "reconnects": sum(session.reconnects for session in parts.coordinator.sessions),
-            "syncs": parts.sync.counts["succeeded"],
-            "syncs_failed": parts.sync.counts["failed"],
-            "invariants_checked": parts.invariants.checked,
-            "invariants_violated": parts.invariants.violations,
+        sessions = parts.coordinator.sessions
+        counted: dict[str, Mapping[str, int]] = {
+            "book": parts.books.counts,
+            "session": {"reconnects": sum(each.reconnects for each in sessions), **_summed(sessions)},
+            "bus": parts.bus.counts,
+            "journal": parts.journal.counts if parts.journal else {},
+            "writer": parts.writer.counts,
+            "sync": parts.sync.counts,
+            "market": parts.universe.counts,
+            "invariants": {"checked": parts.invariants.checked, "violated": parts.invariants.violations},
+            "notify": {"failed": parts.notifier.failures},
+            "policy": self._policy_counts(),
+            "chart": self._chart_counts(),
         }
-        return counters | {f"writer_{name}": count for name, count in parts.writer.counts.items()}
+        return {f"{part}_{name}": count for part, counts in counted.items() for name, count in counts.items()}
+
+    def _policy_counts(self) -> Mapping[str, int]:
+        actor, selector = self._parts.actor, self._parts.selector
+        if actor is None or selector is None:
+            return {}
+        return {"decisions": actor.decisions, "batches": actor.batches, "senseless": selector.senseless}
 
     def _gauges(self) -> Mapping[str, int]:
         parts = self._parts
@@ -195,4 +198,25 @@ class Surface:
             "writer_on_the_wire": parts.writer.on_the_wire,
             "clock_offset_milliseconds": parts.clock.offset_ms,
             "bankroll_microdollars": parts.ledger.bankroll,
+            "rest_latency_milliseconds": round(parts.rest.latency_s * SECOND_MS),
+            "journal_slowest_commit_milliseconds": round(parts.journal.slowest_commit_s * SECOND_MS)
+            if parts.journal
+            else 0,
+            "policy_inference_microseconds": round(parts.actor.inference_s * SECOND_US) if parts.actor else 0,
         }
+
+    def _labelled(self) -> Mapping[str, Mapping[str, int]]:
+        parts = self._parts
+        return {
+            "refused": parts.gates.refused,
+            "frames_malformed": parts.faults.counts,
+            "requests": {f"{kind} {outcome}": count for (kind, outcome), count in parts.rest.counts.items()},
+            "actions": {str(action): count for action, count in parts.actor.actions.items()} if parts.actor else {},
+        }
+
+
+def _summed(sessions: Iterable[Session]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for session in sessions:
+        total.update(session.counts)
+    return total

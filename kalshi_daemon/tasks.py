@@ -22,7 +22,6 @@ from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.facts import AccountFact, MarketRead
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
-from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
 from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_limits, watch_markets
@@ -46,7 +45,6 @@ class Links:
 class Tasks:
     def __init__(self, parts: Parts, surface: Surface, delays: Delays, links: Links) -> None:
         self.parts = parts
-        self.journal: Journal | None = None
         self.actor_runner: Runner | None = None
         self.ended_by: OperatingError | None = None  # why the daemon failed, where a person must mend it
         self.swept = False  # the drain was verified
@@ -89,20 +87,14 @@ class Tasks:
     # ------------------------------------------------------------------------------------------------------- services
 
     async def _hold_journal(self, stay: Stay) -> None:
-        """The file is open from here on; preflight verifies and replays it, the bus writes it, `run` closes it."""
+        """The file is open from here on, until the daemon has ended."""
         del stay
         try:
-            self.journal = Journal.open(self.parts.seams.journal, self.parts.seams.run_in_thread)
+            self.parts.open_journal()
         except OperatingError as error:
             self.ended_by = error
             raise
-        self.parts.preflight.journal = self.journal
-        self.parts.preflight.opened.set()
         await trio.sleep_forever()
-
-    async def append(self, facts: Sequence[AccountFact]) -> int:
-        assert self.journal is not None, "the bus runs when the journal is open"
-        return await self.journal.append(facts)
 
     async def _run_bus(self, stay: Stay) -> None:
         del stay
@@ -146,7 +138,7 @@ class Tasks:
         if address is None or not self.parts.seams.listens:
             await trio.sleep_forever()
         else:
-            await Metrics(self._surface, __version__).run(address)
+            await Metrics(self._surface.reporter, __version__).run(address)
 
     async def _serve_control(self, stay: Stay) -> None:
         """systemd hears READY when control listens and the journal is open."""
@@ -163,7 +155,7 @@ class Tasks:
         if self.parts.seams.view is None:
             await trio.sleep_forever()
         else:
-            await self.parts.seams.view(self._surface)
+            await self.parts.seams.view(self._surface.reporter)
 
     # ------------------------------------------------------------------------------------------------ tasks of states
 

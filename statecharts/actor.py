@@ -2,8 +2,8 @@
 
 Rules:
 - Invoked by `trading`: it goes on over normal and reducing, and ends with trading.
-- Waiting, deciding and acting are phases of the loop, reported as a value with its heartbeat. As states they would
-  step a chart three times a batch, which market data must never do.
+- Waiting, deciding and acting are no states: they would step a chart three times a batch, which market data must
+  never do.
 - The throttle of one market is a mask over the batch; `cooling` is about the account's rate alone. Closing rules and
   cancels go on in every state here.
 """

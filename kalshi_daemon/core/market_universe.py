@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -76,7 +77,7 @@ class MarketUniverse:
     def __init__(self) -> None:
         self._markets: dict[Ticker, Market] = {}
         self._fees: dict[Ticker, SeriesFees] = {}  # series -> schedule
-        self._counts: dict[str, int] = {}
+        self._counts = Counter(unread_statuses=0, unread_events=0, unknown_markets=0, unusable_grids=0)
         self.markets: Mapping[Ticker, Market] = MappingProxyType(self._markets)
 
     @property
@@ -228,7 +229,7 @@ class MarketUniverse:
         return () if same else (MarketMoved(before.status, after),)
 
     def _count(self, what: str) -> None:
-        self._counts[what] = self._counts.get(what, 0) + 1
+        self._counts[what] += 1
 
 
 __all__ = ["Market", "MarketChange", "MarketMoved", "MarketUniverse"]

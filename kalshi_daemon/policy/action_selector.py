@@ -36,17 +36,20 @@ PROFIT_TAKEN, LOSS_CUT = 0.10, -0.15
 
 
 class Selector(Protocol):
-    """`name` is one of the four, `model` what is written on each order as its model."""
+    """`model` is what is written on each order as its model; `senseless` counts answers that were no allowed action."""
 
     @property
     def name(self) -> str: ...
     @property
     def model(self) -> str: ...
+    @property
+    def senseless(self) -> int: ...
     def select(self, observation: Observation, mask: Mask) -> Actions: ...
 
 
 class HoldSelector:
     name = model = "hold"
+    senseless = 0
 
     def select(self, observation: Observation, mask: Mask) -> Actions:  # noqa: ARG002 - a selector takes both
         return np.zeros(len(observation), dtype=np.int64)
@@ -56,6 +59,7 @@ class ScriptedSelector:
     """Each row of each batch takes the next action of the script; past its end all hold."""
 
     name = model = "scripted"
+    senseless = 0
 
     def __init__(self, script: Sequence[int]) -> None:
         self._script = tuple(script)
@@ -76,6 +80,7 @@ class RulesSelector:
     """
 
     name = model = "rules"
+    senseless = 0
 
     def select(self, observation: Observation, mask: Mask) -> Actions:
         row = dict(zip(FEATURES, observation.T.astype(np.float64), strict=True))

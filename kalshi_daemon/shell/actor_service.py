@@ -1,7 +1,6 @@
 """The loop that decides: dirty markets in, one batch, one inference, proposals out through the gate.
 
-It is invoked by the actor's chart, which lives in the trading state's nursery. Waiting, deciding and acting are
-phases of the loop and a label that people can read; they never step a chart.
+It is invoked by the actor's chart, which lives in the trading state's nursery.
 
 Rules:
 - Markets are conflated, never queued: the newest book wins. A market that was decided less than
@@ -12,11 +11,10 @@ Rules:
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import trio
-from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
@@ -30,16 +28,6 @@ from kalshi_daemon.shell.gates import OrderGate
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Ticker
-
-
-@frozen
-class Decided:
-    """One decision that was not to hold, for people."""
-
-    at_ms: Milliseconds
-    number: int
-    market: Ticker
-    action: int
 
 
 class PolicySlow(Exception):
@@ -59,12 +47,10 @@ class ActorService:
         stopwatch: Callable[[], float],
     ) -> None:
         """`stopwatch`: seconds of a clock that the simulation replaces, so that no real time reaches a decision."""
-        self.phase = "waiting"
         self.beat_s = 0.0  # when the loop last came round; the watchdog reads it
         self.decisions = 0
         self.batches = 0
         self.actions: Counter[int] = Counter()
-        self.recent: deque[Decided] = deque(maxlen=limits.RECENT_MAX)
         self.breaker = CircuitBreaker(
             "policy",
             failures_max=limits.POLICY_FAILURES_MAX,
@@ -72,7 +58,7 @@ class ActorService:
             wait_s=(limits.POLICY_PROBE_WAIT_S, limits.POLICY_PROBE_WAIT_MAX_S),
             probe_s=limits.POLICY_PROBE_S,
         )
-        self.inference_s = 0.0
+        self.inference_s = 0.0  # of the last batch
         self._books = books
         self._inputs = inputs
         self._selector = selector
@@ -92,7 +78,6 @@ class ActorService:
         """Never returns. Raises what the policy raises: the actor's chart takes it as `policy_failed`."""
         self.beat_s = trio.current_time()
         while True:
-            self.phase = "waiting"
             with trio.move_on_after(self._patience_s()):
                 await self._books.dirtied.wait()
             self.beat_s = trio.current_time()
@@ -125,7 +110,6 @@ class ActorService:
 
     def decide(self, tickers: Sequence[Ticker], gate: OrderGate) -> None:
         """One batch: observe, infer, mask, select, propose."""
-        self.phase = "deciding"
         exchange_ms = self._clock.exchange_now_ms()
         markets = [found for found in self._inputs.markets(tickers, exchange_ms) if found.usable]
         if not markets:
@@ -135,7 +119,6 @@ class ActorService:
         began_s = self._stopwatch()
         actions = self._selector.select(observation, allowed)
         self._inferred(self._stopwatch() - began_s)
-        self.phase = "acting"
         self.batches += 1
         for row, (market, chosen) in enumerate(zip(markets, actions, strict=True)):
             action = int(chosen)
@@ -145,7 +128,6 @@ class ActorService:
                 action, market, self._sizes, self._pricing, self.decisions, self._selector.model, observation[row]
             )
             if proposal is not None:
-                self.recent.append(Decided(self._clock.now_ms(), self.decisions, market.market, action))
                 gate.propose(proposal)
 
     def _inferred(self, seconds: float) -> None:

@@ -59,8 +59,6 @@ class Control:
     """Serves `operations` (by command) at `path` until it is cancelled. A result is anything that msgspec encodes."""
 
     def __init__(self, path: Path, operations: Mapping[str, Operation]) -> None:
-        self.requests = 0
-        self.refused = 0
         self.clients = 0
         self._path = path
         self._operations = operations
@@ -103,7 +101,6 @@ class Control:
         return ""
 
     async def _answer(self, line: bytes, who: str) -> ControlAnswer:
-        self.requests += 1
         if len(line) > CONTROL_LINE_MAX:
             return ControlAnswer(ok=False, error=f"the line is over {CONTROL_LINE_MAX} bytes")
         try:
@@ -121,7 +118,6 @@ class Control:
 
     async def _send(self, stream: trio.SocketStream, answer: ControlAnswer) -> bool:
         """Whether the client took it in time."""
-        self.refused += not answer.ok
         try:
             with trio.move_on_after(CONTROL_CLIENT_S) as limit:
                 await stream.send_all(msgspec.json.encode(answer) + b"\n")

@@ -17,7 +17,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
@@ -38,19 +38,6 @@ Decide: TypeAlias = Callable[[ProposeOrder], OrderIntended | None]
 
 class BusEnded(Exception):
     """The bus has ended, so the fact that was waited for will not be settled by this process."""
-
-
-@define
-class BusCounts:
-    posted: int = 0
-    late: int = 0  # posted after the bus had ended: the next start asks the exchange instead
-    folded: int = 0
-    batches: int = 0
-    largest_batch: int = 0
-    proposals: int = 0
-    refused: int = 0  # proposals that became no intent
-    commands: int = 0
-    overflows: int = 0
 
 
 @frozen
@@ -92,7 +79,8 @@ class EventBus:
         decide: Decide,
         on_command: Callable[[Command], None],
     ) -> None:
-        self.counts = BusCounts()
+        # refused: proposals that became no intent; late: posted after the end, so the next start asks the exchange
+        self.counts = Counter(folded=0, batches=0, proposals=0, refused=0, late=0)
         self._ledger = ledger
         self._order_manager = order_manager
         self._append = append
@@ -165,8 +153,7 @@ class EventBus:
         return [queue.popleft() for _ in range(min(len(queue), limits.BUS_BATCH_MAX))]
 
     async def _handle(self, batch: list[_Posted]) -> None:
-        self.counts.batches += 1
-        self.counts.largest_batch = max(self.counts.largest_batch, len(batch))
+        self.counts["batches"] += 1
         folded: list[_Folded] = []
         settlings: list[_Settling] = []
         for posted in batch:
@@ -183,10 +170,10 @@ class EventBus:
             settling.over.set()
 
     def _decided(self, proposal: ProposeOrder) -> OrderIntended | None:
-        self.counts.proposals += 1
+        self.counts["proposals"] += 1
         intent = self._decide(proposal)
         if intent is None:
-            self.counts.refused += 1
+            self.counts["refused"] += 1
         return intent
 
     def _fold(self, fact: AccountFact) -> _Folded:
@@ -206,11 +193,9 @@ class EventBus:
 
     def _tell(self, folded: list[_Folded], first_seq: int) -> None:
         """Everything here is durable. Commands first, so that an order does not wait for who listens."""
-        counts = self.counts
-        counts.folded += len(folded)
+        self.counts["folded"] += len(folded)
         for each in folded:
             for command in each.commands:
-                counts.commands += 1
                 self._on_command(command)
         for seq, each in enumerate(folded, first_seq):
             for on_news in self._listeners:
@@ -218,14 +203,12 @@ class EventBus:
 
     def _put(self, posted: _Posted) -> None:
         if self._ended:
-            self.counts.late += 1
+            self.counts["late"] += 1
             return
         if len(self._queue) >= limits.BUS_QUEUE_MAX:
-            self.counts.overflows += 1
             raise Overflow(
                 f"{limits.BUS_QUEUE_MAX} facts wait for the journal: its disk is too slow, or the bus is stuck"
             )
-        self.counts.posted += 1
         self._queue.append(posted)
         self._posted.set()
         if self._idle.is_set():

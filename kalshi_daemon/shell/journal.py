@@ -27,6 +27,7 @@ import os
 import sqlite3
 import typing
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,7 +35,6 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 import trio
-from attrs import define
 
 from kalshi_daemon import limits
 from kalshi_daemon.errors import JournalCorrupt, OperatingError
@@ -72,22 +72,14 @@ async def in_place(work: Callable[[], T], /) -> T:
     return work()
 
 
-@define
-class JournalCounts:
-    events: int = 0  # written by this process
-    commits: int = 0
-    bytes: int = 0  # of bodies
-    last_commit_s: float = 0.0
-    slowest_commit_s: float = 0.0
-
-
 class Journal:
     """An open journal. Made by `open`."""
 
     def __init__(
         self, connection: sqlite3.Connection, where: str, lock: int | None, run_in_thread: RunInThread
     ) -> None:
-        self.counts = JournalCounts()
+        self.counts = Counter(events=0, commits=0, bytes=0)  # written by this process; bytes of bodies
+        self.slowest_commit_s = 0.0
         self.last_seq = 0
         self._checksum = 0  # of the last row
         self._proven = True  # nothing in it is unread
@@ -133,9 +125,7 @@ class Journal:
         """One durable transaction. The sequence number of the last fact. Raises OperatingError."""
         began_s = trio.current_time()
         seq = await self._run_in_thread(lambda: self.write(facts))
-        took_s = trio.current_time() - began_s
-        self.counts.last_commit_s = took_s
-        self.counts.slowest_commit_s = max(self.counts.slowest_commit_s, took_s)
+        self.slowest_commit_s = max(self.slowest_commit_s, trio.current_time() - began_s)
         return seq
 
     def write(self, facts: Sequence[AccountFact]) -> int:
@@ -187,9 +177,9 @@ class Journal:
                 connection.execute("ROLLBACK")
             raise
         self.last_seq, self._checksum = rows[-1][0], rows[-1][4]
-        self.counts.events += len(rows)
-        self.counts.commits += 1
-        self.counts.bytes += sum(len(row[3]) for row in rows)
+        self.counts["events"] += len(rows)
+        self.counts["commits"] += 1
+        self.counts["bytes"] += sum(len(row[3]) for row in rows)
 
     def _prepare(self) -> None:
         """Makes the table of a new file; of an old one, checks that it is ours and finds its end."""

@@ -48,8 +48,8 @@ def line(status: Status) -> str:
     """The panel as one line."""
     activity = status.activity.counters
     return (
-        f"{iso_time(status.at_ms)} {status.trader.path} · {activity.get('deltas', 0)} deltas · "
-        f"{activity.get('decisions', 0)} decisions · {len(status.orders)} live orders · {status.fills} fills · "
+        f"{iso_time(status.at_ms)} {status.trader.path} · {activity.get('book_deltas', 0)} deltas · "
+        f"{activity.get('policy_decisions', 0)} decisions · {len(status.orders)} live orders · {status.fills} fills · "
         f"cash {dollars(status.cash.settled)} · P&L {dollars(_profit(status))}"
     )
 
@@ -131,13 +131,14 @@ def _feeds(status: Status) -> RenderableType:
 def _columns(status: Status) -> RenderableType:
     """Figures, side by side: what was done, what it cost, what it made."""
     counters = status.activity.counters
+    decided = f"{counters.get('policy_decisions', 0)} by {status.model}"
     refused = {**status.activity.labelled.get("refused", {}), **status.activity.labelled.get("refused_by_exchange", {})}
     refusals = ", ".join(f"{code} {count}" for code, count in sorted(refused.items(), key=lambda each: -each[1]))
     spent = ", ".join(f"{each.budget} {each.spent_share:.0%}" for each in status.rates)
     grid = Table.grid(padding=(0, 2))
     cells = (
-        ("deltas", str(counters.get("deltas", 0)), "settled", dollars(status.cash.settled)),
-        ("decisions", f"{counters.get('decisions', 0)} by {status.model}", "reserved", dollars(status.cash.reserved)),
+        ("deltas", str(counters.get("book_deltas", 0)), "settled", dollars(status.cash.settled)),
+        ("decisions", decided, "reserved", dollars(status.cash.reserved)),
         ("live orders", str(len(status.orders)), "available", dollars(status.cash.available)),
         ("fills", str(status.fills), "realised", dollars(status.profit.realised)),
         ("refused", refusals or "0", "unrealised", dollars(status.profit.unrealised)),

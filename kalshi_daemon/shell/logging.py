@@ -1,7 +1,7 @@
 """The log: one line per event on standard error, as key=value for people (a traceback below it) or as JSON.
 
 Rules: values that look like secrets never reach a line, by name or by content. A value has a longest length. A log that
-cannot be written (a closed pipe, a full disk) loses lines, counted, and never stops the daemon. Time comes in.
+cannot be written (a closed pipe, a full disk) loses lines and never stops the daemon. Time comes in.
 Libraries that use the standard library's logging appear in the same log, from warnings up.
 """
 
@@ -11,6 +11,7 @@ import logging as standard
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -30,24 +31,20 @@ _PRIORITY: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical":
 
 
 class LogStream:
-    """A text stream that never raises: what cannot be written is counted."""
+    """A text stream that never raises: there is nobody to tell that the log cannot be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.lines_lost = 0
 
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
         except (OSError, ValueError):  # ValueError: the stream was closed
-            self.lines_lost += 1
             return 0
 
     def flush(self) -> None:
-        try:
+        with suppress(OSError, ValueError):
             self._stream.flush()
-        except (OSError, ValueError):
-            self.lines_lost += 1
 
 
 def configure_logging(

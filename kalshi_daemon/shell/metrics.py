@@ -1,6 +1,6 @@
 """Metrics for Prometheus on loopback: `/metrics`, and `/healthz` for whoever wants one word.
 
-Rules: a scrape reads one `Status` and turns it into samples; nothing is counted here but scrapes, and no library-wide
+Rules: a scrape reads one `Status` and turns it into samples; nothing is counted here, and no library-wide
 registry is used. Names begin with `kalshid_`, units are base units, counters end in `_total`, labels have few values.
 The states of a chart come from the chart. This is the edge: money becomes a float of dollars here, for display, and
 nowhere flows back.
@@ -40,6 +40,8 @@ LABELLED: Final[Mapping[str, tuple[str, str]]] = {
     "errors": ("fault", "Errors of requests, by whose they are"),
     "unknown_codes": ("code", "Errors with a code that nobody told us of"),
     "frames_malformed": ("kind", "Frames that could not be read"),
+    "requests": ("outcome", "Requests, by their kind and what became of them"),
+    "actions": ("action", "Decisions, by the action's number; 0 holds"),
     "ledger": ("kind", "Facts that changed nothing or were not expected"),
 }
 
@@ -67,7 +69,6 @@ class Metrics:
     def __init__(self, provider: StatusProvider, version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(StatusCollector(provider, version))
-        self.scrapes = 0
         self._provider = provider
         self._clients = trio.CapacityLimiter(HTTP_CLIENTS_MAX)
 
@@ -101,7 +102,6 @@ class Metrics:
         if request.method not in {"GET", "HEAD"}:
             return Response(405, b"GET only\n", PLAIN, (("Allow", "GET, HEAD"),))
         if request.path == "/metrics":
-            self.scrapes += 1
             return Response(200, generate_latest(self.registry), CONTENT_TYPE_LATEST)
         if request.path == "/healthz":
             return self._health()
@@ -126,7 +126,10 @@ def _levels(status: Status) -> Iterator[Metric]:
     for breaker in status.breakers:
         for path in map(dotted, leaves_of(CHARTS["circuit_breaker"])):
             state.add_metric(["circuit_breaker", breaker.name, path], int(path == breaker.state))
-    yield state
+    failures = CounterMetricFamily(PREFIX + "breaker_failures", "Failures that a breaker was told", labels=["breaker"])
+    for breaker in status.breakers:
+        failures.add_metric([breaker.name], breaker.failures)
+    yield from (state, failures)
     yield _by_label("health", "1 for the verdict", "verdict", Verdict, {status.health.verdict})
     yield _by_label("hold", "1 for a hold in force", "hold", HoldKind, {each.kind for each in status.holds})
     restrictions = {each.kind for each in status.restrictions}

@@ -54,7 +54,8 @@ class OrderWriter:
         clock: Clock,
     ) -> None:
         """`ask` raises Withheld where the order's gate is closed."""
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter(accepted=0, refused=0, duplicate=0, lost=0, withheld=0, overflowed=0, paced=0)
+        self.counts.update(cancels_joined=0)
         self.on_the_wire = 0
         self.begun = 0  # requests that a lane has taken; a sweep sees by it that nothing was sent meanwhile
         self.ended_ms: Milliseconds = 0  # when the last of them was over, by the exchange's clock

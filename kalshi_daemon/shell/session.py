@@ -102,7 +102,7 @@ class Session:
         self.markets = tuple(markets)
         self.diagnosis = ""  # why the last socket ended, or was never opened
         self.reconnects = 0
-        self.counts: Counter[str] = Counter()  # frames that were not passed on, by why
+        self.counts = Counter(unread=0, repeated=0, unwanted=0, refused=0)  # frames that were not passed on, by why
         self._seams = seams
         self._lifecycle = lifecycle
         self._open: _Open | None = None

@@ -46,7 +46,7 @@ TRADER: Final = "trader"
 
 @frozen
 class StatusSources:
-    """Whom the reporter asks; each is read at the moment of asking. `refused` counts our own refusals by code."""
+    """Whom the reporter asks; each is read at the moment of asking."""
 
     ledger: Ledger
     startup: StartupTracker
@@ -57,12 +57,11 @@ class StatusSources:
     rates: Callable[[], tuple[RateStatus, ...]]
     mid: Callable[[Ticker], Price | None]
     reserve_threshold: Callable[[], Money]
-    refused: Mapping[str, int]
     last_refusal: Callable[[], RefusalStatus | None]
     counters: Callable[[], Mapping[str, int]]
     gauges: Callable[[], Mapping[str, int]]
     errors: Callable[[], ErrorTally]
-    frames_malformed: Callable[[], Mapping[str, int]]
+    labelled: Callable[[], Mapping[str, Mapping[str, int]]]
     model: Callable[[], str]
     now_ms: Callable[[], Milliseconds]
     now_s: Callable[[], float]  # the clock of the breakers
@@ -213,12 +212,11 @@ class StateReporter:
         sources = self._sources
         labelled = {
             "orders": dict(self._orders_total),
-            "refused": dict(sources.refused),
             "refused_by_exchange": dict(self.refused_by_exchange),
             "errors": dict(sources.errors().by_fault),
             "unknown_codes": dict(sources.errors().unknown_codes),
-            "frames_malformed": dict(sources.frames_malformed()),
             "ledger": dict(sources.ledger.counts),
+            **{name: dict(counts) for name, counts in sources.labelled().items()},
         }
         return Activity(dict(sources.counters()), labelled, dict(sources.gauges()))
 
@@ -227,7 +225,7 @@ class StateReporter:
         now_s = self._sources.now_s()
         since_ms = None if breaker.since is None else now_ms - round((now_s - breaker.since) * SECOND_MS)
         probe_in_ms = None if breaker.probe_at is None else max(0, round((breaker.probe_at - now_s) * SECOND_MS))
-        return BreakerStatus(breaker.name, breaker.state, breaker.cause, since_ms, probe_in_ms)
+        return BreakerStatus(breaker.name, breaker.state, breaker.cause, since_ms, probe_in_ms, breaker.failures)
 
 
 def _orders(ledger: Ledger) -> tuple[OrderStatus, ...]:

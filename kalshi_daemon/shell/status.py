@@ -34,6 +34,7 @@ class BreakerStatus:
     cause: str
     since_ms: Milliseconds | None
     probe_in_ms: Milliseconds | None
+    failures: int  # that it was told since it was made
 
 
 @frozen

@@ -38,8 +38,7 @@ class SyncService:
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
     ) -> None:
-        self.counts: Counter[str] = Counter()
-        self.last_error = ""
+        self.counts = Counter(succeeded=0, failed=0, audits=0, unsettled=0, calibrations=0)
         self.silent_s = 0.0  # since the last success, but for the time while `exchange` was held
         self._reader = reader
         self._calibration = calibration
@@ -119,7 +118,6 @@ class SyncService:
 
     async def _succeeded(self, *, agreed: bool) -> None:
         self.counts["succeeded"] += 1
-        self.last_error = ""
         self.silent_s = 0.0
         self._looked_s = trio.current_time()
         if agreed and self._holds(HoldKind.SYNC):
@@ -127,7 +125,6 @@ class SyncService:
 
     async def _failed(self, why: str) -> None:
         self.counts["failed"] += 1
-        self.last_error = why
         self._count_silence(trio.current_time())
         if self.silent_s >= limits.SYNC_SILENCE_S and not self._holds(HoldKind.SYNC, HoldKind.EXCHANGE):
             cause = f"no successful sync for {self.silent_s:.0f} s: {why}"

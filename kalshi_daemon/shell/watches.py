@@ -114,7 +114,7 @@ class Watchdog:
 
     def _writer_alive(self) -> bool:
         """It has nothing to do, or did something since the last look."""
-        batches = self._bus.counts.batches
+        batches = self._bus.counts["batches"]
         alive = not self._bus.waiting or batches != self._batches
         self._batches = batches
         return alive

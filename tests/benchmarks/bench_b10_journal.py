@@ -65,7 +65,7 @@ async def _measure(path: Path, events: int, paced: int) -> Round:
             for _ in range(POSTERS):
                 posters.start_soon(post, events // POSTERS)
         rate = len(crowded_s) * 1e9 / (time.perf_counter_ns() - began_ns)
-        batch = bus.counts.folded / bus.counts.batches
+        batch = bus.counts["folded"] / bus.counts["batches"]
         for _ in range(paced):
             paced_s.append(await _settle(bus, next(numbers)))
             await trio.sleep(PACE_S)

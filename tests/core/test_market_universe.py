@@ -200,7 +200,12 @@ def test_words_and_markets_that_nobody_knows_are_counted() -> None:
     assert universe.changed(event("exploded"), NOON) == ()
     assert universe.changed(event("activated", market="OTHER"), NOON) == ()
     assert universe.trading_refused("OTHER", NOON) == ()
-    assert dict(universe.counts) == {"unread_statuses": 1, "unread_events": 1, "unknown_markets": 2}
+    assert dict(universe.counts) == {
+        "unread_statuses": 1,
+        "unread_events": 1,
+        "unknown_markets": 2,
+        "unusable_grids": 0,
+    }
 
 
 def test_a_market_that_is_no_longer_listed_takes_no_orders() -> None:

@@ -101,8 +101,8 @@ def test_metrics_can_be_read_by_prometheus(daemon: Running) -> None:
     assert [dict(key[1:])["state"] for key in trading] == ["trading.normal"]
     assert samples["kalshid_feeds_usable",] == 1
     assert samples["kalshid_account_agreed",] == 1
-    assert samples["kalshid_deltas_total",] > 0
-    assert samples["kalshid_decisions_total",] > 0
+    assert samples["kalshid_book_deltas_total",] > 0
+    assert samples["kalshid_policy_decisions_total",] > 0
     assert samples["kalshid_invariants_violated_total",] == 0
     with urllib.request.urlopen(f"http://{address}/healthz", timeout=10) as answer:
         assert b"ok" in answer.read()

@@ -71,7 +71,6 @@ async def test_orders_carry_their_decision_model_and_observation(autojump_clock)
                 assert intent.model == "rules"
                 assert len(intent.observation) == 280  # base64 of 52 float32
         assert sum(actor.actions.values()) == actor.decisions
-        assert actor.recent[-1].action != 0
         assert await running.stop() == 0
 
 
@@ -184,7 +183,7 @@ async def test_nothing_is_decided_outside_trading(autojump_clock):
         await trio.sleep(10)
         await running.parts.bus.settle(hold(HoldKind.OPERATOR, "a test", site.clock.now_ms()))
         await running.until("paused.holding")
-        decisions, proposals = running.parts.actor.decisions, running.parts.bus.counts.proposals
+        decisions, proposals = running.parts.actor.decisions, running.parts.bus.counts["proposals"]
         await trio.sleep(60)
-        assert (running.parts.actor.decisions, running.parts.bus.counts.proposals) == (decisions, proposals)
+        assert (running.parts.actor.decisions, running.parts.bus.counts["proposals"]) == (decisions, proposals)
         assert await running.stop() == 0

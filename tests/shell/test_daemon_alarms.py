@@ -17,7 +17,7 @@ from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, UNAVAILABLE
 
 def alarms(running, name):
     """The alarms of that name that people are shown, newest first."""
-    return [each.text for each in running.daemon.surface.status().last_alarms if each.alarm == name]
+    return [each.text for each in running.daemon.surface.reporter.status().last_alarms if each.alarm == name]
 
 
 async def test_a_poller_that_crashes_is_told_once_a_minute_and_costs_the_trader_nothing(autojump_clock):

@@ -46,7 +46,7 @@ async def test_attempts_that_are_exhausted_hold_and_lift_when_all_is_well(autoju
         cause = running.ledger.find_hold(HoldKind.RECOVERY).cause
         assert cause.startswith(f"{limits.RECOVERY_ATTEMPTS_MAX} attempts to recover failed; the last: ")
         assert ("no answer within 20 s" in cause) is (fault is HANGS)
-        through = [line.cause for line in running.daemon.surface.history() if line.label == "trader"]
+        through = [line.cause for line in running.daemon.surface.reporter.history() if line.label == "trader"]
         assert "attempt_overdue" not in through
         site.mend()
         await running.until("trading.normal", 200)

@@ -129,8 +129,8 @@ async def test_facts_are_folded_and_journaled_in_the_order_they_were_posted(
         await trio.sleep(0.0005)
     await world.bus.drain()
     assert world.journaled() == posted
-    assert world.ledger.version == world.bus.counts.folded == world.bus.counts.posted == len(posted)
-    assert 1 < world.bus.counts.batches < len(posted)
+    assert world.ledger.version == world.bus.counts["folded"] == len(posted)
+    assert 1 < world.bus.counts["batches"] < len(posted)
 
 
 async def test_a_batch_is_bounded_and_one_commit(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -141,7 +141,6 @@ async def test_a_batch_is_bounded_and_one_commit(nursery: trio.Nursery, autojump
     nursery.start_soon(world.bus.run)
     await world.bus.drain()
     assert [len(batch) for batch in world.commits] == [BUS_BATCH_MAX, BUS_BATCH_MAX, 5]
-    assert world.bus.counts.largest_batch == BUS_BATCH_MAX
 
 
 async def test_nothing_follows_before_it_is_durable(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -178,7 +177,7 @@ async def test_a_proposal_is_decided_with_everything_before_it_folded(
     assert [intent.decision for intent in intents] == [1]
     sent = [command for command in world.commands if isinstance(command, PlaceOrder)]
     assert sent == [PlaceOrder("kd-0t64csg00001-1", intents[0].spec)]
-    assert (world.bus.counts.proposals, world.bus.counts.refused) == (2, 1)
+    assert (world.bus.counts["proposals"], world.bus.counts["refused"]) == (2, 1)
 
 
 async def test_a_refused_proposal_alone_needs_no_commit(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
@@ -186,7 +185,7 @@ async def test_a_refused_proposal_alone_needs_no_commit(nursery: trio.Nursery, a
     world.bus.post(proposal())
     nursery.start_soon(world.bus.run)
     await world.bus.drain()
-    assert (world.commits, world.bus.counts.refused, world.ledger.version) == ([], 1, 0)
+    assert (world.commits, world.bus.counts["refused"], world.ledger.version) == ([], 1, 0)
 
 
 async def test_facts_posted_by_a_command_belong_to_a_later_batch(autojump_clock: MockClock) -> None:
@@ -230,7 +229,7 @@ async def test_a_failed_commit_ends_the_bus_and_nothing_took_effect(autojump_clo
     assert told == ["the event bus ended before HoldPlaced was durable"]
     assert world.news == []
     world.bus.post(alarmed(1))
-    assert world.bus.counts.late == 1
+    assert world.bus.counts["late"] == 1
     with pytest.raises(BusEnded, match="ended before 1 facts were durable"):
         await world.bus.drain()
     with pytest.raises(BusEnded):
@@ -259,7 +258,7 @@ async def test_being_cancelled_during_a_commit_finishes_the_batch(autojump_clock
     assert scope.cancelled_caught
     assert trio.current_time() == 2.0
     assert [type(fact).__name__ for fact in world.journaled()] == ["HoldPlaced", "Alarmed"]
-    assert world.bus.counts.proposals == 0
+    assert world.bus.counts["proposals"] == 0
     assert Poke("hold_placed") in world.commands
 
 
@@ -270,7 +269,7 @@ async def test_over_its_bound_the_queue_says_so() -> None:
         world.bus.post(alarmed(number))
     with pytest.raises(Overflow, match=f"{BUS_QUEUE_MAX} facts wait for the journal"):
         world.bus.post(alarmed(0))
-    assert (world.bus.waiting, world.bus.counts.overflows) == (BUS_QUEUE_MAX, 1)
+    assert world.bus.waiting == BUS_QUEUE_MAX
 
 
 async def test_who_listens_hears_everything_in_order_with_its_changes(

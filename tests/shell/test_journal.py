@@ -55,8 +55,8 @@ async def test_facts_come_back_in_order_after_opening_again(path: Path) -> None:
     journal = Journal.open(path, trio.to_thread.run_sync)
     assert await journal.append(FACTS[:3]) == 3
     assert await journal.append(FACTS[3:]) == 4
-    assert (journal.counts.events, journal.counts.commits) == (4, 2)
-    assert journal.counts.slowest_commit_s >= journal.counts.last_commit_s > 0.0
+    assert (journal.counts["events"], journal.counts["commits"]) == (4, 2)
+    assert journal.slowest_commit_s > 0.0
     journal.close()
     journal.close()
     again = Journal.open(path, in_place)

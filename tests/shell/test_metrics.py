@@ -61,8 +61,8 @@ async def test_a_scrape_of_a_trading_daemon() -> None:
         ("kalshid_orders_live", ("partially_filled",)): 1,
         ("kalshid_orders_total", ("submitted",)): 1,
         ("kalshid_fills_total", ()): 1,
-        ("kalshid_decisions_total", ()): 7,
-        ("kalshid_deltas_total", ()): 120,
+        ("kalshid_policy_decisions_total", ()): 7,
+        ("kalshid_book_deltas_total", ()): 120,
         ("kalshid_refused_total", ("P5",)): 3,
         ("kalshid_frames_malformed_total", ("unknown_type",)): 2,
         ("kalshid_bus_waiting", ()): 0,
@@ -126,8 +126,7 @@ async def test_it_is_served_on_loopback(nursery: trio.Nursery) -> None:
         await stream.send_all(GET.format("/metrics").encode())
         received = b"".join([data async for data in stream])
     assert received.startswith(b"HTTP/1.1 200")
-    assert b"kalshid_decisions_total 7.0" in received
-    assert metrics.scrapes == 1
+    assert b"kalshid_policy_decisions_total 7.0" in received
     with pytest.raises(OperatingError, match=rf"cannot listen on 127.0.0.1:{port}: .*; see KALSHI_METRICS_ADDRESS"):
         await Metrics(World().reporter, "0.1.0").run(Address("127.0.0.1", port))
 

@@ -137,7 +137,8 @@ def test_a_breakers_times_become_moments_and_waits() -> None:
     world = trading_world()
     world.breaker.failed(4.5, "503 from the exchange")
     status = world.status()
-    assert status.breakers == (BreakerStatus("order_writes", "open", "503 from the exchange", START_MS + 4_500, 4_500),)
+    breaker = BreakerStatus("order_writes", "open", "503 from the exchange", START_MS + 4_500, 4_500, 1)
+    assert status.breakers == (breaker,)
     assert [(reason.verdict, reason.subject) for reason in status.health.reasons] == [
         (Verdict.DEGRADED, "circuit_breaker order_writes")
     ]

@@ -112,6 +112,28 @@ def test_a_command_that_a_hold_names_lifts_it() -> None:
     }
 
 
+def test_whatever_is_counted_is_shown() -> None:
+    """Each count of each part and session stands in the status, under the name of its part, also while it is zero."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        stage.world.server.drop_streams()
+        await trio.sleep(60)
+        parts = stage.daemon.parts
+        counting = [part for part in (*vars(parts).values(), *parts.coordinator.sessions) if hasattr(part, "counts")]
+        assert len(counting) >= 8
+        status = await ask("status")
+        assert isinstance(status, dict)
+        activity = status["activity"]
+        shown = {name.partition("_")[2] for name in activity["counters"]}
+        for labelled in activity["labelled"].values():
+            shown |= set(labelled)
+        for part in counting:
+            names = {" ".join(name) if isinstance(name, tuple) else name for name in part.counts}
+            assert names <= shown, type(part).__name__
+
+    assert talk(script)[0].exit_code == EXIT_STOPPED
+
+
 def test_what_is_asked_is_answered_with_what_is() -> None:
     """The status as plain values, the history as text."""
 

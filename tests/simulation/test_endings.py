@@ -45,7 +45,7 @@ def causes(logged: Logged) -> list[str]:
 
 def closed(stage: Stage) -> bool:
     """Whether the journal was closed: it says so to whoever writes."""
-    journal = stage.daemon.tasks.journal
+    journal = stage.daemon.parts.journal
     assert journal is not None
     with pytest.raises(OperatingError, match="is closed"):
         journal.write([SimpleNamespace()])  # type: ignore[list-item]
@@ -109,15 +109,15 @@ def test_a_journal_that_takes_no_more_ends_it() -> None:
     """A full disk: what was not durable never left, the process ends with 1 and names the cause in an alarm."""
 
     def change(stage: Stage) -> None:
-        tasks = stage.daemon.tasks
-        append = tasks.append
+        bus = stage.daemon.parts.bus
+        append = bus._append
 
         async def fails(facts: Sequence[AccountFact]) -> int:
             if stage.daemon.runner.is_in("trading"):
                 raise OperatingError("the disk is full")
             return await append(facts)
 
-        tasks.append = fails  # type: ignore[method-assign]
+        bus._append = fails
 
     run, logged, stage = run_with(change, 30.0)
     assert (run.exit_code, run.states[-1], run.fills, causes(logged)) == (EXIT_CRASHED, "failed", 0, [])
@@ -137,13 +137,14 @@ def test_a_service_that_is_lost_is_a_failure_with_its_last_words() -> None:
             raise RuntimeError("a mistake in the writer")
 
         stage.daemon.parts.writer.run = crash  # type: ignore[method-assign]
-        append = stage.daemon.tasks.append
+        bus = stage.daemon.parts.bus
+        append = bus._append
 
         async def listen(facts: Sequence[AccountFact]) -> int:
             heard.extend(facts)
             return await append(facts)
 
-        stage.daemon.tasks.append = listen  # type: ignore[method-assign]
+        bus._append = listen
 
     run, logged, stage = run_with(change)
     assert (run.exit_code, run.states[-1], causes(logged)) == (EXIT_CRASHED, "failed", [])

@@ -50,7 +50,7 @@ def test_every_recorded_change_arrives_and_the_books_are_the_recorded_ones(secon
     async def scenario(stage: Stage) -> None:
         await trio.sleep(seconds)
         parts = stage.daemon.parts
-        current = next(line for line in stage.daemon.surface.history() if line.state == "streaming.current")
+        current = next(line for line in stage.daemon.surface.reporter.history() if line.state == "streaming.current")
         began_ms, now_ms = current.since_ms - START_MS, parts.clock.now_ms() - START_MS - 100  # a tick, and the way
         changes = [step for step in recording.steps if isinstance(step, RecordedLevel)]
         due = sum(began_ms < step.offset_ms / speed <= now_ms for step in changes)

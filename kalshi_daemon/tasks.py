@@ -7,7 +7,8 @@ here: a crash is the chart's to hear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import trio
 from attrs import frozen
@@ -59,36 +60,37 @@ class Tasks:
         self._state = links.state
 
     def bindings(self) -> Mapping[str, Invoke]:
-        return {
+        parts = self.parts
+        tasks: Mapping[str, Callable[[], Awaitable[str | None]]] = {
             "journal": self._hold_journal,
             "event_bus": self._run_bus,
-            "order_writer": self._write_orders,
-            "watchdog": self._watch_self,
+            "order_writer": parts.writer.run,
+            "watchdog": partial(parts.watchdog.run, self._look),
             "websocket_coordinator": self._coordinate,
-            "clock_watch": self._watch_clock,
+            "clock_watch": partial(watch_clock, parts.clock, self._time_passed, self._alarm),
             "exchange_watch": self._watch_exchange,
             "metrics": self._serve_metrics,
             "control": self._serve_control,
             "dashboard": self._show,
             "preflight": self._preflight,
-            "await_feeds": self._await_feeds,
-            "calibrate": self._calibrate,
+            "await_feeds": parts.coordinator.until_usable,
+            "calibrate": parts.calibration.calibrate,
             "actor": self._act,
             "sync": self._sync,
             "closing_rules": self._close,
-            "watch_holds": self._watch_holds,
+            "watch_holds": parts.hold_watch.run,
             "sweep": self._sweep,
-            "cancel_blind": self._cancel_blind,
-            "recover": self._recover,
+            "cancel_blind": parts.recovery.cancel_blind,
+            "recover": parts.recovery.recover,
             "drain": self._drain,
             "seal": self._seal,
         }
+        return {name: _invoked(task) for name, task in tasks.items()}
 
     # ------------------------------------------------------------------------------------------------------- services
 
-    async def _hold_journal(self, stay: Stay) -> None:
+    async def _hold_journal(self) -> None:
         """The file is open from here on, until the daemon has ended."""
-        del stay
         try:
             self.parts.open_journal()
         except OperatingError as error:
@@ -96,35 +98,15 @@ class Tasks:
             raise
         await trio.sleep_forever()
 
-    async def _run_bus(self, stay: Stay) -> None:
-        del stay
+    async def _run_bus(self) -> None:
         await self.parts.preflight.replayed.wait()
         await self.parts.bus.run()
 
-    async def _write_orders(self, stay: Stay) -> None:
-        del stay
-        await self.parts.writer.run()
-
-    async def _watch_self(self, stay: Stay) -> None:
-        del stay
-
-        def look() -> None:
-            self._find_stuck_actor()
-            self.parts.invariants.looked(self._state())
-
-        await self.parts.watchdog.run(look)
-
-    async def _coordinate(self, stay: Stay) -> None:
-        del stay
+    async def _coordinate(self) -> None:
         await self.parts.preflight.passed.wait()
         await self.parts.coordinator.run(self.parts.session_seams(), self.parts.config.sockets)
 
-    async def _watch_clock(self, stay: Stay) -> None:
-        del stay
-        await watch_clock(self.parts.clock, self._time_passed, self._alarm)
-
-    async def _watch_exchange(self, stay: Stay) -> None:
-        del stay
+    async def _watch_exchange(self) -> None:
         parts = self.parts
         await parts.preflight.passed.wait()
         async with trio.open_nursery() as nursery:
@@ -132,17 +114,15 @@ class Tasks:
             nursery.start_soon(watch_markets, parts.rest, parts.config.markets, self._markets_read)
             await watch_exchange(parts.rest, parts.ledger, parts.clock, parts.bus.settle)
 
-    async def _serve_metrics(self, stay: Stay) -> None:
-        del stay
+    async def _serve_metrics(self) -> None:
         address = self.parts.config.metrics_address
         if address is None or not self.parts.seams.listens:
             await trio.sleep_forever()
         else:
             await Metrics(self._surface.reporter, __version__).run(address)
 
-    async def _serve_control(self, stay: Stay) -> None:
+    async def _serve_control(self) -> None:
         """systemd hears READY when control listens and the journal is open."""
-        del stay
         async with trio.open_nursery() as nursery:
             if self.parts.seams.listens:
                 await nursery.start(Control(self.parts.config.control_socket, self._surface.operations(self._stop)).run)
@@ -150,8 +130,7 @@ class Tasks:
             self.parts.notifier.ready(self._state())
             await trio.sleep_forever()
 
-    async def _show(self, stay: Stay) -> None:
-        del stay
+    async def _show(self) -> None:
         if self.parts.seams.view is None:
             await trio.sleep_forever()
         else:
@@ -159,34 +138,20 @@ class Tasks:
 
     # ------------------------------------------------------------------------------------------------ tasks of states
 
-    async def _preflight(self, stay: Stay) -> str:
-        del stay
+    async def _preflight(self) -> str:
         outcome = await self.parts.preflight.run()
         self.ended_by = self.parts.preflight.failure
         return outcome
 
-    async def _await_feeds(self, stay: Stay) -> None:
-        del stay
-        await self.parts.coordinator.until_usable()
-
-    async def _calibrate(self, stay: Stay) -> str:
-        del stay
-        return await self.parts.calibration.calibrate()
-
-    async def _act(self, stay: Stay) -> None:
+    async def _act(self) -> None:
         """The actor's chart, inside the trading state's nursery; its gate is shut when that nursery is left."""
-        del stay
         actor = self.parts.actor
         assert actor is not None, "preflight has loaded the policy"
-
-        async def decide_and_act(stay: Stay) -> None:
-            del stay
-            await actor.run(gate)
 
         with self.parts.gates.opened(self._post, increases=True) as gate:
             runner = Runner(
                 Chart(ACTOR, {"policy_may_probe": actor.may_probe}),
-                {"decide_and_act": decide_and_act},
+                {"decide_and_act": _invoked(partial(actor.run, gate))},
                 self._delays.callables,
                 limits.CHART_RESTARTS,
                 on_step=lambda step: self._on_step("actor", step),
@@ -199,14 +164,12 @@ class Tasks:
                 self.actor_runner = None
                 self._surface.reporter.ended("actor")
 
-    async def _sync(self, stay: Stay) -> None:
-        del stay
+    async def _sync(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.parts.hold_watch.run_on_markets)
             await self.parts.sync.run()
 
-    async def _close(self, stay: Stay) -> None:
-        del stay
+    async def _close(self) -> None:
         parts, ledger = self.parts, self.parts.ledger
         with parts.gates.opened(self._post, increases=False) as gate:
             while True:
@@ -218,12 +181,7 @@ class Tasks:
                     parts.sweeper.cancel(INCREASING, "only reductions pass")
                 await trio.sleep(limits.CLOSING_RULES_S)
 
-    async def _watch_holds(self, stay: Stay) -> None:
-        del stay
-        await self.parts.hold_watch.run()
-
-    async def _sweep(self, stay: Stay) -> str:
-        del stay
+    async def _sweep(self) -> str:
         ledger = self.parts.ledger
         until_s = trio.current_time() + limits.SWEEP_WORK_S
         while ledger.sweep_scope:
@@ -234,19 +192,10 @@ class Tasks:
                 return "not_verified"
         return "verified"
 
-    async def _cancel_blind(self, stay: Stay) -> None:
-        del stay
-        await self.parts.recovery.cancel_blind()
-
-    async def _recover(self, stay: Stay) -> str:
-        del stay
-        return await self.parts.recovery.recover()
-
-    async def _drain(self, stay: Stay) -> str:
+    async def _drain(self) -> str:
         """Verified by complete lists; or by the journal alone where this run never reached the exchange and nothing
         lives.
         """
-        del stay
         parts = self.parts
         if not parts.preflight.passed.is_set():
             await parts.preflight.prepare_sweep()
@@ -255,13 +204,17 @@ class Tasks:
             self.swept = await parts.sweeper.sweep(ALL, "stop", trio.current_time() + limits.DRAIN_WORK_S)
         return "verified" if self.swept else "not_verified"
 
-    async def _seal(self, stay: Stay) -> None:
-        del stay
+    async def _seal(self) -> None:
         left = self.parts.sweeper.names(ALL)
         if not self.swept:
             self._alarm("stop_unverified", f"stopped without proof; may still rest: {', '.join(left) or 'not known'}")
         if self.parts.preflight.replayed.is_set():
             await self.parts.bus.drain()
+
+    def _look(self) -> None:
+        """At what nothing else would tell."""
+        self._find_stuck_actor()
+        self.parts.invariants.looked(self._state())
 
     def _find_stuck_actor(self) -> None:
         actor, runner = self.parts.actor, self.actor_runner
@@ -272,3 +225,12 @@ class Tasks:
 
     def _holds_text(self) -> str:
         return ", ".join(held.kind for held in self.parts.ledger.holds)
+
+
+def _invoked(task: Callable[[], Awaitable[str | None]]) -> Invoke:
+    """A task that needs no handle on its stay."""
+
+    async def invoked(_stay: Stay) -> str | None:
+        return await task()
+
+    return invoked

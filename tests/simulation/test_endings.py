@@ -12,6 +12,7 @@ import structlog
 import trio
 from attrs import evolve
 
+from kalshi_daemon.charts.runner import Stay
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_CRASHED, EXIT_FAILED, EXIT_STOPPED, OperatingError
@@ -132,11 +133,11 @@ def test_a_service_that_is_lost_is_a_failure_with_its_last_words() -> None:
     heard: list[AccountFact] = []
 
     def change(stage: Stage) -> None:
-        async def crash() -> None:
+        async def crash(_stay: Stay) -> None:
             await trio.sleep(2)
             raise RuntimeError("a mistake in the writer")
 
-        stage.daemon.parts.writer.run = crash  # type: ignore[method-assign]
+        stage.daemon.runner._invokes["order_writer"] = crash  # type: ignore[index]
         bus = stage.daemon.parts.bus
         append = bus._append
 
@@ -159,12 +160,12 @@ def test_a_ctrl_c_outside_the_receiver_closes_the_journal() -> None:
     stages: list[Stage] = []
 
     async def scenario(stage: Stage) -> None:
-        async def interrupted() -> None:
+        async def interrupted(_stay: Stay) -> None:
             await trio.sleep(2)
             raise KeyboardInterrupt
 
         stages.append(stage)
-        stage.daemon.parts.writer.run = interrupted  # type: ignore[method-assign]
+        stage.daemon.runner._invokes["order_writer"] = interrupted  # type: ignore[index]
         await trio.sleep(5)
 
     with pytest.raises(BaseExceptionGroup) as ended:

@@ -145,7 +145,6 @@ class Surface:
             last_refusal=self._last_refusal,
             counters=self._counters,
             gauges=self._gauges,
-            errors=lambda: parts.rest.tally,
             labelled=self._labelled,
             model=lambda: parts.selector.model[:12] if parts.selector else "",
             now_ms=parts.clock.now_ms,
@@ -210,6 +209,8 @@ class Surface:
         return {
             "refused": parts.gates.refused,
             "frames_malformed": parts.faults.counts,
+            "errors": parts.rest.tally.by_fault,
+            "unknown_codes": parts.rest.tally.unknown_codes,
             "requests": {f"{kind} {outcome}": count for (kind, outcome), count in parts.rest.counts.items()},
             "actions": {str(action): count for action, count in parts.actor.actions.items()} if parts.actor else {},
         }

@@ -17,7 +17,6 @@ from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.charts.literals import dotted
 from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
-from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, unrealised
@@ -60,7 +59,6 @@ class StatusSources:
     last_refusal: Callable[[], RefusalStatus | None]
     counters: Callable[[], Mapping[str, int]]
     gauges: Callable[[], Mapping[str, int]]
-    errors: Callable[[], ErrorTally]
     labelled: Callable[[], Mapping[str, Mapping[str, int]]]
     model: Callable[[], str]
     now_ms: Callable[[], Milliseconds]
@@ -213,8 +211,6 @@ class StateReporter:
         labelled = {
             "orders": dict(self._orders_total),
             "refused_by_exchange": dict(self.refused_by_exchange),
-            "errors": dict(sources.errors().by_fault),
-            "unknown_codes": dict(sources.errors().unknown_codes),
             "ledger": dict(sources.ledger.counts),
             **{name: dict(counts) for name, counts in sources.labelled().items()},
         }

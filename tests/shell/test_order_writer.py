@@ -56,7 +56,7 @@ async def test_an_order_is_intended_sent_and_acknowledged(autojump_clock):
         assert world.kinds()[-3:] == ["OrderIntended", "OrderSent", "OrderAcknowledged"]
         assert world.state(order) == "resting"
         assert [each.client_order_id for each in world.exchange.orders(world.account)] == [order]
-        assert world.writer.counts == {"accepted": 1}
+        assert +world.writer.counts == {"accepted": 1}
 
 
 @pytest.mark.parametrize("fault", [LOST, GARBLED, HANGS, UNAVAILABLE], ids=["lost", "garbled", "hangs", "503"])

@@ -239,6 +239,7 @@ class Session:
                 self._seams.on_change(self)
 
     async def _read(self, opened: _Open) -> None:
+        clock = self._seams.clock
         while True:
             try:
                 frame = await opened.socket.receive()
@@ -246,7 +247,7 @@ class Session:
                 self._seams.on_fault(error)
                 raise Unreachable(str(error), maybe_done=True) from None
             try:
-                decoded = feed.decode_frame(frame, self._seams.clock.now_ms())
+                decoded = feed.decode_frame(frame, clock.now_ms(), clock.learn_sending)
             except WireError as error:
                 self._seams.on_fault(error)
                 self._pass_over(opened.subscriber.known, frame)

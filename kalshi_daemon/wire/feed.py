@@ -51,6 +51,7 @@ from kalshi_daemon.wire.reading import wire_error
 
 Decoded: TypeAlias = MarketFact | StreamAnswer | FillSeen | OrderSeen | PositionReported | FrameIgnored
 Action: TypeAlias = Literal["add_markets", "delete_markets", "get_snapshot"]
+Learn: TypeAlias = Callable[[Milliseconds, Milliseconds], None]
 ORDERBOOK: Final = "orderbook_delta"
 
 _decode: Final = msgspec.json.Decoder(frames.Frame).decode
@@ -60,14 +61,19 @@ _quote_of: Final = {text: price for text, price in PRICES.items() if 0 < price <
 _change_of: Final = CHANGES.get
 
 
-def decode_frame(frame: bytes | str, at_ms: Milliseconds) -> Decoded:
-    """One text frame, to what it says. Raises `WireError` with a kind of `reading.KINDS`."""
+def decode_frame(frame: bytes | str, at_ms: Milliseconds, learn: Learn | None = None) -> Decoded:
+    """One text frame, to what it says. Raises `WireError` with a kind of `reading.KINDS`.
+
+    `learn` is told when it was sent, where it says so, and `at_ms`.
+    """
     if len(frame) > FRAME_MAX:
         raise WireError("oversized", f"a frame of {len(frame)} bytes; {FRAME_MAX} are allowed")
     try:
         read = _decode(frame)
     except (ValueError, RecursionError) as error:
         raise wire_error(error) from None
+    if learn is not None and read.sending_ts_ms is not None:
+        learn(read.sending_ts_ms, at_ms)
     if type(read) is _Delta:
         body = read.msg
         price = _quote_of(body.price_dollars)

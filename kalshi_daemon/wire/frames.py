@@ -18,8 +18,10 @@ Leg: TypeAlias = Literal["yes", "no"]
 LevelTexts: TypeAlias = list[tuple[str, str]]
 
 
-class _Frame(msgspec.Struct, frozen=True, gc=False, tag_field="type"):
-    """What every frame shares: nothing but its type; ids and sequence numbers differ by channel."""
+class _Frame(msgspec.Struct, frozen=True, gc=False, tag_field="type", kw_only=True):
+    """What every frame shares: its type, and when it was sent; ids and sequence numbers differ by channel."""
+
+    sending_ts_ms: Whole | None = None  # absent until the end of September 2026
 
 
 class SnapshotBody(msgspec.Struct, frozen=True, gc=False):
@@ -34,7 +36,6 @@ class Snapshot(_Frame, frozen=True, gc=False, tag="orderbook_snapshot"):
     seq: Whole
     msg: SnapshotBody
     id: Whole | None = None
-    sending_ts_ms: Whole | None = None
 
 
 class DeltaBody(msgspec.Struct, frozen=True, gc=False):

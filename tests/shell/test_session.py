@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 import trio
-from feed_world import SILENCE_S, WS_URLS, A, B, C, FeedWorld, delta, feeds
+from feed_world import SILENCE_S, START_MS, WS_URLS, A, B, C, FeedWorld, delta, feeds
 from meddler import CUT, END, Frame, encode
 
 from kalshi_daemon import limits
 from kalshi_daemon.shell.feeds import Role
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.units import Ticker
+from kalshi_daemon.units import BookSide, Ticker
 
 BACKOFF_S = limits.CHART_LIMITS["session_backoff"]
 
@@ -483,6 +483,26 @@ async def test_a_clock_that_is_off_is_set_by_the_refusal(autojump_clock):
         assert world.events("all")[2] == "dial_failed"
         assert len(world.meddler.dials_s) == 2
         assert abs(world.clock.offset_ms + 40_000) <= 1_000
+
+
+@pytest.mark.parametrize("by", ["a change", "a trade", "an answer"])
+async def test_a_frame_that_says_when_it_was_sent_teaches_the_clock(by, autojump_clock):
+    """Ours was set back meanwhile: the next frame of whatever kind says so, to the millisecond."""
+    async with feeds() as world:
+        await world.until_proven()
+        assert world.clock.offset_ms == 0
+        world.clock._start_ms -= 4_000
+        if by == "a change":
+            world.place(A, 40)
+        elif by == "a trade":
+            world.coordinator.want([B, C])  # of whose prints one is on its way
+            world.place(B, 40)
+            world.place(B, 40, side=BookSide.ASK)
+        else:
+            world.coordinator.want([A, B])
+        await world.wait_quiet()
+        assert world.clock.offset_ms == 4_000
+        assert world.clock.exchange_now_ms() - START_MS == round(trio.current_time() * 1_000)
 
 
 async def test_an_upgrade_that_is_refused_for_long_is_tried_without_end(autojump_clock):

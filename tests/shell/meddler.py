@@ -35,6 +35,16 @@ def encode(text: str | bytes, opcode: int = TEXT) -> bytes:
     return bytes([0x80 | opcode]) + length + data
 
 
+def http(status: str, body: bytes = b"", *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+REFUSED = http("401 Unauthorized", b'{"error":{"code":"authentication_error","message":"no such key"}}')
+FORBIDDEN = http("403 Forbidden", b"<html>blocked</html>")
+DOWN = http("503 Service Unavailable", b"try later")
+
+
 def take_frames(buffer: bytearray) -> Iterator[tuple[int, bytes, bytes]]:
     """Remove whole frames from the buffer: the opcode, the payload, and the frame as it came."""
     while len(buffer) >= 2:

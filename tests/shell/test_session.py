@@ -276,7 +276,7 @@ async def test_an_error_about_nothing_is_told_and_changes_nothing(autojump_clock
         await world.wait_quiet()
         world.assert_proven()
         assert world.texts("stream_error") == ["all: the exchange says 5 Unknown command 0, of nothing we asked"]
-        assert world.session.counts == {"refused": 100}
+        assert +world.session.counts == {"refused": 100}
         assert world.session.live
 
 

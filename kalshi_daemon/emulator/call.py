@@ -6,6 +6,7 @@ from attrs import field, frozen
 
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.buckets import Allowance
+from kalshi_daemon.emulator.candles import Candles
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.keyring import Keyring
 from kalshi_daemon.emulator.reads import Reads
@@ -26,6 +27,7 @@ class Call:
     request: Request
     exchange: Exchange
     reads: Reads
+    candles: Candles = field(repr=False)
     settings: ServerSettings
     now_ms: Milliseconds
     member: Account | None

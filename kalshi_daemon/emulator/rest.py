@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 from attrs import field, frozen
 
+from kalshi_daemon.emulator import candle_routes as candles
 from kalshi_daemon.emulator import catalogue_routes as catalogue
 from kalshi_daemon.emulator import group_routes as groups
 from kalshi_daemon.emulator import member_routes as member
@@ -26,6 +27,7 @@ from kalshi_daemon.emulator.auth import KEY_HEADER, authenticate
 from kalshi_daemon.emulator.bodies import Body, error_body
 from kalshi_daemon.emulator.buckets import Allowance
 from kalshi_daemon.emulator.call import Call, TokensSpent
+from kalshi_daemon.emulator.candles import Candles
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.keyring import BALANCE, READ, TRADE, Keyring
 from kalshi_daemon.emulator.reads import Reads
@@ -86,16 +88,19 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     _public("/markets", public.list_markets),
     _public("/markets/trades", public.list_trades),
     _public("/markets/orderbooks", public.orderbooks),
+    _public("/markets/candlesticks", candles.batch_candles),
     _public("/markets/:ticker", public.one_market),
     _public("/markets/:ticker/orderbook", public.orderbook),
     _public("/series", catalogue.list_series),
     _public("/series/fee_changes", catalogue.series_fee_changes),
     _public("/series/:ticker", catalogue.one_series),
+    _public("/series/:ticker/markets/:ticker/candlesticks", candles.market_candles),
     _public("/events", catalogue.list_events),
     _public("/events/fee_changes", catalogue.event_fee_changes),
     _public("/events/:ticker", catalogue.one_event),
     _public("/historical/markets", public.archived_markets),
     _public("/historical/markets/:ticker", public.archived_market),
+    _public("/historical/markets/:ticker/candlesticks", candles.archived_candles),
     _public("/historical/trades", public.archived_trades),
     Route("GET", "/exchange/user_data_timestamp", member.user_data_timestamp),
     Route("GET", "/account/limits", member.account_limits),
@@ -162,6 +167,8 @@ class Rest:
         self._now_ms = now_ms
         self._allowances: dict[str, Allowance] = {}
         self._clock_ms = faults.clock_ms
+        self._candles = Candles()
+        exchange.listen(self._candles.hear)
         self.reads = Reads(exchange, lambda: settings.read_lag_ms + faults.lag_ms(), now_ms)
 
     def answer(self, request: Request) -> Response:
@@ -203,7 +210,18 @@ class Rest:
         key_id = "" if account is None else request.headers[KEY_HEADER]
         if not route.is_public:
             self._keys.terms[key_id].check_scope(route.scope)
-        call = Call(request, self._exchange, self.reads, self._settings, now_ms, account, key_id, self._keys, allowance)
+        call = Call(
+            request,
+            self._exchange,
+            self.reads,
+            self._candles,
+            self._settings,
+            now_ms,
+            account,
+            key_id,
+            self._keys,
+            allowance,
+        )
         body = route.endpoint(call, *names)
         return Response(route.status) if body is None else Response(route.status, msgspec.json.encode(body))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import trio
-from emulator_world import V2, A, Answer, B, C, World, now_ms, order_body, part, rows, world
+from emulator_world import START_MS, V2, A, Answer, B, C, World, now_ms, order_body, part, rows, world
 from specified import PREFIX, declared, document, faults, operation
 from trio.testing import MockClock
 
@@ -56,6 +56,10 @@ def test_every_route_is_an_operation() -> None:
     document()
     strangers = [route.pattern for route in ROUTES if operation(route.method, concrete(route, {})) is None]
     assert set(strangers) <= {route.pattern for route in ROUTES if is_legacy(route)}, UNSPECIFIED
+
+
+PERIOD = f"start_ts={START_MS // 1_000}&end_ts={START_MS // 1_000 + 100_000}"
+CANDLES = f"markets/{B}/candlesticks?{PERIOD}&period_interval=1"
 
 
 class Judge:
@@ -148,10 +152,13 @@ async def reads(judge: Judge) -> None:
         "/DEMOTEMP-DAY1?exclude_markets=true",
     ):
         await judge("GET", "/events" + target)
+    for minutes in (1, 60, 1_440):
+        await judge("GET", f"/series/DEMOTEMP/markets/{A}/candlesticks?{PERIOD}&period_interval={minutes}")
+    await judge("GET", f"/markets/candlesticks?{PERIOD}&period_interval=1&market_tickers={A},{C}", signed=False)
 
 
 async def archive(judge: Judge) -> None:
-    for target in ("cutoff", "orders", "fills", "positions", "trades", "markets", f"markets/{B}"):
+    for target in ("cutoff", "orders", "fills", "positions", "trades", "markets", f"markets/{B}", CANDLES):
         answer = await judge("GET", f"/historical/{target}")
         lists = [value for value in answer.values() if isinstance(value, list)]
         assert all(lists), target

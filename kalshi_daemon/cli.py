@@ -140,6 +140,9 @@ def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     status = commands.add_parser("status", parents=[socket], help="show what a running daemon is doing")
     status.add_argument("--json", action="store_true", help="as one JSON object")
     status.set_defaults(run=_status)
+    markets = commands.add_parser("markets", parents=[socket], help="each market, in or out, and the reason")
+    markets.add_argument("--json", action="store_true", help="as one JSON array")
+    markets.set_defaults(run=_markets)
     for name, meaning in (
         ("why", "say why it is not trading, and what would have to happen"),
         ("history", "the states it was in: since when, how long, through what"),
@@ -324,6 +327,24 @@ def _status(chosen: argparse.Namespace) -> int:
     with console.capture() as drawn:
         console.print(render(status))
     return _say(drawn.get())
+
+
+def _markets(chosen: argparse.Namespace) -> int:
+    import msgspec
+
+    from kalshi_daemon.shell.clock import SystemClock
+    from kalshi_daemon.shell.control_client import ask
+    from kalshi_daemon.shell.status import MarketStatus
+    from kalshi_daemon.shell.status_text import markets_text
+
+    result = ask(_socket(chosen, os.environ), "markets")
+    if chosen.json:
+        return _say(msgspec.json.encode(result).decode())
+    try:
+        rows = msgspec.convert(result, list[MarketStatus])
+    except msgspec.ValidationError as error:
+        raise OperatingError(f"that daemon is of another version ({error}): use `markets --json`") from None
+    return _say(markets_text(rows, SystemClock().now_ms()))
 
 
 def _ask(chosen: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,10 +17,12 @@ import environ
 from attrs import frozen
 
 from kalshi_daemon import config_values as values
-from kalshi_daemon.config_values import Address
+from kalshi_daemon.config_values import MARKET, Address, Selection
 from kalshi_daemon.errors import ConfigurationError
+from kalshi_daemon.hosts import PRODUCTION_DOMAIN, REST_URLS, WS_URLS, Environment
 from kalshi_daemon.limits import (
     CASH_RESERVE_BPS,
+    CLOSE_HOURS_CAP,
     CONTROL_PATH_MAX,
     MARKETS_MAX,
     OPEN_ORDERS_ACCOUNT_CAP,
@@ -35,11 +36,24 @@ from kalshi_daemon.limits import (
     ORDER_COUNT_CAP,
     ORDER_COUNT_MAX,
     ORDER_SIZES_MAX,
+    SELECTIONS_MAX,
     SOCKET_MARKETS,
     SOCKET_MARKETS_LEAST,
     SOCKETS_MAX,
 )
-from kalshi_daemon.units import CONTRACT, DOLLAR, Count, Money, Ticker, contracts
+from kalshi_daemon.units import (
+    CONTRACT,
+    DOLLAR,
+    HOUR_MS,
+    MINUTE_MS,
+    PRICE_CENT,
+    PRICE_ONE,
+    Count,
+    Milliseconds,
+    Money,
+    Price,
+    contracts,
+)
 
 PREFIX: Final = "KALSHI_"
 CONFIRMATION: Final = "I trade real money"
@@ -47,35 +61,6 @@ CREDENTIAL: Final = "kalshi-key"  # the name of the key in the unit's LoadCreden
 SERVICE_SOCKET: Final = Path("/run/kalshi-daemon/control.sock")  # where the unit's RuntimeDirectory puts it
 SHIPPED_MODEL: Final = Path(__file__).parent / "policy" / "policy.onnx"
 PERCENT_BPS: Final = 100
-
-
-class Environment(StrEnum):
-    DEMO = "demo"
-    PRODUCTION = "production"
-
-
-# The exchange's hosts, dedicated first, shared second: a dial walks them in this order (api.md section 1).
-REST_URLS: Final = {
-    Environment.DEMO: (
-        "https://external-api.demo.kalshi.co/trade-api/v2",
-        "https://demo-api.kalshi.co/trade-api/v2",
-    ),
-    Environment.PRODUCTION: (
-        "https://external-api.kalshi.com/trade-api/v2",
-        "https://api.elections.kalshi.com/trade-api/v2",
-    ),
-}
-WS_URLS: Final = {
-    Environment.DEMO: (
-        "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
-        "wss://demo-api.kalshi.co/trade-api/ws/v2",
-    ),
-    Environment.PRODUCTION: (
-        "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
-        "wss://api.elections.kalshi.com/trade-api/ws/v2",
-    ),
-}
-PRODUCTION_DOMAIN: Final = "kalshi.com"
 
 
 @frozen
@@ -149,11 +134,46 @@ class Config:
         "the absolute path of the private key file (PEM), not the key itself",
         derived=f"the systemd credential {CREDENTIAL}, where there is one; otherwise required",
     )
-    markets: tuple[Ticker, ...] = _setting(
+    markets: tuple[Selection, ...] = _setting(
         "MARKETS",
-        values.distinct(values.ticker, most=MARKETS_MAX),
-        f"1 to {MARKETS_MAX} market tickers, separated by commas, each once",
-        unit="tickers",
+        values.distinct(values.selection, most=MARKETS_MAX + SELECTIONS_MAX),
+        f"up to {MARKETS_MAX} tickers of markets and {SELECTIONS_MAX} of event:TICKER or series:TICKER, separated by "
+        "commas, each once",
+    )
+    markets_max: int = _setting(
+        "MARKETS_MAX",
+        values.whole(1, MARKETS_MAX),
+        f"1 to {MARKETS_MAX}",
+        unit="markets at a time",
+        default=str(MARKETS_MAX),
+    )
+    volume_min: Count = _setting(
+        "MARKETS_VOLUME_MIN",
+        values.amount(CONTRACT, 0, 999_999_999 * CONTRACT),
+        "0 to 999999999",
+        unit="contracts traded in the last 24 hours",
+        default="0",
+    )
+    spread_max: Price = _setting(
+        "MARKETS_SPREAD_CENTS_MAX",
+        values.amount(PRICE_CENT, 1, PRICE_ONE),
+        "0.01 to 100",
+        unit="cents between the best bid and the best ask",
+        default="100",
+    )
+    close_min_ms: Milliseconds = _setting(
+        "MARKETS_CLOSE_MINUTES_MIN",
+        lambda text: values.whole(0, CLOSE_HOURS_CAP)(text) * MINUTE_MS,
+        f"0 to {CLOSE_HOURS_CAP}",
+        unit="minutes from now to the closing, at least",
+        default="5",
+    )
+    close_max_ms: Milliseconds = _setting(
+        "MARKETS_CLOSE_HOURS_MAX",
+        lambda text: values.whole(1, CLOSE_HOURS_CAP)(text) * HOUR_MS,
+        f"1 to {CLOSE_HOURS_CAP}",
+        unit="hours from now to the closing, at most",
+        default=str(CLOSE_HOURS_CAP),
     )
     rest_urls: tuple[str, ...] = _setting(
         "REST_URLS",
@@ -344,6 +364,7 @@ def _check_together(config: Config) -> None:
                 )
     if production and config.policy not in {"onnx", "hold"}:
         raise ConfigurationError(f"KALSHI_POLICY is {config.policy!r}; in production allowed: onnx or hold")
+    _check_markets(config)
     size, most = max(config.order_sizes), config.order_count_max
     if size > most:
         raise ConfigurationError(
@@ -354,4 +375,21 @@ def _check_together(config: Config) -> None:
         raise ConfigurationError(
             f"KALSHI_OPEN_ORDERS_MARKET_MAX is {config.open_orders_market_max}; "
             f"allowed: up to KALSHI_OPEN_ORDERS_ACCOUNT_MAX, {config.open_orders_account_max}"
+        )
+
+
+def _check_markets(config: Config) -> None:
+    """As many selections as can be read, and named markets as may be in."""
+    named = sum(each.kind == MARKET for each in config.markets)
+    if named > config.markets_max:
+        raise ConfigurationError(
+            f"KALSHI_MARKETS names {named} markets; allowed: up to KALSHI_MARKETS_MAX, {config.markets_max}"
+        )
+    wide = len(config.markets) - named
+    if wide > SELECTIONS_MAX:
+        raise ConfigurationError(f"KALSHI_MARKETS has {wide} events and series; allowed: up to {SELECTIONS_MAX}")
+    if config.close_min_ms >= config.close_max_ms:
+        raise ConfigurationError(
+            f"KALSHI_MARKETS_CLOSE_MINUTES_MIN is {config.close_min_ms // MINUTE_MS}; "
+            f"allowed: less than KALSHI_MARKETS_CLOSE_HOURS_MAX, {config.close_max_ms // HOUR_MS} h"
         )

@@ -15,10 +15,14 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from kalshi_daemon.units import Ticker
+
 SHOWN_MAX: Final = 200  # a longer value is not repeated: it is no slip of the keyboard, and may be a pasted key
 
 T = TypeVar("T")
 
+MARKET: Final = "market"
+_SELECTED = ("event", "series")
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,127}", re.ASCII)
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
@@ -32,6 +36,22 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@frozen
+class Selection:
+    """What is to be traded: one market, every market of an event, or of a series. `kind` is the word before the colon,
+    `market` where there is none.
+    """
+
+    kind: str
+    ticker: Ticker
+
+    def __str__(self) -> str:
+        return self.ticker if self.kind == MARKET else f"{self.kind}:{self.ticker}"
+
+    def covers(self, market: Ticker, event: Ticker, series: Ticker) -> bool:
+        return self.ticker == {"market": market, "event": event, "series": series}[self.kind]
 
 
 def looks_secret(text: str) -> bool:
@@ -103,6 +123,16 @@ def ticker(text: str) -> str:
     if not _TICKER.fullmatch(text):
         raise ValueError
     return text
+
+
+def selection(text: str) -> Selection:
+    """`KXTEMP-26NOV22-T50`, `event:KXTEMP-26NOV22` or `series:KXTEMP`."""
+    kind, colon, rest = text.rpartition(":")
+    if colon and kind not in _SELECTED:
+        raise ValueError("the word before the colon is event or series")
+    if kind == "series" and "-" in rest:
+        raise ValueError("the ticker of a series has no dash")
+    return Selection(kind or MARKET, ticker(rest))
 
 
 def key_id(text: str) -> str:

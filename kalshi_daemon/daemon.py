@@ -29,8 +29,6 @@ from kalshi_daemon.facts import (
     Alarmed,
     CancelSent,
     HoldKind,
-    MarketChanged,
-    MarketRead,
     OrderRefused,
     RestrictionKind,
     RestrictionLifted,
@@ -72,7 +70,7 @@ class Daemon:
             say=lambda text: log.warning("frame", detail=text),
             feeds_lost=lambda: self.runner.post("feeds_lost"),
             private_lost=self._doubt,
-            on_market=self._market_changed,
+            on_changes=self._note_markets,
             trader_state=lambda: self.runner.innermost,
         )
         self.parts = Parts(config, seams, hooks)
@@ -82,8 +80,6 @@ class Daemon:
             post=self._post,
             alarm=self.alarm,
             on_step=self._stepped,
-            time_passed=self._time_passed,
-            markets_read=self._markets_read,
             stop=self.stop,
             state=lambda: self.runner.innermost,
         )
@@ -278,20 +274,6 @@ class Daemon:
     def _doubt(self, cause: str) -> None:
         self._post(AccountDoubted(self.parts.clock.now_ms(), cause))
         self.parts.sync.want()
-
-    def _market_changed(self, fact: MarketChanged) -> None:
-        self._note_markets(self.parts.universe.changed(fact, self.parts.clock.exchange_now_ms()))
-
-    def _time_passed(self, exchange_ms: int) -> None:
-        self._note_markets(self.parts.universe.passed(exchange_ms))
-
-    def _markets_read(self, reads: Sequence[MarketRead]) -> None:
-        """A complete read of the markets asked for: what it does not list is not open, whatever was known."""
-        exchange_ms, universe = self.parts.clock.exchange_now_ms(), self.parts.universe
-        for read in reads:
-            self._note_markets(universe.read(read, exchange_ms))
-        for ticker in universe.markets.keys() - {read.market for read in reads}:
-            self._note_markets(universe.unlisted(ticker, exchange_ms))
 
     def _note_markets(self, changes: Sequence[MarketChange]) -> None:
         for change in changes:

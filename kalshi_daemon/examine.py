@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 import trio
 
-from kalshi_daemon.config import CONFIRMATION, REST_URLS, WS_URLS, Config, Environment, load
+from kalshi_daemon.config import CONFIRMATION, Config, load
 from kalshi_daemon.errors import ConfigurationError, KeyRefused
+from kalshi_daemon.hosts import REST_URLS, WS_URLS, Environment
 from kalshi_daemon.shell.clock import Clock, SystemClock
 from kalshi_daemon.shell.doctor import Doctor, Resolve
 from kalshi_daemon.shell.doctor_advice import KEY

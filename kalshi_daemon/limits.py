@@ -166,7 +166,17 @@ HOLD_WATCH_S: Final = 1.0  # a condition that clears a hold is seen within it
 AGREEMENTS_AFTER_DIVERGENCE: Final = 2  # one could have met the same late read as the one that differed
 ACTIVE_TWICE: Final = 2  # statuses in a row that lift the hold `exchange`
 EXCHANGE_WATCH_S: Final = 10.0  # an order learns of a pause earlier, by its 409
-MARKETS_READ_S: Final = 60.0  # openings are known by the clock; only changes of plan are found here
+MARKETS_READ_S: Final = 60.0  # between two rounds; openings are known by the clock, new markets by their event
+FILTER_PATIENCE_MS: Final[Milliseconds] = 600_000  # a filter refuses a market that is in for so long before it goes
+DISCOVERY_PAGES_MAX: Final = 10  # of one event or series: a wider one is to be named by its events
+DISCOVERY_SPACING_S: Final = 0.1  # between two reads of a round: half of the smallest tier's tokens
+DISCOVERY_DELAY_S: Final = 2.0  # from the word of a new market to its read: it may be unknown for a moment (api.md 4.2)
+MARKETS_KNOWN_MAX: Final = 10_000  # markets that are remembered, in or out
+SELECTION_LOOK_S: Final = 10.0  # times to a closing are judged so often
+PAUSE_LEAD_MS: Final[Milliseconds] = 30_000  # nothing increases so short a time before a pause that is known
+SCHEDULE_READ_S: Final = 3_600.0
+SCHEDULE_WAIT_S: Final = 5.0  # of preflight: trading does not wait for it
+GONE_KEPT_MS: Final[Milliseconds] = 3_600_000  # a market that is over is shown, and remembered, for so long
 CLOCK_WATCH_S: Final = 1.0  # openings and closings happen on whole seconds
 CLOCK_OFFSET_MAX_MS: Final[Milliseconds] = 5_000  # the exchange refuses signatures from about 15 s
 WATCHDOG_S: Final = 1.0  # well within the unit's WatchdogSec
@@ -209,6 +219,8 @@ OPEN_ORDERS_ACCOUNT_CAP: Final = 200  # the exchange's own limit is far above; a
 
 # --- configuration
 MARKETS_MAX: Final = 1_000  # what one process is measured with
+SELECTIONS_MAX: Final = 100  # events and series: a round of reading them all, at its pace, fits into preflight's time
+CLOSE_HOURS_CAP: Final = 1_000_000  # a century: every market
 ORDER_SIZES_MAX: Final = 8  # the policy has 1 + 4 actions per size
 SOCKETS_MAX: Final = 3  # order books, fills, positions
 

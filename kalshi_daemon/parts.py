@@ -12,21 +12,25 @@ from attrs import frozen
 from kalshi_daemon import limits
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.commands import Command
-from kalshi_daemon.config import Config, Environment
+from kalshi_daemon.config import Config
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.core.market_selection import Filters, MarketSelection
+from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
-from kalshi_daemon.facts import AccountFact, MarketChanged, OrderSent
+from kalshi_daemon.facts import AccountFact, OrderSent
+from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
+from kalshi_daemon.shell.clock import EASTERN
 from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.fill_listener import FillListener
@@ -36,6 +40,7 @@ from kalshi_daemon.shell.hold_watch import HoldWatch
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.kill_latch import KillLatch
 from kalshi_daemon.shell.market_inputs import MarketInputs
+from kalshi_daemon.shell.market_watch import MarketWatch
 from kalshi_daemon.shell.model import load
 from kalshi_daemon.shell.notify import Notifier
 from kalshi_daemon.shell.order_writer import OrderWriter
@@ -62,7 +67,7 @@ class Hooks:
     say: Callable[[str], None]
     feeds_lost: Callable[[], None]
     private_lost: Callable[[str], None]
-    on_market: Callable[[MarketChanged], None]
+    on_changes: Callable[[Sequence[MarketChange]], None]
     trader_state: Callable[[], str]
 
 
@@ -77,6 +82,7 @@ class Parts:
         self.health = HealthMonitor()
         self.ledger = Ledger()
         self.universe = MarketUniverse()
+        self.hours = ExchangeHours(EASTERN)
         self.invariants = Invariants(self.ledger, self._violated)
         self.journal: Journal | None = None
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
@@ -97,21 +103,21 @@ class Parts:
         self._build_policy()
         self.preflight = Preflight(
             ledger=self.ledger,
-            universe=self.universe,
+            hours=self.hours,
             rest=self.rest,
             clock=clock,
             open_key=self.signer.load,
             load_model=self._load_model,
             latched=self.kill_latch.reason,
             settle=self.bus.settle,
-            markets=config.markets,
+            find_markets=self.market_watch.prepare,
         )
         self.watchdog = Watchdog(self.bus, self.ledger, clock, self.notifier, hooks.alarm)
 
     def _build_feeds(self) -> None:
         hooks, seams = self._hooks, self.seams
         self.books = OrderBookClient(
-            self.config.markets,
+            (),  # the market watch says which
             self.rest,
             self.clock,
             seams.rng,
@@ -128,9 +134,20 @@ class Parts:
             self.positions,
             self.clock,
             socket_markets=self.config.socket_markets,
-            on_market=hooks.on_market,
+            on_market=lambda fact: self.market_watch.heard(fact),  # noqa: PLW0108 - it is made below
             on_private_lost=hooks.private_lost,
             on_feeds_lost=hooks.feeds_lost,
+        )
+        self.market_watch = MarketWatch(
+            _selection(self.config),
+            self.universe,
+            self.ledger,
+            self.rest,
+            self.clock,
+            proven=lambda ticker: self.books.usable(ticker) and not self.books.is_polled(ticker),
+            want=self.coordinator.want,
+            on_changes=hooks.on_changes,
+            alarm=hooks.alarm,
         )
 
     def _build_money(self) -> None:
@@ -269,3 +286,13 @@ def _risk_limits(config: Config) -> RiskLimits:
         open_orders_account_max=config.open_orders_account_max,
         cash_reserve_bps=config.cash_reserve_bps,
     )
+
+
+def _selection(config: Config) -> MarketSelection:
+    filters = Filters(
+        volume_min=config.volume_min,
+        spread_max=config.spread_max,
+        close_min_ms=config.close_min_ms,
+        close_max_ms=config.close_max_ms,
+    )
+    return MarketSelection(config.markets, filters, config.markets_max)

@@ -24,7 +24,7 @@ from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
 from kalshi_daemon.shell.session import Session
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
-from kalshi_daemon.shell.status import RefusalStatus
+from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
 from kalshi_daemon.shell.status_text import history_text, why
 from kalshi_daemon.units import SECOND_MS, Price, Ticker
 
@@ -57,6 +57,7 @@ class Surface:
             "status": self._status,
             "why": self._why,
             "history": self._history,
+            "markets": self._markets,
             "pause": self._pause,
             "resume": self._resume,
             "adopt": self._adopt,
@@ -79,6 +80,27 @@ class Surface:
         del request
         await trio.lowlevel.checkpoint()
         return history_text(self.reporter.history(), self._parts.clock.now_ms())
+
+    async def _markets(self, request: ControlRequest) -> object:
+        """Every market that is known; those that are in first, each side by why."""
+        del request
+        await trio.lowlevel.checkpoint()
+        parts = self._parts
+        rows = [
+            MarketStatus(
+                place.market,
+                parts.universe.markets[place.market].status,
+                place.wanted,
+                place.leaving,
+                place.why,
+                place.text,
+                place.since_ms,
+                parts.universe.markets[place.market].close_ms,
+            )
+            for place in parts.market_watch.selection.places.values()
+            if place.market in parts.universe.markets
+        ]
+        return msgspec.to_builtins(sorted(rows, key=lambda row: (not row.wanted, row.why, row.market)))
 
     async def _pause(self, request: ControlRequest) -> str:
         await self._spoken(request)
@@ -138,6 +160,8 @@ class Surface:
             health=parts.health,
             feeds=parts.coordinator.statuses,
             feeds_usable=lambda: parts.coordinator.feeds_usable,
+            markets=lambda: parts.market_watch.selection.counts,
+            pause=lambda: parts.hours.next_pause(parts.clock.exchange_now_ms()),
             breakers=lambda: [parts.breaker, *([parts.actor.breaker] if parts.actor else [])],
             rates=lambda: parts.rest.governor.statuses(trio.current_time()),
             mid=self._mid,
@@ -176,6 +200,7 @@ class Surface:
             "writer": parts.writer.counts,
             "sync": parts.sync.counts,
             "market": parts.universe.counts,
+            "discovery": parts.market_watch.counts,
             "invariants": {"checked": parts.invariants.checked, "violated": parts.invariants.violations},
             "notify": {"failed": parts.notifier.failures},
             "policy": self._policy_counts(),

@@ -7,7 +7,7 @@ here: a crash is the chart's to hear.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import trio
@@ -20,12 +20,12 @@ from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import OperatingError
-from kalshi_daemon.facts import AccountFact, MarketRead
+from kalshi_daemon.facts import AccountFact
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
-from kalshi_daemon.shell.watches import watch_clock, watch_exchange, watch_limits, watch_markets
+from kalshi_daemon.shell.watches import read_hours, watch_clock, watch_exchange, watch_hours, watch_limits
 from kalshi_daemon.surface import Surface
 from statecharts.actor import ACTOR
 
@@ -37,8 +37,6 @@ class Links:
     post: Callable[[AccountFact | ProposeOrder], None]
     alarm: Callable[[str, str], None]
     on_step: Callable[[str, Step], None]
-    time_passed: Callable[[int], None]
-    markets_read: Callable[[Sequence[MarketRead]], None]
     stop: Callable[[], None]
     state: Callable[[], str]
 
@@ -54,8 +52,6 @@ class Tasks:
         self._post = links.post
         self._alarm = links.alarm
         self._on_step = links.on_step
-        self._time_passed = links.time_passed
-        self._markets_read = links.markets_read
         self._stop = links.stop
         self._state = links.state
 
@@ -67,7 +63,7 @@ class Tasks:
             "order_writer": parts.writer.run,
             "watchdog": partial(parts.watchdog.run, self._look),
             "websocket_coordinator": self._coordinate,
-            "clock_watch": partial(watch_clock, parts.clock, self._time_passed, self._alarm),
+            "clock_watch": partial(watch_clock, parts.clock, parts.market_watch.tick, self._alarm),
             "exchange_watch": self._watch_exchange,
             "metrics": self._serve_metrics,
             "control": self._serve_control,
@@ -111,8 +107,10 @@ class Tasks:
         await parts.preflight.passed.wait()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_limits, parts.rest)
-            nursery.start_soon(watch_markets, parts.rest, parts.config.markets, self._markets_read)
-            await watch_exchange(parts.rest, parts.ledger, parts.clock, parts.bus.settle)
+            nursery.start_soon(parts.market_watch.run)
+            nursery.start_soon(read_hours, parts.rest, parts.hours)
+            nursery.start_soon(watch_hours, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
+            await watch_exchange(parts.rest, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
 
     async def _serve_metrics(self) -> None:
         address = self.parts.config.metrics_address

@@ -28,6 +28,8 @@ CENT: Money = 10_000
 PRICE_CENT: Price = 100
 FEE_GRAIN: Money = 100  # $0.0001: fees are rounded up, and balances down, to it (api.md 3.3)
 SECOND_MS: Milliseconds = 1_000
+MINUTE_MS: Milliseconds = 60_000
+HOUR_MS: Milliseconds = 3_600_000
 
 
 class BookSide(StrEnum):

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from kalshi_daemon import config_values as values
 from kalshi_daemon.config import (
     CONFIRMATION,
-    REST_URLS,
     SERVICE_SOCKET,
     SHIPPED_MODEL,
     VARIABLES,
     Address,
-    Environment,
+    Selection,
     control_sockets,
     load,
 )
 from kalshi_daemon.errors import EXIT_CONFIGURATION, ConfigurationError
+from kalshi_daemon.hosts import REST_URLS, Environment
+from kalshi_daemon.units import PRICE_ONE
 
 ROOT = Path(__file__).parent.parent
 LEAST = {
@@ -36,7 +37,9 @@ def test_the_least_configuration_is_demo_with_every_default() -> None:
     """Four variables suffice, and every other one has the default that .env.example states."""
     config = load(LEAST)
     assert config.environment is Environment.DEMO
-    assert config.markets == ("KXA-26", "KXB-26-T0.5")
+    assert [str(each) for each in config.markets] == ["KXA-26", "KXB-26-T0.5"]
+    assert (config.markets_max, config.volume_min, config.spread_max) == (1_000, 0, PRICE_ONE)
+    assert (config.close_min_ms, config.close_max_ms) == (300_000, 3_600_000_000_000)
     assert config.rest_urls == REST_URLS[Environment.DEMO]
     assert config.ws_urls[0] == "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2"
     assert (config.sockets, config.policy, config.pricing, config.model) == (2, "onnx", "take", SHIPPED_MODEL)
@@ -47,6 +50,28 @@ def test_the_least_configuration_is_demo_with_every_default() -> None:
     assert config.control_socket == Path("/home/trader/.local/state/kalshi-daemon/control/control.sock")
     assert config.metrics_address == Address("127.0.0.1", 9187)
     assert (config.log_format, config.log_level) == ("auto", "info")
+
+
+def test_markets_are_tickers_events_and_series() -> None:
+    """The three kinds in one list, and filters in the units that their names say."""
+    config = load(
+        {
+            **LEAST,
+            "KALSHI_MARKETS": "KXTEMP-26NOV22-T50, event:KXTEMP-26NOV23 ,series:KXRAIN",
+            "KALSHI_MARKETS_MAX": "50",
+            "KALSHI_MARKETS_VOLUME_MIN": "12.5",
+            "KALSHI_MARKETS_SPREAD_CENTS_MAX": "2.5",
+            "KALSHI_MARKETS_CLOSE_MINUTES_MIN": "30",
+            "KALSHI_MARKETS_CLOSE_HOURS_MAX": "48",
+        }
+    )
+    assert config.markets == (
+        Selection("market", "KXTEMP-26NOV22-T50"),
+        Selection("event", "KXTEMP-26NOV23"),
+        Selection("series", "KXRAIN"),
+    )
+    assert (config.markets_max, config.volume_min, config.spread_max) == (50, 1_250, 250)
+    assert (config.close_min_ms, config.close_max_ms) == (1_800_000, 172_800_000)
 
 
 def test_systemd_gives_the_directories_and_the_key() -> None:
@@ -95,6 +120,7 @@ def test_the_emulator_on_loopback_may_be_plain() -> None:
     assert config.metrics_address is None
 
 
+MANY_SERIES = ",".join(f"series:KX{number}" for number in range(101))
 PRODUCTION = {"ENVIRONMENT": "production", "PRODUCTION_CONFIRMATION": CONFIRMATION}
 
 
@@ -106,9 +132,18 @@ PRODUCTION = {"ENVIRONMENT": "production", "PRODUCTION_CONFIRMATION": CONFIRMATI
         ({"SOCKETS": "\u0662"}, "SOCKETS is '\u0662'; allowed:"),
         ({"SOKETS": "2"}, "SOKETS is not known; the nearest known variable is KALSHI_SOCKETS"),
         ({"ENVIRONMENT": "prod"}, "ENVIRONMENT is 'prod'; allowed: demo or production"),
-        ({"MARKETS": "KXA,kxb"}, "MARKETS is 'KXA,kxb' ('kxb' does not read); allowed: 1 to 1000"),
+        ({"MARKETS": "KXA,kxb"}, "MARKETS is 'KXA,kxb' ('kxb' does not read); allowed: up to 1000"),
         ({"MARKETS": "KXA,KXA"}, "MARKETS is 'KXA,KXA' ('KXA' twice); allowed:"),
         ({"MARKETS": ","}, "MARKETS is ',' ('' does not read); allowed:"),
+        ({"MARKETS": "evnt:KXA-26"}, "MARKETS is 'evnt:KXA-26' ('evnt:KXA-26': the word before the colon is event or"),
+        ({"MARKETS": "series:KXA-26"}, "MARKETS is 'series:KXA-26' ('series:KXA-26': the ticker of a series has no"),
+        ({"MARKETS": "event:KXA,event:KXA"}, "MARKETS is 'event:KXA,event:KXA' ('event:KXA' twice); allowed:"),
+        ({"MARKETS": "KXA,KXB,series:KXC", "MARKETS_MAX": "1"}, "MARKETS names 2 markets; allowed: up to KALSHI_MA"),
+        ({"MARKETS": MANY_SERIES}, "MARKETS has 101 events and series; allowed: up to 100"),
+        ({"MARKETS_MAX": "1001"}, "MARKETS_MAX is '1001'; allowed: 1 to 1000"),
+        ({"MARKETS_SPREAD_CENTS_MAX": "0"}, "MARKETS_SPREAD_CENTS_MAX is '0'; allowed: 0.01 to 100"),
+        ({"MARKETS_VOLUME_MIN": "-1"}, "MARKETS_VOLUME_MIN is '-1'; allowed: 0 to 999999999"),
+        ({"MARKETS_CLOSE_MINUTES_MIN": "120", "MARKETS_CLOSE_HOURS_MAX": "2"}, "MARKETS_CLOSE_MINUTES_MIN is 120;"),
         ({"ORDER_SIZES": "30"}, "ORDER_SIZES has a size of 30; allowed: up to KALSHI_ORDER"),
         ({"ORDER_SIZES": "0.125"}, "ORDER_SIZES is '0.125' ('0.125': at most 2 decimals); allowed:"),
         ({"ORDER_COST_MAX": "1000.01"}, "ORDER_COST_MAX is '1000.01'; allowed: 1 to 1000"),
@@ -203,4 +238,4 @@ def test_env_example_reads_back() -> None:
     """Every commented default, taken as it stands, is a valid configuration."""
     text = (ROOT / ".env.example").read_text()
     lines = re.findall(r'^#(KALSHI_\w+)="?([^"\n]*)"?$', text, re.M)
-    assert load({**LEAST, **dict(lines)}).markets == ("KXA-26", "KXB-26-T0.5")
+    assert load({**LEAST, **dict(lines)}).markets == load(LEAST).markets

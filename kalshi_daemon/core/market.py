@@ -15,7 +15,7 @@ from attrs import frozen
 
 from kalshi_daemon.facts import PriceRange, SeriesFees
 from kalshi_daemon.limits import CLOSING_SOON_MS
-from kalshi_daemon.units import PRICE_ONE, Milliseconds, Price, Ticker
+from kalshi_daemon.units import PRICE_ONE, Count, Milliseconds, Price, Ticker
 from statecharts.market import ACT
 
 
@@ -24,7 +24,9 @@ class Market:
     """`status` is a column of statecharts/market.py; `unproven` where only the clock says that it is open.
 
     `refused_ms` is when an order was answered 409 while it was shown active, `active_read_ms` when a read first
-    said active after that. `fees` is None until its series' schedule was read.
+    said active after that. `fees` is None until its series' schedule was read, and `fees_refused` says why it cannot
+    be. `listed` is false where a complete read left it out. `leaving`: kept in view for what we have there, and no
+    longer selected, so that it is only reduced.
     """
 
     ticker: Ticker
@@ -41,6 +43,12 @@ class Market:
     fees: SeriesFees | None
     refused_ms: Milliseconds | None
     active_read_ms: Milliseconds | None
+    kind: str = "binary"
+    volume_24h: Count = 0
+    spread: Price = 0
+    listed: bool = True
+    fees_refused: str = ""
+    leaving: bool = False
 
     def is_active(self, now_ms: Milliseconds) -> bool:
         """Whether orders are taken: the exchange says active, and by the clock it has not closed."""

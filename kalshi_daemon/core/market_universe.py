@@ -6,13 +6,15 @@ Rules:
   until a book or a read shows it.
 - A 409 outranks the status shown: it is left by `activated`, or by a read of active a minute after another one.
 - What cannot be is returned as a divergence about that market only; the state is kept.
-- A market that was never read is not known: events about it are counted and make nothing.
+- A market that was never read is not known: events about it are counted and make nothing. One that nobody needs any
+  more is forgotten, and so is the schedule of a series without markets. Which markets are traded is decided in
+  `core/market_selection.py`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -77,6 +79,7 @@ class MarketUniverse:
     def __init__(self) -> None:
         self._markets: dict[Ticker, Market] = {}
         self._fees: dict[Ticker, SeriesFees] = {}  # series -> schedule
+        self._fees_refused: dict[Ticker, str] = {}  # series -> why its schedule cannot be counted with
         self._counts = Counter(unread_statuses=0, unread_events=0, unknown_markets=0, unusable_grids=0)
         self.markets: Mapping[Ticker, Market] = MappingProxyType(self._markets)
 
@@ -91,9 +94,23 @@ class MarketUniverse:
     def fees(self, fees: SeriesFees) -> None:
         """A series' schedule was read."""
         self._fees[fees.series] = fees
+        self._fees_refused.pop(fees.series, None)
         for ticker, market in self._markets.items():
             if market.series == fees.series:
-                self._markets[ticker] = evolve(market, fees=fees)
+                self._markets[ticker] = evolve(market, fees=fees, fees_refused="")
+
+    def fees_refused(self, series: Ticker, why: str) -> None:
+        """A series' schedule was read, and has arithmetic that we do not know: its markets are not traded."""
+        self._fees_refused[series] = why
+        for ticker, market in self._markets.items():
+            if market.series == series:
+                self._markets[ticker] = evolve(market, fees=None, fees_refused=why)
+
+    @property
+    def without_fees(self) -> tuple[Ticker, ...]:
+        """The series whose schedule is still to be read."""
+        missing = (each.series for each in self._markets.values() if each.fees is None and not each.fees_refused)
+        return tuple(dict.fromkeys(missing))
 
     def read(self, fact: MarketRead, now_ms: Milliseconds) -> tuple[MarketChange, ...]:
         """A market as REST shows it at `now_ms`."""
@@ -113,6 +130,10 @@ class MarketUniverse:
             open_ms=fact.open_ms,
             result=fact.result,
             settlement_value=fact.settlement_value,
+            kind=fact.kind,
+            volume_24h=fact.volume_24h,
+            spread=fact.spread,
+            listed=True,
         )
         if known.refused_ms is not None:
             known, row = self._outranked(known, row, now_ms)
@@ -176,7 +197,24 @@ class MarketUniverse:
     def unlisted(self, ticker: Ticker, now_ms: Milliseconds) -> tuple[MarketChange, ...]:
         """A complete read of the markets asked for no longer lists it."""
         before = self._markets.get(ticker)
-        return () if before is None else self._told(before, self._step(before, "unlisted", now_ms))
+        if before is None:
+            return ()
+        return self._told(before, self._step(evolve(before, listed=False), "unlisted", now_ms))
+
+    def leave(self, ticker: Ticker, *, leaving: bool) -> None:
+        """It is in view only for what we have there, or is selected again."""
+        before = self._markets[ticker]
+        if before.leaving is not leaving:
+            self._markets[ticker] = evolve(before, leaving=leaving)
+
+    def forget(self, tickers: Collection[Ticker]) -> None:
+        """Nobody needs them any more."""
+        for ticker in tickers:
+            del self._markets[ticker]
+        left = {market.series for market in self._markets.values()}
+        for known in (self._fees, self._fees_refused):
+            for series in known.keys() - left:
+                del known[series]
 
     def _meet(self, fact: MarketRead) -> Market:
         """A market that was not known: what is read is what it is."""
@@ -195,6 +233,10 @@ class MarketUniverse:
             fees=self._fees.get(fact.series),
             refused_ms=None,
             active_read_ms=None,
+            kind=fact.kind,
+            volume_24h=fact.volume_24h,
+            spread=fact.spread,
+            fees_refused=self._fees_refused.get(fact.series, ""),
         )
         self._markets[fact.market] = market
         return market

@@ -290,6 +290,8 @@ def _market(question: Question) -> Refusal | None:
     if not market.is_active(now_ms):
         said = "active by the clock alone" if market.unproven else market.status
         return Refusal("P2", "the market is active", said, "active")
+    if not question.reduces and market.leaving:
+        return Refusal("P2", "the market is selected", "kept for what we have there", "selected")
     if not question.reduces and market.closes_soon(now_ms, question.limits.closing_soon_ms):
         left_s, limit_s = (market.close_ms - now_ms) // SECOND_MS, question.limits.closing_soon_ms // SECOND_MS
         return Refusal("P2", "the market closes later", f"{left_s} s", f"{limit_s} s")

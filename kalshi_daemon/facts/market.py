@@ -18,7 +18,11 @@ class PriceRange(msgspec.Struct, frozen=True, gc=False):
 
 
 class MarketRead(msgspec.Struct, frozen=True):
-    """One market as REST shows it; `status` is the exchange's word (a column of the market table)."""
+    """One market as REST shows it; `status` is the exchange's word (a column of the market table).
+
+    `spread` lies between the best bid and the best ask, one dollar where both sides are empty; `volume_24h` counts the
+    contracts traded in the last 24 hours; `kind` is binary or scalar.
+    """
 
     market: Ticker
     event: Ticker
@@ -30,6 +34,9 @@ class MarketRead(msgspec.Struct, frozen=True):
     exchange_index: int
     result: str
     settlement_value: Price | None
+    kind: str
+    volume_24h: Count
+    spread: Price
     invented: bool = False  # set by the recording player for metadata that a recording lacks
 
 

@@ -101,7 +101,10 @@ class ActorService:
         newest_ms = now_ms - limits.DECISION_INTERVAL_MS
         self._held_back = {m: None for m in dirty if self._decided_ms.get(m, 0) > newest_ms}
         stale_ms = now_ms - round(limits.REDECIDE_S * SECOND_MS)
-        quiet = [m for m in self._books.books if m not in dirty and self._decided_ms.get(m, 0) <= stale_ms]
+        books = self._books.books
+        if len(self._decided_ms) > len(books):  # what was dropped is forgotten
+            self._decided_ms = {m: ms for m, ms in self._decided_ms.items() if m in books}
+        quiet = [m for m in books if m not in dirty and self._decided_ms.get(m, 0) <= stale_ms]
         due = [m for m in dirty if m not in self._held_back] + quiet
         self._decided_ms.update(dict.fromkeys(due, now_ms))
         if len(self._decided_ms) > 2 * len(self._books.books):  # markets come and go

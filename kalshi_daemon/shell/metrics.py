@@ -22,6 +22,7 @@ from kalshi_daemon.charts.literals import dotted, leaves_of
 from kalshi_daemon.config_values import Address
 from kalshi_daemon.core.chart_states import CHARTS
 from kalshi_daemon.core.health_monitor import Verdict
+from kalshi_daemon.core.market_selection import IN
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.facts import HoldKind, RestrictionKind
 from kalshi_daemon.limits import HTTP_CLIENTS_MAX
@@ -137,6 +138,13 @@ def _levels(status: Status) -> Iterator[Metric]:
     yield _gauge("feeds_usable", "Whether trading could use the feeds", int(status.feeds_usable))
     yield _gauge("account_agreed", "Whether the account agrees with the exchange", int(status.account_agreed))
     yield _gauge("start_time_seconds", "When the process began", status.started_ms / SECOND_MS)
+    markets = GaugeMetricFamily(PREFIX + "markets", "Markets by why they are in or out", labels=["in", "why"])
+    for name, count in status.markets.items():
+        markets.add_metric([str(name in IN).lower(), name], count)
+    yield markets
+    if status.pause is not None:
+        yield _gauge("pause_start_time_seconds", "The pause known ahead", status.pause.from_ms / SECOND_MS)
+        yield _gauge("pause_end_time_seconds", "The end of the pause known ahead", status.pause.until_ms / SECOND_MS)
     messages = CounterMetricFamily(PREFIX + "feed_messages", "Messages of a feed", labels=["feed"])
     for feed in status.feeds:
         messages.add_metric([feed.role], feed.messages)

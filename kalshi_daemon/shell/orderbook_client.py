@@ -119,7 +119,9 @@ class OrderBookClient:
 
     @property
     def any_usable(self) -> bool:
-        return any(self.usable(market) for market in self.books if self._wanted(market))
+        """Some open market has a usable book, or none is open: then nothing is missing."""
+        opened = [market for market in self.books if self._wanted(market)]
+        return not opened or any(self.usable(market) for market in opened)
 
     def usable(self, market: Ticker) -> bool:
         """May an order be decided on this market's book now?"""

@@ -122,8 +122,9 @@ class OrderBookFeed:
         return self._session.silent_s if self._session is not None else float("inf")
 
     def all_proven(self) -> bool:
-        if not self.markets:
-            return True
+        """Where none of its markets is open there is nothing to prove."""
+        if not self.open_markets:
+            return not self.markets or self._session is not None
         return bool(self._proven) and all(market in self._set_aside for market in self.missing)
 
     def _read_at_s(self, market: Ticker) -> float:
@@ -187,6 +188,7 @@ class OrderBookFeed:
         """The session that carries the books, while it has a socket; None when it has none, and no proof is left."""
         if session is not None:
             self._session = session
+            self._tell_if_proven()
         elif self._session is not None:
             self._session = None
             self._snapshot_rounds = 0

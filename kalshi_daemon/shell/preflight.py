@@ -15,18 +15,17 @@ from typing import Final
 import trio
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.startup import StartupTracker
-from kalshi_daemon.errors import AccessRefused, ConfigurationError, KeyRefused, OperatingError
+from kalshi_daemon.errors import AccessRefused, ExchangeError, KeyRefused, OperatingError, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.watches import learn_limits
-from kalshi_daemon.units import Ticker
+from kalshi_daemon.shell.watches import held_for, learn_limits
 from kalshi_daemon.wire.error_codes import Fault, meaning_of
 
 HEALING: Final = frozenset({Fault.TRANSIENT, Fault.THEIRS})  # tried again: the others are a person's to mend
@@ -38,16 +37,18 @@ class Preflight:
         self,
         *,
         ledger: Ledger,
-        universe: MarketUniverse,
+        hours: ExchangeHours,
         rest: RestClient,
         clock: Clock,
         open_key: Callable[[], None],
         load_model: Callable[[], str],
         latched: Callable[[], str],
         settle: Callable[[AccountFact], Awaitable[None]],
-        markets: tuple[Ticker, ...],
+        find_markets: Callable[[], Awaitable[str]],
     ) -> None:
-        """`open_key` loads the key; `latched` is the kill latch's reason, or empty."""
+        """`open_key` loads the key; `latched` is the kill latch's reason, or empty; `find_markets` says what it
+        found.
+        """
         self.tracker = StartupTracker(STEPS)
         self.failure: OperatingError | None = None  # why it was refused
         self.journal: Journal | None = None  # handed in by the journal service when the file is open
@@ -55,13 +56,13 @@ class Preflight:
         self.replayed = trio.Event()
         self.passed = trio.Event()  # set by the daemon when the chart has heard it
         self._ledger = ledger
-        self._universe = universe
+        self._hours = hours
         self._clock = clock
         self._open_key = open_key
         self._load_model = load_model
         self._latched = latched
         self._settle = settle
-        self._markets = markets
+        self._check_markets = find_markets
         self._rest = rest
         self._unread: Iterator[tuple[int, AccountFact]] | None = None  # of the journal, while it is being replayed
 
@@ -131,10 +132,22 @@ class Preflight:
 
     async def _check_exchange(self) -> str:
         status = await self._rest.exchange_status()
+        await self._read_hours()
+        pause = self._hours.pause_at(self._clock.exchange_now_ms(), limits.PAUSE_LEAD_MS)
+        if pause is not None and self._ledger.find_hold(HoldKind.EXCHANGE) is None:
+            await self._settle(held_for(pause, self._clock.now_ms()))
         paused = not (status.exchange_active and status.trading_active)
         if paused and self._ledger.find_hold(HoldKind.EXCHANGE) is None:
             await self._settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", self._clock.now_ms()))
         return f"reached; its clock is {self._clock.offset_ms:+d} ms from ours"
+
+    async def _read_hours(self) -> None:
+        """Without the exchange's own schedule the weekly pause is known all the same."""
+        with trio.move_on_after(limits.SCHEDULE_WAIT_S):
+            try:
+                self._hours.learn(await self._rest.exchange_schedule())
+            except (ExchangeError, Unreachable) as error:
+                log.warning("schedule", cause=str(error), next="the weekly pause is assumed, and it is read again")
 
     async def _check_access(self) -> str:
         """A signed read: a wrong key, a wrong signature or a missing scope ends here."""
@@ -146,16 +159,3 @@ class Preflight:
                 "together, to this environment, and that the key may trade"
             ) from None
         return f"signed reads pass; tier {tier}"
-
-    async def _check_markets(self) -> str:
-        found = {read.market: read for read in await self._rest.markets(self._markets)}
-        missing = [market for market in self._markets if market not in found]
-        if missing:
-            raise ConfigurationError(
-                f"KALSHI_MARKETS names {missing[0]}, which the exchange does not list; allowed: tickers that it lists"
-            )
-        for read in found.values():
-            self._universe.read(read, self._clock.exchange_now_ms())
-        for series in sorted({read.series for read in found.values()}):
-            self._universe.fees(await self._rest.series_fees(series))
-        return f"{len(found)} markets known, with grid, times and fees"

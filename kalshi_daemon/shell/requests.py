@@ -106,13 +106,19 @@ class Requests:
         await self._http.aclose()
 
     async def pages(
-        self, kind: str, path: str, reader: Callable[[bytes], Page[T]], params: Mapping[str, str]
+        self,
+        kind: str,
+        path: str,
+        reader: Callable[[bytes], Page[T]],
+        params: Mapping[str, str],
+        *,
+        pages_max: int | None = None,
     ) -> list[T]:
         """Every page to the last; a cursor that comes twice would never end."""
         items: list[T] = []
         cursors: set[str] = set()
         asked = {**params, "limit": str(limits.READ_PAGE_SIZE)}
-        while len(cursors) < limits.READ_PAGES_MAX:
+        while len(cursors) < (pages_max or limits.READ_PAGES_MAX):
             page = await self.read(Call(kind, "GET", path, reader, dict(asked)))
             items += page.items
             if not page.cursor:

@@ -29,7 +29,7 @@ from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.requests import Call, Requests
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
-from kalshi_daemon.wire import rest
+from kalshi_daemon.wire import rest, schedule
 from kalshi_daemon.wire.orders import (
     Acknowledged,
     CancelAccepted,
@@ -128,6 +128,9 @@ class RestClient:
             Call("status", "GET", path, rest.read_exchange_status, also_read=STATUS_IN_ERRORS)
         )
 
+    async def exchange_schedule(self) -> schedule.Schedule:
+        return await self._requests.read(Call("schedule", "GET", "/exchange/schedule", schedule.read_schedule))
+
     async def account_limits(self) -> rest.AccountLimits:
         return await self._requests.read(Call("limits", "GET", "/account/limits", rest.read_account_limits))
 
@@ -151,6 +154,13 @@ class RestClient:
         for chunk in _chunks(tickers):
             found += await self._requests.pages("markets", "/markets", rest.read_markets, {"tickers": ",".join(chunk)})
         return found
+
+    async def selected_markets(self, kind: str, ticker: Ticker, after_ms: Milliseconds) -> list[MarketRead]:
+        """Every market of an `event` or a `series` that closes after `after_ms`, open yet or not."""
+        params = {f"{kind}_ticker": ticker, "min_close_ts": str(after_ms // SECOND_MS)}
+        return await self._requests.pages(
+            "markets", "/markets", rest.read_markets, params, pages_max=limits.DISCOVERY_PAGES_MAX
+        )
 
     async def orderbooks(self, tickers: Sequence[Ticker]) -> dict[Ticker, rest.BookRead]:
         """By ticker; one that the exchange does not know is not in it."""

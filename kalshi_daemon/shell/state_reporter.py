@@ -17,6 +17,7 @@ from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.charts.literals import dotted
 from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, unrealised
@@ -52,6 +53,8 @@ class StatusSources:
     health: HealthMonitor
     feeds: Callable[[], Sequence[FeedStatus]]
     feeds_usable: Callable[[], bool]
+    markets: Callable[[], Mapping[str, int]]
+    pause: Callable[[], Pause | None]
     breakers: Callable[[], Sequence[CircuitBreaker]]
     rates: Callable[[], tuple[RateStatus, ...]]
     mid: Callable[[Ticker], Price | None]
@@ -188,6 +191,8 @@ class StateReporter:
             restrictions=ledger.restrictions,
             feeds=tuple(sources.feeds()),
             feeds_usable=sources.feeds_usable(),
+            markets=dict(sources.markets()),
+            pause=sources.pause(),
             breakers=breakers,
             rates=rates,
             account_agreed=ledger.account_agreed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, Health
 from kalshi_daemon.core.holds import Hold, Restriction
 from kalshi_daemon.core.rate_governor import RateStatus
@@ -94,6 +95,20 @@ class AlarmStatus:
 
 
 @frozen
+class MarketStatus:
+    """One market that is known: `state` is the exchange's word, `why` and `text` say why it is in or out."""
+
+    market: Ticker
+    state: str
+    wanted: bool
+    leaving: bool
+    why: str
+    text: str
+    since_ms: Milliseconds
+    closes_ms: Milliseconds
+
+
+@frozen
 class CashStatus:
     """`available` leaves the reserve threshold out: what increases may spend."""
 
@@ -135,6 +150,8 @@ class Status:
     restrictions: tuple[Restriction, ...]
     feeds: tuple[FeedStatus, ...]
     feeds_usable: bool
+    markets: dict[str, int]  # how many are in or out, by why
+    pause: Pause | None  # of the exchange, known ahead: the next, or the one that lasts
     breakers: tuple[BreakerStatus, ...]
     rates: tuple[RateStatus, ...]
     account_agreed: bool

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from kalshi_daemon.core.chart_states import CHARTS, sentences
+from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState
+from kalshi_daemon.core.market_selection import IN
 from kalshi_daemon.shell.logging import iso_time
-from kalshi_daemon.shell.status import HistoryLine, Status
+from kalshi_daemon.shell.status import HistoryLine, MarketStatus, Status
 from kalshi_daemon.units import SECOND_MS, Milliseconds
 
 LISTED_MAX: Final = 8  # of any list on one screen
@@ -33,6 +35,9 @@ def why(status: Status) -> str:
         ],
     )
     lines += _section("feeds", list(_feed_lines(status)))
+    lines += [f"markets: {_markets_line(status)}"]
+    if status.pause is not None:
+        lines += [f"known ahead: {_pause_line(status, status.pause)}"]
     lines += _section("for the next order to pass", list(what_next(status)) or ["nothing stands in its way"])
     if status.last_refusal is not None:
         last = status.last_refusal
@@ -54,8 +59,7 @@ def what_next(status: Status) -> Iterator[str]:
         yield f"the trader reaches {TRADES}; it is in {status.trader.path}"
     for restriction in status.restrictions:
         yield f"the restriction {restriction.kind} ends ({restriction.cause})"
-    if not status.feeds_usable:
-        yield "some market has a proven book, and the private feed is live"
+    yield from _for_the_feeds(status)
     if not status.account_agreed:
         yield "an audit of the whole account agrees" + (
             f"; the last one differed: {status.last_divergence}" if status.last_divergence else ""
@@ -72,6 +76,13 @@ def what_next(status: Status) -> Iterator[str]:
             yield f"the policy decides again; it is {chart.path}: {sentences('actor')[chart.path]}"
 
 
+def _for_the_feeds(status: Status) -> Iterator[str]:
+    if not any(status.markets.get(why, 0) for why in IN):
+        yield "a market that KALSHI_MARKETS selects opens; `kalshi-daemon markets` says why none is in"
+    if not status.feeds_usable:
+        yield "some market has a proven book, and the private feed is live"
+
+
 def status_line(status: Status) -> str:
     """For `systemctl status`: the state, and by what."""
     kinds = [*(str(each.kind) for each in status.holds), *(str(each.kind) for each in status.restrictions)]
@@ -85,6 +96,19 @@ def history_text(lines: Iterable[HistoryLine], now_ms: Milliseconds) -> str:
         f"{iso_time(line.since_ms)}  {_lasted(line, now_ms):>12}  {line.label:<20}  {line.state:<24}  {line.cause}"
         for line in lines
     )
+
+
+def markets_text(rows: Sequence[MarketStatus], now_ms: Milliseconds) -> str:
+    """A table: each market, its state, in or out, since when, and why; those that are in first."""
+    if not rows:
+        return "no market is known: KALSHI_MARKETS selects none that the exchange lists"
+    wide = max(len("MARKET"), *(len(row.market) for row in rows))
+    lines = [f"{'MARKET':<{wide}}  {'STATE':<11}  {'':<7}  {'SINCE':>12}  REASON"]
+    for row in rows:
+        place = ("leaving" if row.leaving else "in") if row.wanted else "out"
+        since = duration(max(0, now_ms - row.since_ms))
+        lines.append(f"{row.market:<{wide}}  {row.state:<11}  {place:<7}  {since:>12}  {row.why}: {row.text}")
+    return "\n".join(lines)
 
 
 def _lasted(line: HistoryLine, now_ms: Milliseconds) -> str:
@@ -118,6 +142,22 @@ def _configuration(status: Status) -> Iterator[str]:
         yield f"{chart.label}: {chart.path}, for {_span(status, chart)}: {_sentence(chart)}"
     yield f"health: {status.health.verdict}"
     yield from (f"  {each.subject}: {each.text}" for each in status.health.reasons[:LISTED_MAX])
+
+
+def _markets_line(status: Status) -> str:
+    """`12 in (series 10, named 2), 40 out (volume 40)`."""
+    parts = []
+    for word, chosen in (("in", True), ("out", False)):
+        counts = {why: count for why, count in status.markets.items() if (why in IN) is chosen}
+        whys = ", ".join(f"{why} {count}" for why, count in sorted(counts.items(), key=lambda each: -each[1]))
+        parts.append(f"{sum(counts.values())} {word}" + (f" ({whys})" if whys else ""))
+    return ", ".join(parts)
+
+
+def _pause_line(status: Status, pause: Pause) -> str:
+    left_ms = pause.from_ms - status.at_ms
+    when = f"in {duration(left_ms)}" if left_ms > 0 else "now"
+    return f"the exchange pauses by {pause.cause} {when}, {iso_time(pause.from_ms)} to {iso_time(pause.until_ms)}"
 
 
 def _hold_line(status: Status, index: int) -> str:

@@ -5,29 +5,38 @@ Each is a loop with one question. What they find is a fact, an alarm or silence 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
+from attrs import evolve
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.exchange_hours import ExchangeHours, Pause
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import ExchangeError, Unreachable
-from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, MarketRead
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, HoldPlaced
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.event_bus import EventBus
+from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.notify import Notifier
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.units import Ticker
+from kalshi_daemon.units import Milliseconds
 
 Alarm = Callable[[str, str], None]
 
 
 async def watch_exchange(
-    rest: RestClient, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
+    rest: RestClient,
+    hours: ExchangeHours,
+    ledger: Ledger,
+    clock: Clock,
+    settle: Callable[[AccountFact], Awaitable[None]],
 ) -> None:
-    """Never returns. Places the hold `exchange` while the exchange says that it is paused; active twice lifts it."""
+    """Never returns. Places the hold `exchange` while the exchange says that it is paused; active twice lifts it, and
+    nothing does before the end of a pause that is known.
+    """
     active = 0
     while True:
         try:
@@ -41,23 +50,39 @@ async def watch_exchange(
                 if not held:
                     await settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", clock.now_ms()))
             else:
-                active = active + 1 if held else 0  # what was said before the hold does not lift it
+                lasts = hours.pause_at(clock.exchange_now_ms(), limits.PAUSE_LEAD_MS) is not None
+                active = active + 1 if held and not lasts else 0  # what was said before the hold does not lift it
                 if active >= limits.ACTIVE_TWICE:
                     await settle(HoldLifted(clock.now_ms(), HoldKind.EXCHANGE, "", "its status says active twice"))
         await trio.sleep(limits.EXCHANGE_WATCH_S)
 
 
-async def watch_markets(
-    rest: RestClient, markets: Sequence[Ticker], read: Callable[[Sequence[MarketRead]], None]
+async def watch_hours(
+    hours: ExchangeHours, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
 ) -> None:
-    """Never returns. Reads the markets again: openings and closings are no events, and a 409 is left by two reads."""
+    """Never returns. Places the hold `exchange` shortly before a pause that is known: no event would tell of it."""
     while True:
-        await trio.sleep(limits.MARKETS_READ_S)
-        try:
-            found = await rest.markets(markets)
-        except (ExchangeError, Unreachable):
-            continue  # counted by the client; the next round asks again
-        read(found)
+        pause = hours.pause_at(clock.exchange_now_ms(), limits.PAUSE_LEAD_MS)
+        if pause is not None:
+            wanted, found = held_for(pause, clock.now_ms()), ledger.find_hold(HoldKind.EXCHANGE)
+            if found is None or found.cause != wanted.cause:
+                await settle(wanted)
+        await trio.sleep(limits.CLOCK_WATCH_S)
+
+
+def held_for(pause: Pause, at_ms: Milliseconds) -> HoldPlaced:
+    """The hold for a pause that is known ahead."""
+    span = f"from {iso_time(pause.from_ms)} to {iso_time(pause.until_ms)}"
+    placed = hold(HoldKind.EXCHANGE, f"the exchange pauses by {pause.cause}, {span}", at_ms)
+    return evolve(placed, cleared_by=f"a status that says active twice, after {iso_time(pause.until_ms)}")
+
+
+async def read_hours(rest: RestClient, hours: ExchangeHours) -> None:
+    """Never returns. The schedule changes rarely: holidays, and maintenance that is announced."""
+    while True:
+        await trio.sleep(limits.SCHEDULE_READ_S)
+        with suppress(ExchangeError, Unreachable):  # counted by the client; what was read last goes on
+            hours.learn(await rest.exchange_schedule())
 
 
 async def learn_limits(rest: RestClient) -> str:

@@ -29,6 +29,10 @@ class MarketBody(msgspec.Struct, frozen=True):
     price_ranges: list[RangeBody]
     exchange_index: Whole
     result: Literal["yes", "no", "scalar", ""]
+    market_type: Word
+    volume_24h_fp: str
+    yes_bid_dollars: str
+    yes_ask_dollars: str
     settlement_value_dollars: str | None = None
 
 
@@ -77,6 +81,37 @@ class StatusAnswer(msgspec.Struct, frozen=True):
     trading_active: bool
     exchange_estimated_resume_time: Instant | None = None
     exchange_index_statuses: list[ShardBody] = []
+
+
+class SessionBody(msgspec.Struct, frozen=True):
+    open_time: Word
+    close_time: Word
+
+
+class WeekBody(msgspec.Struct, frozen=True):
+    start_time: Instant
+    end_time: Instant
+    monday: list[SessionBody]
+    tuesday: list[SessionBody]
+    wednesday: list[SessionBody]
+    thursday: list[SessionBody]
+    friday: list[SessionBody]
+    saturday: list[SessionBody]
+    sunday: list[SessionBody]
+
+
+class MaintenanceBody(msgspec.Struct, frozen=True):
+    start_datetime: Instant
+    end_datetime: Instant
+
+
+class ScheduleBody(msgspec.Struct, frozen=True):
+    standard_hours: list[WeekBody]
+    maintenance_windows: list[MaintenanceBody]
+
+
+class ScheduleAnswer(msgspec.Struct, frozen=True):
+    schedule: ScheduleBody
 
 
 class BucketBody(msgspec.Struct, frozen=True):

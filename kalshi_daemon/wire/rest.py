@@ -252,6 +252,7 @@ def read_settlements(body: bytes, at_ms: Milliseconds) -> Page[SettlementSeen]:
 def _to_market(body: bodies.MarketBody) -> MarketRead:
     """A market does not name its series: that is the event's ticker up to the first dash."""
     value = body.settlement_value_dollars
+    ask = parse_price(body.yes_ask_dollars) or PRICE_ONE  # unopened, a market shows 0 where it has no ask
     return MarketRead(
         market=body.ticker,
         event=body.event_ticker,
@@ -263,6 +264,9 @@ def _to_market(body: bodies.MarketBody) -> MarketRead:
         exchange_index=body.exchange_index,
         result=body.result,
         settlement_value=None if value is None else parse_price(value),
+        kind=body.market_type,
+        volume_24h=parse_count(body.volume_24h_fp),
+        spread=max(0, ask - parse_price(body.yes_bid_dollars)),
     )
 
 

@@ -28,6 +28,9 @@ def read(status: str = "active", ticker: str = M, **changes: Any) -> MarketRead:
         "exchange_index": 0,
         "result": "",
         "settlement_value": None,
+        "kind": "binary",
+        "volume_24h": 0,
+        "spread": 0,
     }
     return MarketRead(**{**fields, **changes})
 

@@ -7,6 +7,7 @@ from collections import Counter
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.error_tally import ErrorTally
+from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
@@ -46,6 +47,8 @@ class World:
         self.errors = ErrorTally()
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)
+        self.markets = {"series": 2, "volume": 3}
+        self.pause: Pause | None = None
         self.mid: int | None = 5_600
         self.refused: Counter[str] = Counter()
         self.last_refusal: RefusalStatus | None = None
@@ -58,6 +61,8 @@ class World:
             health=self.health,
             feeds=lambda: self.feeds,
             feeds_usable=lambda: self.feeds_usable,
+            markets=lambda: self.markets,
+            pause=lambda: self.pause,
             breakers=lambda: [self.breaker],
             rates=lambda: self.governor.statuses((self.at_ms - START_MS) / 1_000),
             mid=lambda _market: self.mid,

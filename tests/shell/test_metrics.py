@@ -48,6 +48,8 @@ async def test_a_scrape_of_a_trading_daemon() -> None:
         ("kalshid_health", ("ok",)): 1,
         ("kalshid_hold", ("kill",)): 0,
         ("kalshid_feeds_usable", ()): 1,
+        ("kalshid_markets", ("true", "series")): 2,
+        ("kalshid_markets", ("false", "volume")): 3,
         ("kalshid_account_agreed", ()): 1,
         ("kalshid_start_time_seconds", ()): START_MS / 1_000,
         ("kalshid_feed_messages_total", ("orderbook",)): 120,

@@ -7,6 +7,7 @@ from attrs import evolve
 from status_world import MARKET, START_MS, intended, trading_world
 
 from kalshi_daemon.core.chart_states import sentences
+from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.facts import (
     AccountDiffers,
     HoldKind,
@@ -16,8 +17,8 @@ from kalshi_daemon.facts import (
     RestrictionPlaced,
 )
 from kalshi_daemon.shell.feeds import FeedStatus
-from kalshi_daemon.shell.status import RefusalStatus
-from kalshi_daemon.shell.status_text import duration, history_text, status_line, what_next, why
+from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
+from kalshi_daemon.shell.status_text import duration, history_text, markets_text, status_line, what_next, why
 
 
 def test_why_when_all_is_well() -> None:
@@ -32,9 +33,40 @@ def test_why_when_all_is_well() -> None:
         "holds: none",
         "restrictions: none",
         "feeds: well",
+        "markets: 2 in (series 2), 3 out (volume 3)",
         "for the next order to pass:",
         "  nothing stands in its way",
     ]
+
+
+def test_why_says_what_is_known_ahead_and_that_no_market_is_in() -> None:
+    """The next pause with its times, or that it lasts; without a market in, where to look."""
+    world = trading_world()
+    now_ms = world.at_ms
+    world.pause = Pause(now_ms + 3_600_000, now_ms + 7_200_000, "its weekly hours")
+    world.markets = {"unopened": 4}
+    text = why(world.status())
+    assert "known ahead: the exchange pauses by its weekly hours in 1 h 0 min, 2026-" in text
+    assert "markets: 0 in, 4 out (unopened 4)" in text
+    assert "a market that KALSHI_MARKETS selects opens; `kalshi-daemon markets` says why none is in" in text
+    world.pause = Pause(now_ms - 1, now_ms + 1, "its maintenance")
+    assert "the exchange pauses by its maintenance now, " in why(world.status())
+
+
+def test_the_table_of_markets() -> None:
+    """Each with its state, its place, since when, and why."""
+    rows = [
+        MarketStatus("KXA-26-T1", "active", True, False, "series", "selected by series:KXA", 0, 9),
+        MarketStatus("KXA-26-T10", "closed", True, True, "held", "we have something on it", 60_000, 9),
+        MarketStatus("KXB", "active", False, False, "volume", "1 contracts in 24 h, at least 2 wanted", 61_500, 9),
+    ]
+    assert markets_text(rows, 62_000).splitlines() == [
+        "MARKET      STATE                        SINCE  REASON",
+        "KXA-26-T1   active       in          1 min 2 s  series: selected by series:KXA",
+        "KXA-26-T10  closed       leaving         2.0 s  held: we have something on it",
+        "KXB         active       out            500 ms  volume: 1 contracts in 24 h, at least 2 wanted",
+    ]
+    assert markets_text([], 0) == "no market is known: KALSHI_MARKETS selects none that the exchange lists"
 
 
 def test_why_names_every_hold_and_restriction_with_what_clears_it() -> None:

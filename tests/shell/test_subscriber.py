@@ -158,12 +158,13 @@ async def test_without_any_market_there_is_no_feed_of_all_of_them(autojump_clock
         await world.until(lambda: world.session.live)
         channels = [command["params"]["channels"] for command in world.meddler.commands]  # type: ignore[index]
         assert channels == [["market_lifecycle_v2"], ["fill"], ["user_orders"], ["market_positions"]]
-        assert not world.coordinator.feeds_usable
+        assert world.coordinator.feeds_usable
         world.coordinator.want([A, B])
         await world.until_proven(10)
         world.assert_proven()
         world.coordinator.want([])
-        assert not world.coordinator.feeds_usable
+        assert world.coordinator.feeds_usable
+        assert world.usable() == []
         await trio.sleep(60)
         world.coordinator.want([C])
         await world.until_proven(10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 import trio
 
@@ -14,6 +15,7 @@ from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.shell.status import MarketStatus
 from kalshi_daemon.simulation.virtual_day import Stage, VirtualRun, run_virtually
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
@@ -143,6 +145,11 @@ def test_what_is_asked_is_answered_with_what_is() -> None:
         assert status["charts"][0]["path"] == "trading.normal"
         assert status["activity"]["counters"]["invariants_violated"] == 0
         assert "trading.normal            calibrated" in str(await ask("history"))
+        markets = msgspec.convert(await ask("markets"), list[MarketStatus])
+        assert len(markets) == 12
+        assert {(row.state, row.wanted, row.why) for row in markets} == {("active", True, "named")}
+        assert status["markets"] == {"named": 12}
+        assert status["pause"]["cause"] == "its weekly hours"
 
     assert talk(script)[0].exit_code == EXIT_STOPPED
 

@@ -10,16 +10,19 @@ import trio
 from account_world import account_world
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.facts import Alarmed, HoldKind, SweepVerified
-from kalshi_daemon.shell.clock import VirtualClock
+from kalshi_daemon.shell.clock import EASTERN, VirtualClock
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.notify import Notifier
-from kalshi_daemon.shell.watches import Watchdog, watch_clock, watch_exchange, watch_limits, watch_markets
+from kalshi_daemon.shell.watches import Watchdog, watch_clock, watch_exchange, watch_hours, watch_limits
 from kalshi_daemon.simulation.faulty_link import UNAVAILABLE
+from kalshi_daemon.units import MINUTE_MS
+from kalshi_daemon.wire.schedule import Schedule
 
 STATUS = "/exchange/status"
 
@@ -27,7 +30,9 @@ STATUS = "/exchange/status"
 async def test_an_exchange_that_pauses_is_held_until_it_says_active_twice(autojump_clock, nursery):
     """Held once, whatever the number of looks; two active statuses in a row lift it, one does not."""
     async with account_world() as world:
-        nursery.start_soon(watch_exchange, world.rest, world.ledger, world.clock, world.bus.settle)
+        nursery.start_soon(
+            watch_exchange, world.rest, ExchangeHours(EASTERN), world.ledger, world.clock, world.bus.settle
+        )
         await trio.sleep(25)
         world.exchange.pause_trading()
         await trio.sleep(3 * limits.EXCHANGE_WATCH_S)
@@ -45,7 +50,9 @@ async def test_an_exchange_that_pauses_is_held_until_it_says_active_twice(autoju
 async def test_active_statuses_from_before_a_hold_do_not_lift_it(autojump_clock, nursery):
     """A 409 of an order outranks the status: the hold stays for two statuses that are newer."""
     async with account_world() as world:
-        nursery.start_soon(watch_exchange, world.rest, world.ledger, world.clock, world.bus.settle)
+        nursery.start_soon(
+            watch_exchange, world.rest, ExchangeHours(EASTERN), world.ledger, world.clock, world.bus.settle
+        )
         await trio.sleep(5 * limits.EXCHANGE_WATCH_S + 5)
         await world.place_hold(HoldKind.EXCHANGE, "an order was refused: exchange_is_paused")
         await trio.sleep(limits.EXCHANGE_WATCH_S)
@@ -60,7 +67,9 @@ async def test_an_exchange_that_is_not_reached_says_nothing(autojump_clock, nurs
     async with account_world() as world:
         world.network.withdraw("exchange", 80)
         world.network.cut()
-        nursery.start_soon(watch_exchange, world.rest, world.ledger, world.clock, world.bus.settle)
+        nursery.start_soon(
+            watch_exchange, world.rest, ExchangeHours(EASTERN), world.ledger, world.clock, world.bus.settle
+        )
         await trio.sleep(120)
         assert world.held() == []
         await world.place_hold(HoldKind.EXCHANGE)
@@ -76,26 +85,57 @@ async def test_a_status_that_says_paused_in_an_error_is_read(autojump_clock, nur
     """503 for the status itself, with another body: no word of the exchange."""
     async with account_world() as world:
         world.fail("GET", STATUS, UNAVAILABLE)
-        nursery.start_soon(watch_exchange, world.rest, world.ledger, world.clock, world.bus.settle)
+        nursery.start_soon(
+            watch_exchange, world.rest, ExchangeHours(EASTERN), world.ledger, world.clock, world.bus.settle
+        )
         await trio.sleep(60)
         assert world.held() == []
         nursery.cancel_scope.cancel()
 
 
-async def test_markets_are_read_again_and_a_failed_round_is_left_out(autojump_clock, nursery):
-    """Round after round; one that fails hands nothing on and ends nothing."""
+async def test_a_pause_that_is_known_is_held_before_it_begins(autojump_clock, nursery):
+    """Placed by the clock half a minute ahead, while the status still says active; lifted by two active statuses
+    after its end, and by none before.
+    """
     async with account_world() as world:
-        rounds = []
-        nursery.start_soon(watch_markets, world.rest, ["DEMOTEMP-DAY1-T58"], rounds.append)
-        await trio.sleep(limits.MARKETS_READ_S + 1)
-        assert [[read.status for read in each] for each in rounds] == [["active"]]
-        world.network.withdraw("exchange", 80)
-        world.network.cut()
-        await trio.sleep(2 * limits.MARKETS_READ_S)
-        assert len(rounds) == 1
-        world.network.serve("exchange", 80, world.link.handle)
-        await trio.sleep(2 * limits.MARKETS_READ_S)
-        assert len(rounds) >= 2
+        hours, now_ms = ExchangeHours(EASTERN), world.clock.now_ms()
+        hours.learn(Schedule((), ((now_ms + 10 * MINUTE_MS, now_ms + 20 * MINUTE_MS),)))
+        settle = world.bus.settle
+        nursery.start_soon(watch_exchange, world.rest, hours, world.ledger, world.clock, settle)
+        nursery.start_soon(watch_hours, hours, world.ledger, world.clock, settle)
+        await trio.sleep(9.4 * 60)
+        assert world.held() == []
+        await trio.sleep(0.2 * 60)
+        assert world.held() == ["exchange"]
+        (held,) = world.ledger.holds
+        assert held.cause.startswith("the exchange pauses by its maintenance, from 2026-10-19T14:10")
+        assert held.cleared_by.startswith("a status that says active twice, after 2026-10-19T14:20")
+        await trio.sleep(10.3 * 60)
+        assert world.held() == ["exchange"]
+        await trio.sleep(3 * limits.EXCHANGE_WATCH_S)
+        assert world.held() == []
+        await world.told()
+        assert world.kinds().count("HoldPlaced") == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_exchange_that_stays_shut_after_its_pause_stays_held(autojump_clock, nursery):
+    """The end of the window lifts nothing by itself; and a pause takes over a hold that was there for a 409."""
+    async with account_world() as world:
+        hours, now_ms = ExchangeHours(EASTERN), world.clock.now_ms()
+        hours.learn(Schedule((), ((now_ms + MINUTE_MS, now_ms + 2 * MINUTE_MS),)))
+        settle = world.bus.settle
+        await world.place_hold(HoldKind.EXCHANGE, "an order was refused: exchange_is_paused")
+        world.exchange.pause_trading()
+        nursery.start_soon(watch_exchange, world.rest, hours, world.ledger, world.clock, settle)
+        nursery.start_soon(watch_hours, hours, world.ledger, world.clock, settle)
+        await trio.sleep(90)
+        assert [each.cause[:19] for each in world.ledger.holds] == ["the exchange pauses"]
+        await trio.sleep(600)
+        assert world.held() == ["exchange"]
+        world.exchange.resume_trading()
+        await trio.sleep(3 * limits.EXCHANGE_WATCH_S)
+        assert world.held() == []
         nursery.cancel_scope.cancel()
 
 

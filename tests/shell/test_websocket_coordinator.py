@@ -43,7 +43,9 @@ async def test_facts_reach_their_listeners_over_any_number_of_sockets(sockets, a
 
 
 async def test_usable_means_a_wanted_book_and_the_private_side(autojump_clock):
-    """One usable book of an open market is enough; none of an open market is not, nor are books alone."""
+    """One usable book of an open market is enough; none of an open market is not, nor are books alone. Where no market
+    is open nothing is missing.
+    """
     async with feeds(sockets=2) as world:
         assert not world.coordinator.feeds_usable
         await world.coordinator.until_usable()
@@ -51,8 +53,11 @@ async def test_usable_means_a_wanted_book_and_the_private_side(autojump_clock):
         world.unwanted |= {A, B}
         assert world.coordinator.feeds_usable
         world.unwanted.add(C)
-        assert not world.coordinator.feeds_usable
+        assert world.coordinator.feeds_usable
         world.unwanted.clear()
+        world.books.feeds[0].on_gap("a test")
+        assert not world.coordinator.feeds_usable
+        await world.coordinator.until_usable()
         account = world.coordinator.sessions[1]
         account.reconnect("a test")
         assert not world.coordinator.feeds_usable

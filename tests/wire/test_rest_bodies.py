@@ -21,6 +21,10 @@ MARKET_BODY = {
     "price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}],
     "exchange_index": 3,
     "result": "",
+    "market_type": "binary",
+    "volume_24h_fp": "1234.50",
+    "yes_bid_dollars": "0.4100",
+    "yes_ask_dollars": "0.4300",
 }
 ORDER_BODY = {
     "order_id": ORDER,
@@ -128,6 +132,9 @@ def test_a_market():
         exchange_index=3,
         result="",
         settlement_value=None,
+        kind="binary",
+        volume_24h=123_450,
+        spread=200,
     )
     settled = MARKET_BODY | {"status": "finalized", "result": "scalar", "settlement_value_dollars": "0.3333"}
     assert rest.read_markets(page("markets", settled, cursor="next")).items[0].settlement_value == 3_333
@@ -249,6 +256,13 @@ def test_the_state_of_the_exchange():
     assert rest.read_region_ends(body({"api_keys": []})) is None
     assert rest.read_region_ends(body({"api_keys": [], "api_key_region_expiration_ts": 1_781_168_400})) == 1781168400000
     assert rest.read_as_of(body({"as_of_time": "2026-06-11T06:29:30.165032Z"})) == 1781159370165
+
+
+def test_a_side_that_is_empty_leaves_a_spread_of_a_dollar():
+    """Open it is written as 0 and 1, unopened as 0 and 0; a spread is never below nothing."""
+    quotes = [("0.0000", "1.0000"), ("0.0000", "0.0000"), ("0.4100", "0.0000"), ("0.4300", "0.4100")]
+    bodies = [MARKET_BODY | {"yes_bid_dollars": bid, "yes_ask_dollars": ask} for bid, ask in quotes]
+    assert [rest.read_market(body({"market": each})).spread for each in bodies] == [10_000, 10_000, 5_900, 0]
 
 
 def test_order_books():

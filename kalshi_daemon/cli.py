@@ -98,6 +98,9 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 def _add_emulator(emulator: argparse.ArgumentParser) -> None:
     emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
     emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
+    emulator.add_argument(
+        "--key", choices=["ed25519", "rsa"], default="ed25519", help="of its account; default: ed25519"
+    )
     _add_faults(emulator)
     emulator.add_argument("--no-weekly-pause", action="store_true", help="trade through Thursday morning too")
     emulator.set_defaults(run=_emulator)
@@ -264,6 +267,7 @@ def _emulator(chosen: argparse.Namespace) -> int:
     serve_emulator(
         port=chosen.port,
         seed=chosen.seed,
+        key_kind=chosen.key,
         weekly_pause=not chosen.no_weekly_pause,
         faults=tuple(chosen.fault),
         say=_say,

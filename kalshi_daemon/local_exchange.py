@@ -36,16 +36,22 @@ PRINTED: Final = (
 
 
 def serve_emulator(
-    *, port: int, seed: int, weekly_pause: bool, faults: tuple[PlannedFault, ...], say: Callable[[str], object]
+    *,
+    port: int,
+    seed: int,
+    key_kind: str,
+    weekly_pause: bool,
+    faults: tuple[PlannedFault, ...],
+    say: Callable[[str], object],
 ) -> None:
     """Until a signal. `say` gets the variables of an account on it, as lines that a shell reads."""
     settings = WorldSettings(exchange=ExchangeSettings(weekly_pause=weekly_pause), faults=faults)
     world = make_world(settings, SystemClock().now_ms, random.Random(seed))  # noqa: S311 - a seeded market
-    trio.run(_serve, world, port, say)
+    trio.run(_serve, world, port, key_kind, say)
 
 
-async def _serve(world: World, port: int, say: Callable[[str], object]) -> None:
-    key = world.server.join(CASH)
+async def _serve(world: World, port: int, key_kind: str, say: Callable[[str], object]) -> None:
+    key = world.server.join(CASH, kind=key_kind)
     with stop_signals() as signals, tempfile.TemporaryDirectory(prefix="kalshi-emulator-") as folder:
         async with trio.open_nursery() as nursery:
             refused = ""

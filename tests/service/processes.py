@@ -54,10 +54,10 @@ def hears(process: subprocess.Popen[str], number: signal.Signals) -> bool:
 
 
 @contextmanager
-def emulator(home: Path, seed: int = 1) -> Iterator[dict[str, str]]:
+def emulator(home: Path, seed: int = 1, *options: str) -> Iterator[dict[str, str]]:
     """The variables of an account on an exchange of its own; when it ends, it must end well."""
     process = subprocess.Popen(
-        command("emulator", "--port", "0", "--seed", str(seed), "--no-weekly-pause"),
+        command("emulator", "--port", "0", "--seed", str(seed), "--no-weekly-pause", *options),
         cwd=ROOT,
         env=clean_environment(home),
         stdout=subprocess.PIPE,

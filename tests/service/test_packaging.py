@@ -24,7 +24,9 @@ def required(requirements: list[str]) -> set[str]:
     return names - {PROJECT["name"]}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "tests/service/clients/requirements.lock"]
+)
 def test_a_lock_has_hashes_and_no_addresses(name: str) -> None:
     """Every package has its hashes, and nothing says where it comes from."""
     text = (ROOT / name).read_text()

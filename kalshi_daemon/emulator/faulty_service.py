@@ -92,7 +92,7 @@ class FaultyService:
             before, now = self._held.pop(kind, None), self.faults.in_force(kind)
             if now is not None:
                 self._held[kind] = now
-            if now is not None and before is None:
+            if now is not None and now is not before:
                 self.faults.bite(kind)
             if kind is TradingPaused and (now is None) != (before is None):
                 self._trade(active=now is None)

@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 import trio
 
+from kalshi_daemon.emulator.fault_schedule import FaultSchedule
+from kalshi_daemon.emulator.faults import CertificateWrong, NameLost
 from kalshi_daemon.errors import Unreachable
 
 Handle: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -92,10 +94,20 @@ def stream_pair() -> tuple[MemoryStream, MemoryStream]:
 
 
 class MemoryNetwork:
-    """Implements `shell.network.Network`. `run` must be running for connections to be served; TLS is taken as given."""
+    """Implements `shell.network.Network`. `run` must be running for connections to be served; TLS is taken as given.
 
-    def __init__(self, rng: random.Random, *, latency_s: tuple[float, float] = (0.001, 0.020)) -> None:
+    `faults`: connections meet those that are the network's, in the words of the real one.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        latency_s: tuple[float, float] = (0.001, 0.020),
+        faults: FaultSchedule | None = None,
+    ) -> None:
         self.connects = 0
+        self._faults = faults
         self._rng = rng
         self._latency_s = latency_s
         self._servers: dict[tuple[str, int], Handle] = {}
@@ -112,6 +124,11 @@ class MemoryNetwork:
 
     async def connect(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:  # noqa: ARG002
         await trio.sleep(self._rng.uniform(*self._latency_s))
+        if self._faults is not None and self._faults.bite(NameLost):
+            raise Unreachable(f"{host}:{port} has no address (DNS: Name or service not known)", maybe_done=False)
+        if self._faults is not None and self._faults.bite(CertificateWrong):
+            text = f"Hostname mismatch, certificate is not valid for '{host}'."
+            raise Unreachable(f"{host}:{port} failed TLS: {text}", maybe_done=False)
         handle = self._servers.get((host, port))
         if handle is None:
             raise Unreachable(f"{host}:{port} refused the connection", maybe_done=False)

@@ -100,7 +100,7 @@ async def _run(seed: int, scenario: Scenario, settings: WorldSettings, variables
     clock = VirtualClock(START_MS)
     world = make_world(settings, clock.now_ms, rng)
     key = world.server.join(CASH)
-    network = MemoryNetwork(rng)
+    network = MemoryNetwork(rng, faults=world.server.faults)
     network.serve(HOST, 80, world.server.handle)
     config = _config(world, key, variables)
     daemon = Daemon(config, _seams(config, clock, network, rng, key))

@@ -18,6 +18,7 @@ from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.core.market_selection import Filters, MarketSelection
 from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
@@ -91,6 +92,7 @@ class Parts:
             config.rest_urls, self.signer, seams.network, clock, lanes=limits.REST_LANES, rng=seams.rng
         )
         self.faults = FrameFaults(trio.current_time, hooks.say)
+        self.market_breakers = MarketBreakers()
         self.breaker = CircuitBreaker(
             "order_writes",
             failures_max=limits.WRITE_FAILURES_MAX,
@@ -153,10 +155,18 @@ class Parts:
     def _build_money(self) -> None:
         hooks, clock, ledger = self._hooks, self.clock, self.ledger
         self.inputs = MarketInputs(self.books, self.ledger, self.universe, self.clock, self.reserve)
-        views = GateViews(ledger, self.universe, self.evidence, self.levels)
+        views = GateViews(
+            ledger,
+            self.universe,
+            self.evidence,
+            self.levels,
+            lambda market: self.market_breakers.ready(market, trio.current_time()),
+        )
         self.gates = Gates(views, self.risk_limits, clock)
         self.bus = EventBus(ledger, OrderManager(), self._append, self.gates.decide, hooks.on_command)
-        self.writer = OrderWriter(self.rest, self._post_written, self.gates.ask, self.breaker, clock)
+        self.writer = OrderWriter(
+            self.rest, self._post_written, self.gates.ask, self.breaker, self.market_breakers, clock
+        )
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
         self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)

@@ -16,6 +16,7 @@ from attrs import evolve
 
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.chart import Step
+from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
@@ -114,6 +115,9 @@ class Surface:
     async def _resume(self, request: ControlRequest) -> str:
         """Lifts what a person may lift, and says what remains and what would clear it."""
         await self._spoken(request)
+        now_s = trio.current_time()
+        self._parts.breaker.reset(now_s)
+        self._parts.market_breakers.reset(now_s)
         await self._lift(RESUMED, request)
         left = [f"{each.kind} ({each.cause}), cleared by {each.cleared_by}" for each in self._parts.ledger.holds]
         return f"still held by {'; '.join(left)}" if left else "no hold is left"
@@ -162,7 +166,7 @@ class Surface:
             feeds_usable=lambda: parts.coordinator.feeds_usable,
             markets=lambda: parts.market_watch.selection.counts,
             pause=lambda: parts.hours.next_pause(parts.clock.exchange_now_ms()),
-            breakers=lambda: [parts.breaker, *([parts.actor.breaker] if parts.actor else [])],
+            breakers=self._breakers,
             rates=lambda: parts.rest.governor.statuses(trio.current_time()),
             mid=self._mid,
             reserve_threshold=parts.reserve,
@@ -174,6 +178,12 @@ class Surface:
             now_ms=parts.clock.now_ms,
             now_s=trio.current_time,
         )
+
+    def _breakers(self) -> list[CircuitBreaker]:
+        """Those of one kind each, and those of markets that are not closed."""
+        parts = self._parts
+        policy = [parts.actor.breaker] if parts.actor else []
+        return [parts.breaker, *policy, *parts.market_breakers.shut()]
 
     def _mid(self, market: Ticker) -> Price | None:
         book = self._parts.books.books.get(market)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.ledger import Ledger
@@ -51,6 +51,7 @@ class GateViews:
     universe: MarketUniverse
     evidence: Callable[[Ticker], BookEvidence]
     levels: Callable[[], Levels]
+    market_ready: Callable[[Ticker], bool]  # its breaker lets an order be meant for it
 
 
 class Gates:
@@ -76,7 +77,7 @@ class Gates:
             views.ledger,
             views.universe.market(proposal.market),
             views.evidence(proposal.market),
-            views.levels(),
+            self._levels(proposal.market),
             self._clock.exchange_now_ms(),
             self._limits,
             views.ledger.bankroll,
@@ -107,13 +108,17 @@ class Gates:
             views.ledger,
             views.universe.market(market),
             views.evidence(market),
-            views.levels(),
+            self._levels(market),
             self._clock.exchange_now_ms(),
             self._limits,
         )
         if refusal is not None:
             self._note(market, refusal)
             raise Withheld(refusal.code, f"{refusal.control}: {refusal.figure}, allowed {refusal.limit}")
+
+    def _levels(self, market: Ticker) -> Levels:
+        levels = self._views.levels()
+        return levels if self._views.market_ready(market) else evolve(levels, breaker_allows=False)
 
     def _note(self, market: Ticker, refusal: Refusal) -> None:
         self.refused[refusal.code] += 1

@@ -4,7 +4,7 @@ It lives as long as the daemon, so that a request on the wire is never cut by le
 
 Rules:
 - A placement asks its gate before it waits for tokens, and again in the step that writes to the socket; there it also
-  takes the breaker's probe. A cancel asks none.
+  takes the breakers' probes, of all order writes and of its market. A cancel asks none.
 - Cancels go before orders, have a lane that orders never use, and tokens that orders leave them. One cancel of an
   order is under way at most.
 - An order that has no tokens within `ORDER_TOKENS_WAIT_S` is withheld: it has not left, and is never lost by waiting.
@@ -23,6 +23,7 @@ import trio
 from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder, PlaceOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.errors import Overflow, Withheld
 from kalshi_daemon.facts import (
     AccountFact,
@@ -42,6 +43,7 @@ from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import ORDERS_PATH, RestClient, cancel_path
 from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.wire.error_codes import meaning_of_code
 
 
 class OrderWriter:
@@ -51,6 +53,7 @@ class OrderWriter:
         post: Callable[[AccountFact], None],
         ask: Callable[[str], None],
         breaker: CircuitBreaker,
+        market_breakers: MarketBreakers,
         clock: Clock,
     ) -> None:
         """`ask` raises Withheld where the order's gate is closed."""
@@ -63,6 +66,7 @@ class OrderWriter:
         self._post = post
         self._ask = ask
         self._breaker = breaker
+        self._market_breakers = market_breakers
         self._clock = clock
         self._cancels: deque[CancelOrder] = deque()
         self._cancelling: set[str] = set()  # client order ids whose cancel waits or is on the wire
@@ -147,8 +151,10 @@ class OrderWriter:
 
         def leave() -> None:
             self._ask(client_order_id)
-            if not self._breaker.allows(trio.current_time()):
+            now_s, market = trio.current_time(), command.spec.market
+            if not (self._market_breakers.ready(market, now_s) and self._breaker.allows(now_s)):
                 raise Withheld("P1", "the breaker lets it pass: no, allowed yes")
+            self._market_breakers.allows(market, now_s)  # its probe too, where this is one
             self._post(OrderSent(self._clock.now_ms(), client_order_id))
 
         try:
@@ -161,6 +167,11 @@ class OrderWriter:
                 self._breaker.failed(trio.current_time(), refusal.detail)
             self._withheld(client_order_id, refusal.code, refusal.detail)
             return
+        if isinstance(answer, answers.Acknowledged):
+            self._market_breakers.accepted(command.spec.market)
+        elif isinstance(answer, answers.Refused):
+            meaning = meaning_of_code(answer.status, answer.code)
+            self._market_breakers.refused(command.spec.market, meaning, answer.code, trio.current_time())
         self._post(self._placed(client_order_id, answer))
 
     def _withheld(self, client_order_id: str, code: str, detail: str) -> None:

@@ -152,7 +152,7 @@ class Path:
             on_step=self._stepped,
             on_alarm=lambda _name, _text: None,
         )
-        views = GateViews(self.ledger, self._universe, self._evidence, self._levels)
+        views = GateViews(self.ledger, self._universe, self._evidence, self._levels, lambda _market: True)
         self.gates = Gates(views, RiskLimits(), self.clock)
         self._manager = OrderManager()
         self.bus = EventBus(self.ledger, self._manager, self.journal.append, self._decide, self._command)

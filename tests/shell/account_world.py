@@ -18,6 +18,7 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger, OrderRecord
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.rate_governor import Budget
@@ -78,12 +79,21 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.journal = Journal.open(MEMORY, in_place)
+        self.market_breakers = MarketBreakers()
         self.breaker = CircuitBreaker("order_writes", failures_max=3, window_s=30.0, wait_s=(5.0, 60.0), probe_s=5.0)
-        views = GateViews(self.ledger, self.universe, self.evidence, self.asked_levels)
+        views = GateViews(
+            self.ledger,
+            self.universe,
+            self.evidence,
+            self.asked_levels,
+            lambda market: self.market_breakers.ready(market, trio.current_time()),
+        )
         self.gates = Gates(views, RiskLimits(), self.clock)
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)
         self.bucket = self.rest.governor.bucket(Budget.WRITE)
-        self.writer = OrderWriter(self.rest, self.bus.post, self.gates.ask, self.breaker, self.clock)
+        self.writer = OrderWriter(
+            self.rest, self.bus.post, self.gates.ask, self.breaker, self.market_breakers, self.clock
+        )
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
         self.calibration = CalibrationService(

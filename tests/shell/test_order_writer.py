@@ -381,3 +381,26 @@ async def test_an_order_without_tokens_is_withheld_and_never_lost(autojump_clock
         await world.written()
         assert world.link.asked("POST", ORDERS) == asked + 1
         assert world.ledger.reserved_total == 0
+
+
+async def test_a_market_that_refuses_again_and_again_is_left_alone(autojump_clock):
+    """Five refusals in a row shut that market for orders and for no cancel; the other trades; one probe opens it."""
+    async with account_world() as world:
+        resting = await world.order(A, cents=20)
+        world.fail("POST", ORDERS, refused("400 Bad Request", b'{"error":{"code":"invalid_price"}}'))
+        for cents in range(30, 30 + limits.MARKET_REFUSALS_MAX):
+            await world.order(A, cents=cents)
+        world.mend()
+        asked, number = world.link.asked("POST", ORDERS), world.ledger.next_number
+        world.propose(A, cents=40)
+        await world.written()
+        assert world.ledger.client_order_id(number) not in world.ledger.orders
+        assert world.gates.last_refusal[2].control == "the breaker lets it pass"
+        assert world.link.asked("POST", ORDERS) == asked
+        assert world.state(await world.order(B)) == "resting"
+        world.writer.accept(cancel_of(world, resting))
+        await world.written()
+        assert world.state(resting) == "cancelled"
+        await trio.sleep(limits.MARKET_PROBE_WAIT_S[0])
+        assert world.state(await world.order(A, cents=40)) == "resting"
+        assert world.market_breakers.shut() == []

@@ -231,12 +231,27 @@ class Surface:
             "writer_waiting": parts.writer.waiting,
             "writer_on_the_wire": parts.writer.on_the_wire,
             "clock_offset_milliseconds": parts.clock.offset_ms,
+            "stream_lag_milliseconds": max([session.lag_ms for session in parts.coordinator.sessions], default=0),
+            **self._book_gauges(),
             "bankroll_microdollars": parts.ledger.bankroll,
             "rest_latency_milliseconds": round(parts.rest.latency_s * SECOND_MS),
             "journal_slowest_commit_milliseconds": round(parts.journal.slowest_commit_s * SECOND_MS)
             if parts.journal
             else 0,
             "policy_inference_microseconds": round(parts.actor.inference_s * SECOND_US) if parts.actor else 0,
+        }
+
+    def _book_gauges(self) -> Mapping[str, int]:
+        """Of the markets that are open; the age is the greatest of a usable book's evidence."""
+        books = self._parts.books
+        usable = [market for market in books.open_markets if books.usable(market)]
+        age_s = max([books.evidence_age_s(market) for market in usable], default=0.0)
+        return {
+            "books_open": len(books.open_markets),
+            "books_usable": len(usable),
+            "books_polled": sum(1 for market in usable if books.is_polled(market)),
+            "books_left_out": books.reader.left_out,
+            "book_evidence_milliseconds": round(age_s * SECOND_MS),
         }
 
     def _labelled(self) -> Mapping[str, Mapping[str, int]]:

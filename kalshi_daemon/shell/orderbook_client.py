@@ -118,6 +118,10 @@ class OrderBookClient:
         return any(feed.state.startswith("polling") for feed in used) and not any(feed.streamed for feed in used)
 
     @property
+    def open_markets(self) -> Sequence[Ticker]:
+        return [market for market in self.books if self._wanted(market)]
+
+    @property
     def any_usable(self) -> bool:
         """Some open market has a usable book, or none is open: then nothing is missing."""
         opened = [market for market in self.books if self._wanted(market)]

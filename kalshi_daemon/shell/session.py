@@ -44,7 +44,7 @@ from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.shell.subscriptions import Subscriptions
-from kalshi_daemon.units import Ticker
+from kalshi_daemon.units import Milliseconds, Ticker
 from kalshi_daemon.wire import feed
 from kalshi_daemon.wire.envelope import read_envelope
 from statecharts.connection import CONNECTION
@@ -102,6 +102,7 @@ class Session:
         self.markets = tuple(markets)
         self.diagnosis = ""  # why the last socket ended, or was never opened
         self.reconnects = 0
+        self.lag_ms: Milliseconds = 0  # of the last frame that said when it was sent, by the exchange's time
         self.counts = Counter(unread=0, repeated=0, unwanted=0, refused=0)  # frames that were not passed on, by why
         self._seams = seams
         self._lifecycle = lifecycle
@@ -240,6 +241,11 @@ class Session:
 
     async def _read(self, opened: _Open) -> None:
         clock = self._seams.clock
+
+        def learn(sending_ms: Milliseconds, at_ms: Milliseconds) -> None:
+            clock.learn_sending(sending_ms, at_ms)
+            self.lag_ms = at_ms + clock.offset_ms - sending_ms
+
         while True:
             try:
                 frame = await opened.socket.receive()
@@ -247,7 +253,7 @@ class Session:
                 self._seams.on_fault(error)
                 raise Unreachable(str(error), maybe_done=True) from None
             try:
-                decoded = feed.decode_frame(frame, clock.now_ms(), clock.learn_sending)
+                decoded = feed.decode_frame(frame, clock.now_ms(), learn)
             except WireError as error:
                 self._seams.on_fault(error)
                 self._pass_over(opened.subscriber.known, frame)

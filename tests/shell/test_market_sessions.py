@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 from feed_world import FeedWorld, feeds
@@ -131,3 +133,15 @@ async def test_nothing_waits_for_a_session_without_markets(autojump_clock):
         world.assert_proven()
         assert len(world.meddler.dials_s) == dials + 2
         around.cancel_scope.cancel()
+
+
+async def test_frames_that_come_late_are_seen_as_lag(autojump_clock):
+    """By the exchange's time, whatever ours is; what the offset may be is bounded from above by an answer's Date."""
+    async with feeds() as world:
+        await world.until_proven()
+        await world.rest.exchange_status()
+        assert world.session.lag_ms == 0
+        frame = {"type": "ticker", "sid": 9, "msg": {}, "sending_ts_ms": world.clock.now_ms() - 700}
+        await world.meddler.say(json.dumps(frame))
+        await world.wait_quiet()
+        assert 700 <= world.session.lag_ms <= 720

@@ -240,7 +240,8 @@ class Exchange(Operations):
         steps = []
         for is_yes, new, old in ((True, yes, recorded.yes), (False, no, recorded.no)):
             for price in {**old, **new}:
-                count = new.get(price, 0)
-                steps.append((count > old.get(price, 0), is_yes, price, count))
+                count, shown = new.get(price, 0), old.get(price, 0)
+                if count != shown:
+                    steps.append((count > shown, is_yes, price, count))
         for _, is_yes, price, count in sorted(steps):
             self.set_recorded(ticker, price, count, yes=is_yes)

@@ -27,22 +27,41 @@ TRADED: Final = (MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
 
 class Mirror:
+    """Bounded by the markets that are told of."""
+
     def __init__(self, exchange: Exchange) -> None:
         self.counts: Counter[str] = Counter()
         self._exchange = exchange
-        self._fees: dict[Ticker, SeriesFees] = {}
+        self._waiting: dict[Ticker, MarketRead] = {}  # markets whose series has told no fees yet
 
-    def on_fees(self, fees: SeriesFees) -> None:
-        """What a series charges; markets are listed with what was told before them."""
-        self._fees[fees.series] = fees
+    def hear(self, fact: MarketRead | SeriesFees | MarketChanged) -> None:
+        """What the daemon learns of a market besides its book."""
+        if isinstance(fact, MarketRead):
+            self._on_read(fact)
+        elif isinstance(fact, SeriesFees):
+            self._on_fees(fact)
+        elif fact.market in self._exchange.markets:
+            self._on_event(fact)
 
-    def on_read(self, read: MarketRead, now_ms: Milliseconds) -> None:
+    def _on_fees(self, fees: SeriesFees) -> None:
+        """A series is listed with what it charges, and then its markets."""
+        if fees.series in self._exchange.series:
+            return
+        title = f"Mirrored series {fees.series}, terms invented"
+        self._exchange.add_series(Series(fees.series, title, "", fees.fee_type, fees.multiplier_ppm, invented=True))
+        for read in [each for each in self._waiting.values() if each.series == fees.series]:
+            self._on_read(self._waiting.pop(read.market))
+
+    def _on_read(self, read: MarketRead) -> None:
         """A market as the other exchange shows it: listed here, or brought up to date."""
         if read.market not in self._exchange.markets:
-            if read.series not in self._fees or read.exchange_index not in self._exchange.settings.exchange_indexes:
+            if read.exchange_index not in self._exchange.settings.exchange_indexes:
                 self.counts["unlisted"] += 1
                 return
-            self._list(read, now_ms)
+            if read.series not in self._exchange.series:
+                self._waiting[read.market] = read
+                return
+            self._list(read)
         market = self._exchange.market(read.market)
         self._move_close(market, read.close_ms)
         self._change_grid(market, read.price_ranges)
@@ -52,10 +71,7 @@ class Mirror:
             self._resume(read.market)
         self._settle(read.market, read.result, read.settlement_value)
 
-    def on_event(self, change: MarketChanged) -> None:
-        """A lifecycle event of a market that is listed here; others say nothing."""
-        if change.market not in self._exchange.markets:
-            return
+    def _on_event(self, change: MarketChanged) -> None:
         market = self._exchange.market(change.market)
         if change.event == "deactivated":
             self._halt(change.market)
@@ -70,29 +86,14 @@ class Mirror:
 
     def on_book(self, ticker: Ticker, yes: Mapping[Price, Count], no: Mapping[Price, Count]) -> None:
         """All levels of a market, in each leg's own prices."""
-        if self._takes_levels(ticker):
-            self._exchange.replace_recorded(ticker, yes, no)
-
-    def on_level(self, ticker: Ticker, price: Price, count: Count, *, yes: bool) -> None:
-        """One level as it is now, 0 contracts where it has gone."""
-        if self._takes_levels(ticker):
-            self._exchange.set_recorded(ticker, price, count, yes=yes)
-
-    def _takes_levels(self, ticker: Ticker) -> bool:
         if ticker in self._exchange.markets and self._exchange.market(ticker).status in TRADED:
-            return True
-        self.counts["levels_refused"] += 1
-        return False
+            self._exchange.replace_recorded(ticker, yes, no)
+        else:
+            self.counts["books_refused"] += 1
 
-    def _list(self, read: MarketRead, now_ms: Milliseconds) -> None:
-        if read.series not in self._exchange.series:
-            fees = self._fees[read.series]
-            title = f"Mirrored series {read.series}, terms invented"
-            self._exchange.add_series(
-                Series(read.series, title, "", fees.fee_type, fees.multiplier_ppm, invented=True),
-            )
+    def _list(self, read: MarketRead) -> None:
         title = f"Mirrored market {read.market}, terms invented"
-        market = invented_market(read.market, title, _structure(read.price_ranges) or LINEAR_CENT, now_ms)
+        market = invented_market(read.market, title, _structure(read.price_ranges) or LINEAR_CENT, read.open_ms)
         self._exchange.add_market(
             evolve(
                 market,

@@ -39,8 +39,8 @@ def event(kind: str, **fields: object) -> MarketChanged:
 def mirrored() -> tuple[World, Mirror]:
     world = World(ExchangeSettings(exchange_indexes=(0, 2)))
     mirror = Mirror(world.exchange)
-    mirror.on_fees(FEES)
-    mirror.on_read(READ, START_MS)
+    mirror.hear(READ)
+    mirror.hear(FEES)
     return world, mirror
 
 
@@ -60,9 +60,9 @@ def test_orders_meet_the_books_that_are_shown() -> None:
     mirror.on_book(TICKER, {4_000: 10 * CONTRACT}, {5_500: 10 * CONTRACT})
     assert world.place(member, BID, 4_500, 2 * CONTRACT, IOC).filled == 2 * CONTRACT
     resting = world.place(member, BID, 4_200, 3 * CONTRACT)
-    mirror.on_level(TICKER, 5_800, 5 * CONTRACT, yes=False)
+    mirror.on_book(TICKER, {4_000: 10 * CONTRACT}, {5_500: 10 * CONTRACT, 5_800: 5 * CONTRACT})
     assert world.exchange.order(member, resting.order_id).filled == 3 * CONTRACT
-    mirror.on_level(TICKER, 5_500, 0, yes=False)
+    mirror.on_book(TICKER, {4_000: 10 * CONTRACT}, {5_800: 5 * CONTRACT})
     assert world.exchange.best(TICKER, BID) == 4_000
 
 
@@ -82,7 +82,7 @@ def test_lifecycle_events_are_followed(heard: tuple[MarketChanged, ...], status:
     """Each once, however often it is told; a result that cannot be paid is counted and changes nothing."""
     world, mirror = mirrored()
     for each in heard:
-        mirror.on_event(each)
+        mirror.hear(each)
     world.exchange.advance()
     assert world.exchange.market(TICKER).status is status
 
@@ -93,28 +93,32 @@ def test_a_result_that_is_read_pays_the_position() -> None:
     member = world.exchange.open_account("m", 100 * DOLLAR, 2)
     mirror.on_book(TICKER, {}, {5_500: 10 * CONTRACT})
     world.place(member, BID, 4_500, 2 * CONTRACT, IOC)
-    mirror.on_read(told(status="determined", result="yes"), START_MS)
+    mirror.hear(told(status="determined", result="yes"))
     mirror.on_book(TICKER, {}, {})
     world.pass_time(60_000)
     assert [(each.market, each.revenue) for each in world.exchange.settlements(member)] == [(TICKER, 2 * DOLLAR)]
-    assert mirror.counts == {"levels_refused": 1}
+    assert mirror.counts == {"books_refused": 1}
 
 
 def test_a_finer_grid_is_taken_and_a_coarser_one_counted() -> None:
     """What rests keeps a price of the grid."""
     world, mirror = mirrored()
-    mirror.on_event(event("price_level_structure_updated", price_ranges=STRUCTURES["deci_cent"]))
-    mirror.on_read(READ, START_MS)
+    mirror.hear(event("price_level_structure_updated", price_ranges=STRUCTURES["deci_cent"]))
+    mirror.hear(READ)
     assert world.exchange.market(TICKER).price_ranges == STRUCTURES["deci_cent"]
     assert mirror.counts == {"grids_refused": 1}
 
 
 def test_what_is_not_listed_is_counted() -> None:
-    """A series without fees and a shard that is not here list nothing, and their levels and events are passed over."""
+    """A market waits for the fees of its series; a shard that is not here lists nothing; their books and events are
+    passed over.
+    """
     world, mirror = mirrored()
-    mirror.on_read(told(market="OTHER-1", series="OTHER"), START_MS)
-    mirror.on_read(told(market="TEST-TWO-A", exchange_index=9), START_MS)
-    mirror.on_level("OTHER-1", 5_000, 1, yes=True)
-    mirror.on_event(msgspec.structs.replace(event("activated"), market="OTHER-1"))
+    mirror.hear(told(market="OTHER-1", series="OTHER"))
+    mirror.hear(told(market="TEST-TWO-A", exchange_index=9))
+    mirror.on_book("OTHER-1", {5_000: 1}, {})
+    mirror.hear(msgspec.structs.replace(event("activated"), market="OTHER-1"))
     assert list(world.exchange.markets) == [TICKER]
-    assert mirror.counts == {"unlisted": 2, "levels_refused": 1}
+    assert mirror.counts == {"unlisted": 1, "books_refused": 1}
+    mirror.hear(SeriesFees("OTHER", FeeType.QUADRATIC, 1_000_000))
+    assert list(world.exchange.markets) == [TICKER, "OTHER-1"]

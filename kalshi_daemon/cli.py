@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kalshi-daemon", description="Trades one Kalshi account with an ONNX policy.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="trade the account that the environment names (.env.example)")
+    run.add_argument("--dry-run", action="store_true", help="the real markets, and an account on a local exchange")
     run.set_defaults(run=_run)
     _add_demo(commands.add_parser("demo", help="trade against a local exchange, and sum up"))
     _add_emulator(commands.add_parser("emulator", help="run the local exchange alone, on loopback"))
@@ -225,18 +226,23 @@ def _complain(text: str) -> None:
         sys.stderr.write(f"kalshi-daemon: {text}\n")
 
 
-def _run(_chosen: argparse.Namespace) -> int:
-    from kalshi_daemon.config import load
+def _run(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.config import CONFIRMATION, load
 
-    config = load(os.environ)
+    confirmed = {"KALSHI_PRODUCTION_CONFIRMATION": CONFIRMATION} if chosen.dry_run else {}  # it risks no money
+    config = load({**os.environ, **confirmed})
     with _signals_held():
-        from kalshi_daemon.run import run_daemon
         from kalshi_daemon.shell.clock import SystemClock
         from kalshi_daemon.shell.logging import configure_logging, is_journal
 
+        if chosen.dry_run:
+            from kalshi_daemon.dry_run import run_dry as live
+        else:
+            from kalshi_daemon.run import run_daemon as live
+
     journal = is_journal(sys.stderr, os.environ)
     configure_logging(config.log_format, config.log_level, sys.stderr, SystemClock().now_ms, journal=journal)
-    return run_daemon(config)
+    return live(config)
 
 
 def _demo(chosen: argparse.Namespace) -> int:

@@ -116,7 +116,7 @@ class Daemon:
         run_id = new_run_id(self.seams.rng, self.parts.clock.now_ms())
         self._post(RunStarted(self.parts.clock.now_ms(), run_id, __version__))
         try:
-            async with self.parts.rest:
+            async with self.parts.rest, self.parts.market_rest:
                 ended = await self.runner.run()
         except* Exception as errors:  # noqa: BLE001 - the last who can say it; what is open is closed whatever it is
             for error in leaves_of_group(errors):

@@ -49,7 +49,7 @@ from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.preflight import Preflight
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.session import SessionSeams
+from kalshi_daemon.shell.session import Door, SessionSeams
 from kalshi_daemon.shell.signer import LateSigner
 from kalshi_daemon.shell.sweeper import Sweeper
 from kalshi_daemon.shell.sync_service import SyncService
@@ -82,15 +82,14 @@ class Parts:
         self.kill_latch = KillLatch(seams.kill_latch)
         self.health = HealthMonitor()
         self.ledger = Ledger()
-        self.universe = MarketUniverse()
+        self.universe = MarketUniverse() if seams.practice is None else seams.practice.universe
         self.hours = ExchangeHours(EASTERN)
         self.invariants = Invariants(self.ledger, self._violated)
         self.journal: Journal | None = None
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.signer = LateSigner(seams.load_signer)
-        self.rest = RestClient(
-            config.rest_urls, self.signer, seams.network, clock, lanes=limits.REST_LANES, rng=seams.rng
-        )
+        self.market_rest = self._make_rest(Door(config.rest_urls, self.signer))
+        self.rest = self.market_rest if seams.practice is None else self._make_rest(seams.practice.rest)
         self.faults = FrameFaults(trio.current_time, hooks.say)
         self.market_breakers = MarketBreakers()
         self.breaker = CircuitBreaker(
@@ -106,7 +105,7 @@ class Parts:
         self.preflight = Preflight(
             ledger=self.ledger,
             hours=self.hours,
-            rest=self.rest,
+            rest=self.market_rest,
             clock=clock,
             open_key=self.signer.load,
             load_model=self._load_model,
@@ -116,11 +115,15 @@ class Parts:
         )
         self.watchdog = Watchdog(self.bus, self.ledger, clock, self.notifier, hooks.alarm)
 
+    def _make_rest(self, door: Door) -> RestClient:
+        seams = self.seams
+        return RestClient(door.urls, door.signer, seams.network, seams.clock, lanes=limits.REST_LANES, rng=seams.rng)
+
     def _build_feeds(self) -> None:
         hooks, seams = self._hooks, self.seams
         self.books = OrderBookClient(
             (),  # the market watch says which
-            self.rest,
+            self.market_rest,
             self.clock,
             seams.rng,
             wanted=self._is_open,
@@ -128,6 +131,8 @@ class Parts:
             on_alarm=hooks.alarm,
             nearest=self._nearest,
         )
+        if seams.practice is not None:
+            self.books.table.on_book = seams.practice.on_book
         self.fills = FillListener(self._post)
         self.positions = PositionListener(self.ledger.position, hooks.private_lost)
         self.coordinator = WebSocketCoordinator(
@@ -144,7 +149,7 @@ class Parts:
             _selection(self.config),
             self.universe,
             self.ledger,
-            self.rest,
+            self.market_rest,
             self.clock,
             proven=lambda ticker: self.books.usable(ticker) and not self.books.is_polled(ticker),
             want=self.coordinator.want,
@@ -172,7 +177,7 @@ class Parts:
         self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
         self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle)
         self.sweeper = Sweeper(self.reader, self.writer, ledger, clock, settle)
-        self.recovery = ErrorRecoveryManager(self.rest, self.coordinator, self.sweeper, clock, settle)
+        self.recovery = ErrorRecoveryManager(self.market_rest, self.coordinator, self.sweeper, clock, settle)
         self.hold_watch = HoldWatch(
             ledger,
             clock,
@@ -252,7 +257,7 @@ class Parts:
         config = self.config
         pricing = Pricing(config.pricing)
         if config.policy == "onnx":
-            production = config.environment is Environment.PRODUCTION
+            production = config.environment is Environment.PRODUCTION and self.seams.practice is None
             self.selector = load(config.model, config.order_sizes, pricing, production=production)
         else:
             self.selector = choose_selector(config.policy)
@@ -270,8 +275,8 @@ class Parts:
 
     def session_seams(self) -> SessionSeams:
         return SessionSeams(
-            urls=self.config.ws_urls,
-            signer=self.signer,
+            market=Door(self.config.ws_urls, self.signer),
+            account=self._account_door(),
             network=self.seams.network,
             clock=self.clock,
             rng=self.seams.rng,
@@ -282,6 +287,14 @@ class Parts:
             on_step=self._hooks.on_step,
             on_alarm=self._hooks.alarm,
         )
+
+    @property
+    def environment(self) -> str:
+        return str(self.config.environment) + ("" if self.seams.practice is None else ", dry run")
+
+    def _account_door(self) -> Door:
+        practice = self.seams.practice
+        return Door(self.config.ws_urls, self.signer) if practice is None else practice.ws
 
     def _post(self, fact: AccountFact) -> None:
         self.bus.post(fact)

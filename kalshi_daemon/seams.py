@@ -11,13 +11,28 @@ from pathlib import Path
 
 from attrs import frozen
 
+from kalshi_daemon.core.book import OrderBook
+from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.journal import RunInThread
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.shell.signer import Signer
+from kalshi_daemon.shell.session import Door
+from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.state_reporter import StatusProvider
 
 View = Callable[[StatusProvider], Awaitable[None]]
+
+
+@frozen
+class Practice:
+    """An account elsewhere than at the exchange whose markets are traded: where it is, and what is told of the
+    markets and their books.
+    """
+
+    rest: Door
+    ws: Door
+    universe: MarketUniverse
+    on_book: Callable[[OrderBook], None]
 
 
 @frozen
@@ -31,10 +46,11 @@ class Seams:
     rng: random.Random
     run_in_thread: RunInThread
     stopwatch: Callable[[], float]
-    load_signer: Callable[[], Signer]
+    load_signer: Callable[[], Signs]
     journal: Path | str
     kill_latch: Path
     variables: Mapping[str, str]
     listens: bool  # whether control and metrics open their sockets
     view: View | None
     abort: Callable[[], None]
+    practice: Practice | None = None  # a dry run

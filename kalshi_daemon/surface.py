@@ -38,7 +38,7 @@ class Surface:
         """`chart_counts`: what became of the events and tasks of the trader's chart."""
         self._parts = parts
         self._chart_counts = chart_counts
-        self.reporter = StateReporter(self._sources(), str(parts.config.environment), __version__)
+        self.reporter = StateReporter(self._sources(), parts.environment, __version__)
 
     def stepped(self, chart: str, step: Step) -> None:
         """Feeds and sessions run one chart each under several names: a feed after its chart's, a session alone."""

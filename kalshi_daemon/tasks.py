@@ -106,11 +106,12 @@ class Tasks:
         parts = self.parts
         await parts.preflight.passed.wait()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_limits, parts.rest)
+            for rest in dict.fromkeys((parts.rest, parts.market_rest)):
+                nursery.start_soon(watch_limits, rest)
             nursery.start_soon(parts.market_watch.run)
-            nursery.start_soon(read_hours, parts.rest, parts.hours)
+            nursery.start_soon(read_hours, parts.market_rest, parts.hours)
             nursery.start_soon(watch_hours, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
-            await watch_exchange(parts.rest, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
+            await watch_exchange(parts.market_rest, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
 
     async def _serve_metrics(self) -> None:
         address = self.parts.config.metrics_address

@@ -55,6 +55,7 @@ FLOORS = {
     "kalshi_daemon/daemon.py": 7,
     "kalshi_daemon/run.py": 8,
     "kalshi_daemon/demo.py": 8,
+    "kalshi_daemon/dry_run.py": 8,
     "kalshi_daemon/examine.py": 8,
     "kalshi_daemon/demo_summary.py": 8,
     "kalshi_daemon/local_exchange.py": 8,

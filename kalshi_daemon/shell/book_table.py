@@ -7,7 +7,7 @@ book may be traded on is not known here: that is its feed's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import trio
@@ -20,6 +20,7 @@ from kalshi_daemon.units import Milliseconds, Price, Ticker
 
 class BookTable:
     def __init__(self) -> None:
+        self.on_book: Callable[[OrderBook], None] | None = None  # told of each change, in its own step
         self._books: dict[Ticker, OrderBook] = {}
         self._histories: dict[Ticker, MarketHistory] = {}
         self.books: Mapping[Ticker, OrderBook] = MappingProxyType(self._books)
@@ -52,6 +53,8 @@ class BookTable:
         self._histories[book.market].note(book, ts_ms)
         self.dirty[book.market] = None
         self.dirtied.set()
+        if self.on_book is not None:
+            self.on_book(book)
 
     def touch(self, market: Ticker) -> None:
         """Something that decisions depend on changed: decide this market again."""

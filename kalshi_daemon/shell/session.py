@@ -59,11 +59,19 @@ CHANNEL_OF_FACT: dict[type, str] = {
 
 
 @frozen
-class SessionSeams:
-    """What a session needs from outside."""
+class Door:
+    """Where streams are dialled, one host after another, and who signs there."""
 
     urls: Sequence[str]
     signer: Signs
+
+
+@frozen
+class SessionSeams:
+    """What a session needs from outside. Books come through `market`; a session without any goes to `account`."""
+
+    market: Door
+    account: Door
     network: Network
     clock: Clock
     rng: random.Random
@@ -105,6 +113,7 @@ class Session:
         self.lag_ms: Milliseconds = 0  # of the last frame that said when it was sent, by the exchange's time
         self.counts = Counter(unread=0, repeated=0, unwanted=0, refused=0)  # frames that were not passed on, by why
         self._seams = seams
+        self._door = seams.market if Role.ORDERBOOK in roles else seams.account
         self._lifecycle = lifecycle
         self._open: _Open | None = None
         self._unanswered = ""  # the channels that the last socket ended without an answer for
@@ -196,12 +205,12 @@ class Session:
     # ---------------------------------------------------------------------------------------------- the chart's tasks
 
     async def _run_socket(self, stay: Stay) -> str:
-        urls = self._seams.urls
+        urls = self._door.urls
         self._dialled, self._host = self._host, (self._host + 1) % len(urls)  # the next one, unless this one lasts
         url = urls[self._dialled]
         clock = self._seams.clock
         sent_ms = clock.now_ms()
-        headers = self._seams.signer.headers("GET", feed.path_of(url), clock.exchange_now_ms())
+        headers = self._door.signer.headers("GET", feed.path_of(url), clock.exchange_now_ms())
         opened = False
         try:
             async with Socket.dial(self._seams.network, url, headers) as socket:

@@ -118,9 +118,9 @@ def _is_credential(path: Path) -> bool:
 class LateSigner:
     """Stands for a signer until preflight has loaded it, so that everything that signs can be built before."""
 
-    def __init__(self, load: Callable[[], Signer]) -> None:
+    def __init__(self, load: Callable[[], Signs]) -> None:
         self._load = load
-        self._signer: Signer | None = None
+        self._signer: Signs | None = None
 
     def load(self) -> None:
         """Raises KeyRefused."""

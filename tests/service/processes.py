@@ -82,7 +82,7 @@ def emulator(home: Path, seed: int = 1, *options: str) -> Iterator[dict[str, str
 class Running:
     """A `run` process with a directory of its own, and a test in the place of systemd."""
 
-    def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, variables: Mapping[str, str], folder: Path, *arguments: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.state = folder / "state"
         self.journal = self.state / "journal.sqlite3"
@@ -103,7 +103,12 @@ class Running:
         }
         self._log = (folder / "log").open("w+")
         self.process = subprocess.Popen(
-            command("run"), cwd=ROOT, env=self.variables, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command("run", *arguments),
+            cwd=ROOT,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
 
     def _hear(self) -> None:
@@ -159,8 +164,8 @@ class Running:
 
 
 @contextmanager
-def running(variables: Mapping[str, str], folder: Path) -> Iterator[Running]:
-    daemon = Running(variables, folder)
+def running(variables: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[Running]:
+    daemon = Running(variables, folder, *arguments)
     try:
         yield daemon
     finally:

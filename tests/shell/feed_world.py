@@ -33,7 +33,7 @@ from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.session import Session, SessionSeams
+from kalshi_daemon.shell.session import Door, Session, SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.simulation.network import MemoryNetwork
@@ -124,8 +124,8 @@ class FeedWorld:
         )
         self.faults = FrameFaults(trio.current_time, self._tell("said"))
         self.seams = SessionSeams(
-            urls=WS_URLS,
-            signer=signer,
+            market=Door(WS_URLS, signer),
+            account=Door(WS_URLS, signer),
             network=network,
             clock=self.clock,
             rng=self.rng,

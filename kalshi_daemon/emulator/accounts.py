@@ -116,6 +116,7 @@ class Account:
     fills: list[Fill] = field(factory=list)
     settlements: list[Settlement] = field(factory=list)
     updated_ms: Milliseconds = 0
+    cancels_until_ms: Milliseconds = 0  # a cancel-all still acts on what comes to rest before it
 
     def open_subaccount(self, number: int) -> Account:
         """Another account of the same member, without cash."""

@@ -79,6 +79,8 @@ class ExchangeSettings:
     `weekly_pause`: whether trading pauses on Thursdays from 03:00 to 05:00 in New York.
     `places_crossing_post_only`, `places_unfillable_fok`: such an order is answered as placed (201, 0 filled and 0
     remaining) and cancelled at once, instead of refused; the exchange has been seen to do either.
+    `cancel_all_lasts_ms`: orders that come to rest so soon after a cancel-all are cancelled too; the exchange reserves
+    itself a minute.
     """
 
     balance_excludes_collateral: bool = True
@@ -87,6 +89,7 @@ class ExchangeSettings:
     weekly_pause: bool = False
     places_crossing_post_only: bool = False
     places_unfillable_fok: bool = False
+    cancel_all_lasts_ms: Milliseconds = 0
 
 
 # ------------------------------------------------------------------------------------------------------------- markets

@@ -258,10 +258,11 @@ def subaccount(request: Request) -> int | None:
 
 
 def page_size(request: Request, params: str, least: int = 1, most: int = PAGE_MAX) -> int:
-    """The `limit` of a list: from `least` to `most`, 100 where it is absent or 0."""
+    """The `limit` of a list, from `least` to `most`; absent or 0 it is 100, or `most` where that is not 1,000."""
     text = parameter(request, "limit")
+    default = PAGE_DEFAULT if most == PAGE_MAX else most
     if not text:
-        return PAGE_DEFAULT
+        return default
     if not _INTEGER.fullmatch(text):
         raise _invalid(params, 'strconv.ParseInt: parsing "limit": invalid syntax')
     size = int(text)
@@ -269,7 +270,7 @@ def page_size(request: Request, params: str, least: int = 1, most: int = PAGE_MA
         tag = "lte" if size > most else "gte"
         key = f"'{params}Params.Limit'"
         raise _invalid(params, f"Key: {key} Error:Field validation for 'Limit' failed on the '{tag}' tag")
-    return size or PAGE_DEFAULT
+    return size or default
 
 
 def _invalid(params: str, text: str) -> Refused:

@@ -48,6 +48,8 @@ class Trading:
             self._execution.refuse_late(account, live, late, now)
             return Placed(live.order_id, live.client_order_id, 0, 0, None, None, now)
         taken = self._execution.place(state, account, live, now)
+        if now < account.cancels_until_ms and live.order_id in venue.live:
+            self._execution.cancel(live, UpdateReason.NONE)
         price, fee = _averages(taken)
         return Placed(live.order_id, live.client_order_id, taken.count, live.remaining, price, fee, now)
 
@@ -69,6 +71,7 @@ class Trading:
         return Cancelled(order.order_id, order.client_order_id, reduced, order.updated_ms)
 
     def cancel_all(self, account: Account) -> int:
+        account.cancels_until_ms = self._venue.now_ms() + self._venue.settings.cancel_all_lasts_ms
         orders = [order for resting in account.resting.values() for order in resting.values()]
         for order in orders:
             self._execution.cancel(order, UpdateReason.NONE)

@@ -299,6 +299,21 @@ def test_cancel_all_takes_only_the_accounts_own() -> None:
     assert world.exchange.book("TEST-ONE-B").yes == ()
 
 
+def test_a_cancel_all_may_last() -> None:
+    """By the setting, what comes to rest within it is cancelled as well; what fills, and what comes later, is not."""
+    world = World(ExchangeSettings(cancel_all_lasts_ms=60_000))
+    world.list_market()
+    world.place(world.member("a"), ASK, 5_000, 100)
+    member = world.member("m")
+    world.exchange.cancel_all(member)
+    world.pass_time(59_999)
+    placed = world.place(member, BID, 5_000, 300)
+    assert (placed.filled, placed.remaining) == (100, 0)
+    assert world.exchange.order(member, placed.order_id).status is OrderStatus.CANCELED
+    world.pass_time(1)
+    assert world.place(member, BID, 4_000, 100).remaining == 100
+
+
 def test_lists_are_newest_first_and_filtered() -> None:
     """Orders by market and status, fills by market and order."""
     world = listing()

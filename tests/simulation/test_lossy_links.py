@@ -33,6 +33,7 @@ from kalshi_daemon.simulation.faulty_link import (
     FaultyLink,
 )
 from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
+from statecharts.order import UNK
 
 Fact = TypeVar("Fact")
 STREAM = "/ws/v2"
@@ -106,6 +107,11 @@ class Ended:
         return [order.client_order_id for orders in account.resting.values() for order in orders.values()]
 
 
+def unknown(stage: Stage) -> bool:
+    """Whether some order's fate is not known: only its proven absence, a minute after it was signed, may end that."""
+    return any(order.state == UNK for order in stage.daemon.parts.ledger.live())
+
+
 async def choose_at_random(stage: Stage, chaos: Chaos) -> None:
     while (actor := stage.daemon.parts.actor) is None:  # noqa: ASYNC110
         await trio.sleep(0.01)
@@ -158,7 +164,7 @@ def test_when_the_link_is_whole_again_it_trades_and_is_exact(seed: int) -> None:
     async def then(stage: Stage, link: FaultyLink) -> None:
         link.judge = lambda _method, _target: None
         with trio.fail_after(CALM_S):
-            while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110
+            while not stage.daemon.runner.is_in("trading.normal") or unknown(stage):  # noqa: ASYNC110
                 await trio.sleep(0.1)
         await trio.sleep(15)
 

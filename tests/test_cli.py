@@ -155,3 +155,20 @@ def test_the_doctor_without_a_configuration(monkeypatch: pytest.MonkeyPatch, cap
     read = msgspec.json.decode(capsys.readouterr().out)
     assert read["environment"] == "production"
     assert {each["step"] for each in read["findings"] if each["outcome"] == "failed"} == {"configuration", "dns"}
+
+
+@pytest.mark.parametrize("command", ["emulator", "demo"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("gop", "there is no fault 'gop'"), ("dns", "dns acts in the simulation's network only"), ("slow", "slow:5")],
+)
+def test_a_fault_that_cannot_be_is_refused_before_anything_runs(
+    capsys: Captured, command: str, text: str, words: str
+) -> None:
+    """The last line names the option and what is wrong with it."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--fault", text])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"kalshi-daemon {command}: error: argument --fault: ")
+    assert words in last

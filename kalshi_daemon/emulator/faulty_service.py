@@ -32,7 +32,7 @@ from kalshi_daemon.emulator.faults import (
     WrongClock,
 )
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
-from kalshi_daemon.emulator.refusals import Refused
+from kalshi_daemon.emulator.refusals import Refused, exchange_is_paused
 from kalshi_daemon.emulator.rest import TOO_MANY_REQUESTS, refusal
 from kalshi_daemon.shell.http_server import Request, Response
 from kalshi_daemon.units import SECOND_MS, Milliseconds
@@ -45,7 +45,6 @@ CODES: Final = {
     500: Refused(500, "internal_server_error", "internal server error"),  # assumed
     503: Refused(503, "service_unavailable", "service unavailable"),
 }
-PAUSED: Final = Refused(409, "exchange_is_paused", "exchange is paused")
 Answer: TypeAlias = Callable[[Request], Response]
 Kind = TypeVar("Kind", bound=RequestFault)
 STATES: Final[tuple[type[StateFault], ...]] = (StaleReads, WrongClock, TradingPaused, Maintenance)
@@ -160,5 +159,5 @@ def _maintained(request: Request, answer: Answer) -> Response:
         body = response.body.replace(b'_active":true', b'_active":false')
         return Response(response.status, body)
     if request.method != "GET" and "/orders" in request.path:
-        return refusal(PAUSED)
+        return refusal(exchange_is_paused())
     return failure(503)

@@ -48,6 +48,7 @@ class Site:
         self.nameless = set()
         self.variables = {
             "HOME": str(folder),
+            "KALSHI_CONTROL_SOCKET": "/nonexistent/control.sock",
             "KALSHI_API_KEY_ID": key.key_id,
             "KALSHI_PRIVATE_KEY_FILE": str(self.key_file),
             "KALSHI_MARKETS": self.world.tickers[0],

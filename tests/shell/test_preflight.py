@@ -14,7 +14,7 @@ from daemon_world import QUIET, RESTING, exchange_site
 from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_STOPPED, CommandRefused, KeyRefused
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.preflight import STEPS
-from kalshi_daemon.simulation.faulty_link import UNAVAILABLE
+from kalshi_daemon.simulation.faulty_link import UNAVAILABLE, replaced
 from kalshi_daemon.simulation.virtual_day import HOST
 
 
@@ -95,6 +95,20 @@ async def test_an_exchange_that_is_away_is_waited_for(autojump_clock):
         await trio.sleep(90)
         steps = {step.name: step for step in running.parts.preflight.tracker.steps}
         assert "503" in steps["access"].error
+        site.mend()
+        await running.until("trading.normal", 90)
+        assert await running.stop() == EXIT_STOPPED
+
+
+async def test_a_code_that_nobody_told_us_of_is_waited_for_and_shown(autojump_clock):
+    """Theirs until somebody has read it: the start is deferred, not ended, and the code is counted by its name."""
+    async with exchange_site(QUIET) as site:
+        site.fail(("GET", "/account/limits", replaced("409 Conflict", b'{"error":{"code":"odd_moon:_77"}}')))
+        running = site.start()
+        await running.until("starting.deferred")
+        status = running.daemon.surface.reporter.status()
+        assert status.activity.labelled["unknown_codes"] == {"409 odd_moon": 1}
+        assert status.activity.labelled["errors"] == {"theirs": 1}
         site.mend()
         await running.until("trading.normal", 90)
         assert await running.stop() == EXIT_STOPPED

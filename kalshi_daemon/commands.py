@@ -19,7 +19,6 @@ class ProposeOrder:
     """An order that somebody wants. The risk gate turns it into an `OrderIntended` or refuses it with a code.
 
     `reduces` says that it claims to be a verified reduction: immediate_or_cancel with reduce_only.
-    `book_version` is the version of the book that it was decided on.
     """
 
     market: Ticker
@@ -33,7 +32,6 @@ class ProposeOrder:
     decision: int
     model: str
     observation: str
-    book_version: int
 
 
 @frozen

@@ -74,10 +74,6 @@ class Variable:
     derived: str
     secret: bool
 
-    @property
-    def required(self) -> bool:
-        return self.default is None and not self.derived
-
 
 VARIABLES: dict[str, Variable] = {}  # by name, in the order of the fields of Config; filled by `_setting` alone
 
@@ -203,8 +199,8 @@ class Config:
     )
     policy: str = _setting(
         "POLICY",
-        values.one_of("onnx", "rules", "hold", "scripted"),
-        "onnx, rules, hold or scripted; in production onnx or hold",
+        values.one_of("onnx", "rules", "hold"),
+        "onnx, rules or hold; in production onnx or hold",
         default="onnx",
     )
     model: Path = _setting(

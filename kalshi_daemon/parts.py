@@ -218,7 +218,6 @@ class Parts:
             evidence_age_ms=round(silent_s * SECOND_MS),
             best_bid=book.best_bid if book else None,
             best_ask=book.best_ask if book else None,
-            version=book.version if book else 0,
             polled=self.books.is_polled(market),
         )
 

@@ -157,13 +157,13 @@ PRODUCTION = {"ENVIRONMENT": "production", "PRODUCTION_CONFIRMATION": CONFIRMATI
         ({"STATE_DIR": "state"}, "STATE_DIR is 'state'; allowed: an absolute path"),
         ({"METRICS_ADDRESS": "localhost:9"}, "METRICS_ADDRESS is 'localhost:9' ("),
         ({"METRICS_ADDRESS": "::1:9"}, "METRICS_ADDRESS is '::1:9' (an IPv6 address"),
-        ({"POLICY": "random"}, "POLICY is 'random'; allowed: onnx, rules, hold or scripted"),
+        ({"POLICY": "random"}, "POLICY is 'random'; allowed: onnx, rules or hold"),
         ({"LOG_LEVEL": "INFO"}, "LOG_LEVEL is 'INFO'; allowed: debug, info, warning or error"),
         ({"ENVIRONMENT": "production"}, "PRODUCTION_CONFIRMATION is empty;"),
         ({"PRODUCTION_CONFIRMATION": "yes"}, "PRODUCTION_CONFIRMATION is 'yes'; allowed:"),
         ({**PRODUCTION, "REST_URLS": "http://127.0.0.1:1/v2"}, "REST_URLS names the host 127.0.0.1; with"),
         ({**PRODUCTION, "WS_URLS": "wss://notkalshi.com/ws"}, "WS_URLS names the host notkalshi.com; with"),
-        ({**PRODUCTION, "POLICY": "scripted"}, "POLICY is 'scripted'; in production allowed: onnx or hold"),
+        ({**PRODUCTION, "POLICY": "rules"}, "POLICY is 'rules'; in production allowed: onnx or hold"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_it(change: dict[str, str], line: str) -> None:

@@ -33,15 +33,3 @@ def _flatten(states: Iterable[StateDef], prefix: str) -> Iterable[tuple[str, Sta
 def sentences(chart: str) -> Mapping[str, str]:
     """Path -> what holds in that state, of the chart of that name."""
     return {path: state["true"] for path, state in _flatten(CHARTS[chart]["states"], "")}
-
-
-@cache
-def limits_of(chart: str) -> Mapping[str, Mapping[str, str]]:
-    """Path -> its time limits: event -> the name of a limit."""
-    return {path: dict(state.get("after", {})) for path, state in _flatten(CHARTS[chart]["states"], "")}
-
-
-@cache
-def leaves(chart: str) -> tuple[str, ...]:
-    """The innermost states: the only ones in which a chart can come to rest."""
-    return tuple(path for path, state in _flatten(CHARTS[chart]["states"], "") if not state.get("children"))

@@ -63,5 +63,4 @@ def _step(
         decision=0,
         model="",
         observation="",
-        book_version=book.version,
     )

@@ -97,10 +97,6 @@ class Holds:
     def find(self, kind: HoldKind, subject: str = "") -> Hold | None:
         return self._holds.get((kind, subject))
 
-    def on_market(self, market: str) -> Hold | None:
-        """The strongest hold on this market alone."""
-        return next((held for held in self.holds if held.subject == market), None)
-
     def place(self, fact: HoldPlaced) -> bool:
         """Whether anything changed."""
         assert fact.cancels in REACH, f"a hold cancels 'all', 'increasing' or '', not {fact.cancels!r}: ours to mend"

@@ -116,9 +116,6 @@ class LedgerView:
     def find_hold(self, kind: HoldKind, subject: str = "") -> Hold | None:
         return self._holds.find(kind, subject)
 
-    def market_hold(self, market: Ticker) -> Hold | None:
-        return self._holds.on_market(market)
-
     @property
     def restrictions(self) -> tuple[Restriction, ...]:
         return self._holds.restrictions

@@ -7,7 +7,6 @@ clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 from math import gcd
 
@@ -69,32 +68,7 @@ class Market:
             each.start <= price <= each.end and (price - each.start) % each.step == 0 for each in self.grid
         )
 
-    def tick_up(self, price: Price) -> Price | None:
-        """The next valid price above `price`, which may lie off the grid; None where there is none."""
-        return min(_valid(_above(each, price) for each in self.grid), default=None)
-
-    def tick_down(self, price: Price) -> Price | None:
-        """The next valid price below `price`, which may lie off the grid; None where there is none."""
-        return max(_valid(_below(each, price) for each in self.grid), default=None)
-
 
 def is_grid(grid: tuple[PriceRange, ...]) -> bool:
     """Whether the ranges can be counted with: at least one, each with a step and not backwards."""
     return bool(grid) and all(each.step > 0 and each.start <= each.end for each in grid)
-
-
-def _above(part: PriceRange, price: Price) -> Price | None:
-    """The lowest price of one range that is greater than `price` and valid."""
-    least = max(price + 1, part.start, 1)
-    candidate = part.start - (part.start - least) // part.step * part.step
-    return candidate if candidate <= part.end else None
-
-
-def _below(part: PriceRange, price: Price) -> Price | None:
-    """The highest price of one range that is less than `price` and valid."""
-    most = min(price - 1, part.end, PRICE_ONE - 1)
-    return part.start + (most - part.start) // part.step * part.step if most >= part.start else None
-
-
-def _valid(prices: Iterable[Price | None]) -> Iterator[Price]:
-    return (price for price in prices if price is not None and 0 < price < PRICE_ONE)

@@ -100,7 +100,6 @@ class BookEvidence:
     evidence_age_ms: Milliseconds
     best_bid: Price | None
     best_ask: Price | None
-    version: int
     polled: bool = False  # it was read by REST, and is good for reductions only
 
 

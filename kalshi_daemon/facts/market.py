@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from kalshi_daemon.units import BookSide, Count, FeeType, Milliseconds, Money, Price, Ticker
+from kalshi_daemon.units import Count, FeeType, Milliseconds, Money, Price, Ticker
 
 
 class PriceRange(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +37,6 @@ class MarketRead(msgspec.Struct, frozen=True):
     kind: str
     volume_24h: Count
     spread: Price
-    invented: bool = False  # set by the recording player for metadata that a recording lacks
 
 
 class SeriesFees(msgspec.Struct, frozen=True):
@@ -80,11 +79,7 @@ class TradePrinted(msgspec.Struct, frozen=True, gc=False):
     sid: int
     seq: int
     market: Ticker
-    trade_id: str
     price: Price
-    count: Count
-    taker_side: BookSide
-    ts_ms: Milliseconds
 
 
 class MarketChanged(msgspec.Struct, frozen=True, gc=False):

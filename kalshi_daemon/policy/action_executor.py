@@ -56,5 +56,4 @@ def execute(
         decision=decision,
         model=model,
         observation=b64encode(observation.astype("<f4").tobytes()).decode(),
-        book_version=market.book.version,
     )

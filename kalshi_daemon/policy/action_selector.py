@@ -1,19 +1,17 @@
-"""Selectors: from observations and masks to actions. Four, by name.
+"""Selectors: from observations and masks to actions. Three, by name.
 
 | name | chooses |
 |---|---|
 | `onnx` | the policy: the allowed action with the greatest logit (`shell/model.py`) |
 | `hold` | nothing, ever: what "disabled" means |
-| `scripted` | a fixed sequence, for tests |
 | `rules` | a small readable baseline, which the shipped model imitates |
 
-Rules: a selector is a function of its inputs (`scripted`: and of its place in the sequence), and never chooses what the
-mask forbids: a forbidden choice is holding. An unknown name is an error at start.
+Rules: a selector is a function of its inputs, and never chooses what the mask forbids: a forbidden choice is holding.
+An unknown name is an error at start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -55,24 +53,6 @@ class HoldSelector:
         return np.zeros(len(observation), dtype=np.int64)
 
 
-class ScriptedSelector:
-    """Each row of each batch takes the next action of the script; past its end all hold."""
-
-    name = model = "scripted"
-    senseless = 0
-
-    def __init__(self, script: Sequence[int]) -> None:
-        self._script = tuple(script)
-        self._next = 0
-
-    def select(self, observation: Observation, mask: Mask) -> Actions:
-        actions = np.zeros(len(observation), dtype=np.int64)
-        script = self._script[self._next : self._next + len(observation)]
-        actions[: len(script)] = script
-        self._next += len(script)
-        return only_allowed(actions, mask)
-
-
 class RulesSelector:
     """Goes with the pressure on the book while the spread is small, takes profits, cuts losses, otherwise holds.
 
@@ -110,16 +90,14 @@ def only_allowed(actions: Actions, mask: Mask) -> Actions:
     return np.where(known & mask[np.arange(len(actions)), indexes], actions, 0)
 
 
-def choose_selector(name: str, *, model: Selector | None = None, script: Sequence[int] = ()) -> Selector:
+def choose_selector(name: str, *, model: Selector | None = None) -> Selector:
     """`model` is the loaded model, for `onnx`. Raises ConfigurationError."""
     if name == "onnx":
         if model is None:
             raise ConfigurationError("the selector 'onnx' needs a model; set KALSHI_MODEL to its file")
         return model
-    if name == "scripted":
-        return ScriptedSelector(script)
     if name == "hold":
         return HoldSelector()
     if name == "rules":
         return RulesSelector()
-    raise ConfigurationError(f"there is no selector {name!r}; KALSHI_POLICY may be onnx, hold, scripted or rules")
+    raise ConfigurationError(f"there is no selector {name!r}; KALSHI_POLICY may be onnx, hold or rules")

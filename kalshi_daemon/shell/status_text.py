@@ -1,4 +1,4 @@
-"""A status in words: `why`, the status history, the one line for systemd.
+"""A status in words: `why` and the status history.
 
 Rules: pure. `why` is one screen: lists have a bound and say what they leave out. The words about a state are the
 chart's own sentences. What would have to happen for the next order to pass is said in the order in which the gate
@@ -81,13 +81,6 @@ def _for_the_feeds(status: Status) -> Iterator[str]:
         yield "a market that KALSHI_MARKETS selects opens; `kalshi-daemon markets` says why none is in"
     if not status.feeds_usable:
         yield "some market has a proven book, and the private feed is live"
-
-
-def status_line(status: Status) -> str:
-    """For `systemctl status`: the state, and by what."""
-    kinds = [*(str(each.kind) for each in status.holds), *(str(each.kind) for each in status.restrictions)]
-    by = ", ".join(dict.fromkeys(kinds))
-    return f"{status.trader.path}" + (f" by {by}" if by else "") + f" since {iso_time(status.trader.since_ms)}"
 
 
 def history_text(lines: Iterable[HistoryLine], now_ms: Milliseconds) -> str:

@@ -120,16 +120,7 @@ def _snapshot(read: frames.Snapshot, _at_ms: Milliseconds) -> BookSnapshot:
 
 def _trade(read: frames.Trade, _at_ms: Milliseconds) -> TradePrinted:
     body = read.msg
-    return TradePrinted(
-        read.sid,
-        read.seq,
-        body.market_ticker,
-        body.trade_id,
-        parse_quote(body.yes_price_dollars),
-        parse_count(body.count_fp),
-        body.taker_book_side,
-        body.ts_ms,
-    )
+    return TradePrinted(read.sid, read.seq, body.market_ticker, parse_quote(body.yes_price_dollars))
 
 
 def _lifecycle(read: frames.Lifecycle, _at_ms: Milliseconds) -> MarketChanged:

@@ -54,12 +54,8 @@ class Delta(_Frame, frozen=True, gc=False, tag="orderbook_delta"):
 
 
 class TradeBody(msgspec.Struct, frozen=True, gc=False):
-    trade_id: Id
     market_ticker: Id
     yes_price_dollars: str
-    count_fp: str
-    taker_book_side: BookSide
-    ts_ms: Whole
 
 
 class Trade(_Frame, frozen=True, gc=False, tag="trade"):

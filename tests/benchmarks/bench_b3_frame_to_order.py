@@ -223,7 +223,9 @@ class Path:
 
     def _evidence(self, market: Ticker) -> BookEvidence:
         book = self.books.books[market]
-        return BookEvidence(self.books.usable(market), 0, book.best_bid, book.best_ask, book.version)
+        return BookEvidence(
+            usable=self.books.usable(market), evidence_age_ms=0, best_bid=book.best_bid, best_ask=book.best_ask
+        )
 
     @staticmethod
     def _levels() -> Levels:

@@ -211,7 +211,6 @@ def book(bid: int | None = 40, ask: int | None = 42, *, usable: bool = True) -> 
         evidence_age_ms=10,
         best_bid=None if bid is None else bid * PRICE_CENT,
         best_ask=None if ask is None else ask * PRICE_CENT,
-        version=7,
     )
 
 
@@ -232,5 +231,4 @@ def proposal(spec: OrderSpec, purpose: str = "policy") -> ProposeOrder:
         decision=1,
         model="m",
         observation="",
-        book_version=7,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_daemon.core.chart_states import CHARTS, leaves, sentences
+from kalshi_daemon.charts.literals import dotted, leaves_of
+from kalshi_daemon.core.chart_states import CHARTS, sentences
 from kalshi_daemon.core.health_monitor import STATE_VERDICTS, ChartState, Health, HealthMonitor, HealthReason, Verdict
 from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.limits import RECONNECTS_MAX, RECONNECTS_WINDOW_MS
@@ -55,7 +56,7 @@ def test_a_state_speaks_with_the_charts_own_sentence(chart: str, path: str, verd
 def test_every_leaf_can_be_assessed() -> None:
     """No state of any chart is without an answer."""
     for chart in CHARTS:
-        for path in leaves(chart):
+        for path in map(dotted, leaves_of(CHARTS[chart])):
             HealthMonitor().assess([ChartState(chart, "", path, 0)], 0)
 
 

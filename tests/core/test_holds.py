@@ -60,10 +60,10 @@ def test_a_hold_on_one_market_pauses_nothing() -> None:
     holds.place(hold(HoldKind.DIVERGENCE, "odd", NOON, subject="M1"))
     assert not holds.held
     assert holds.sweep_scope == ""
-    found = holds.on_market("M1")
+    found = holds.find(HoldKind.DIVERGENCE, "M1")
     assert found is not None
     assert found.kind is HoldKind.DIVERGENCE
-    assert holds.on_market("M2") is None
+    assert holds.find(HoldKind.DIVERGENCE, "M2") is None
 
 
 @pytest.mark.parametrize(

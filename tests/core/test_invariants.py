@@ -159,7 +159,7 @@ def test_a_latch_that_does_not_survive_a_restart_is_named(kind):
 
 
 LEFT = Levels(trader="trading.normal", feeds_usable=True, breaker_allows=True)
-USABLE = BookEvidence(usable=True, evidence_age_ms=0, best_bid=None, best_ask=None, version=1)
+USABLE = BookEvidence(usable=True, evidence_age_ms=0, best_bid=None, best_ask=None)
 ORDER = "kd-run0000001-1"
 
 

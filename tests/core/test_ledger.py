@@ -328,9 +328,9 @@ def test_an_immediate_order_never_rests() -> None:
 def test_a_hold_on_a_market_is_found_by_its_market() -> None:
     """It closes that market and pauses nothing."""
     ledger = ledger_of(hold(HoldKind.DIVERGENCE, "odd", NOON, subject=M))
-    found = ledger.market_hold(M)
+    found = ledger.find_hold(HoldKind.DIVERGENCE, M)
     assert found is not None
-    assert (found.subject, ledger.held, ledger.market_hold("OTHER")) == (M, False, None)
+    assert (found.subject, ledger.held, ledger.find_hold(HoldKind.DIVERGENCE, "OTHER")) == (M, False, None)
 
 
 def test_facts_for_people_change_nothing() -> None:

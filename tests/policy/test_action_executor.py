@@ -39,7 +39,6 @@ def test_buy_by_taking() -> None:
         decision=7,
         model="sha",
         observation="",
-        book_version=1,
     )
     assert b64decode(order.observation) == OBSERVATION.astype("<f4").tobytes()
     assert len(b64decode(order.observation)) == 208

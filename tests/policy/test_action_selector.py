@@ -11,7 +11,6 @@ from kalshi_daemon.errors import ConfigurationError
 from kalshi_daemon.policy.action_selector import (
     HoldSelector,
     RulesSelector,
-    ScriptedSelector,
     choose_selector,
     only_allowed,
 )
@@ -34,43 +33,6 @@ def observation(**rows: float) -> np.ndarray:
 def test_hold() -> None:
     """Disabled means no trades."""
     assert HoldSelector().select(observation(**RISING), ALL).tolist() == [0]
-
-
-def test_scripted() -> None:
-    """Row by row through the script, then holding; a forbidden action holds and is used up."""
-    selector = ScriptedSelector([1, 2, 3])
-    two = np.zeros((2, 52), dtype=np.float32)
-    allowed = np.ones((2, 5), dtype=np.bool_)
-    allowed[1, 2] = False
-    assert selector.select(two, allowed).tolist() == [1, 0]
-    assert selector.select(two, allowed).tolist() == [3, 0]
-    assert selector.select(two, allowed).tolist() == [0, 0]
-
-
-@pytest.mark.parametrize(
-    ("rows", "action"),
-    [
-        (CALM, 0),
-        (RISING, 1),
-        (FALLING, 3),
-        ({**CALM, "price_momentum": 1.0, "volume_imbalance": 0.5}, 1),
-        ({**RISING, "yes_spread": 0.05}, 0),
-        ({**RISING, "yes_mid": 0.96}, 0),
-        ({**FALLING, "yes_mid": 0.04}, 0),
-        ({**RISING, "this_position": 0.1}, 1),
-        ({**RISING, "this_position": 0.2}, 0),
-        ({**RISING, "this_position": -0.1}, 4),
-        ({**FALLING, "this_position": 0.1}, 2),
-        ({**FALLING, "this_position": -0.1}, 3),
-        ({**CALM, "this_position": 0.1, "this_unrealized": 0.11}, 2),
-        ({**CALM, "this_position": 0.1, "this_unrealized": -0.16}, 2),
-        ({**CALM, "this_position": -0.3, "this_unrealized": 0.11, "yes_spread": 0.5}, 4),
-        ({**CALM, "this_position": 0.1, "this_unrealized": -0.14}, 0),
-    ],
-)
-def test_rules(rows: dict[str, float], action: int) -> None:
-    """Each rule and each of its limits, one case each."""
-    assert RulesSelector().select(observation(**rows), ALL).tolist() == [action]
 
 
 def test_rules_take_the_first_size() -> None:
@@ -100,12 +62,11 @@ def test_only_allowed() -> None:
 
 def test_by_name() -> None:
     """Each name gives its selector; `onnx` needs its model; an unknown name is an error that lists the known ones."""
-    for name in ("hold", "scripted", "rules"):
+    for name in ("hold", "rules"):
         selector = choose_selector(name)
         assert (selector.name, selector.model) == (name, name)
     hold = HoldSelector()
     assert choose_selector("onnx", model=hold) is hold
-    assert choose_selector("scripted", script=[1]).select(observation(), ALL).tolist() == [1]
     with pytest.raises(ConfigurationError, match="needs a model"):
         choose_selector("onnx")
     with pytest.raises(ConfigurationError, match="no selector 'disabled'; KALSHI_POLICY may be onnx, hold"):

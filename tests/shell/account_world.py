@@ -110,7 +110,7 @@ class World:
     def evidence(self, market: Ticker) -> BookEvidence:
         """What a proven book would say."""
         best = [self.exchange.best(market, side) for side in (BookSide.BID, BookSide.ASK)]
-        return BookEvidence(usable=True, evidence_age_ms=0, best_bid=best[0], best_ask=best[1], version=1)
+        return BookEvidence(usable=True, evidence_age_ms=0, best_bid=best[0], best_ask=best[1])
 
     def command(self, command: Command) -> None:
         match command:
@@ -248,7 +248,6 @@ def proposal(market: Ticker = A, side: BookSide = BookSide.BID, cents: int = 40,
         decision=1,
         model="",
         observation="",
-        book_version=1,
     )
 
 

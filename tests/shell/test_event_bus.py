@@ -50,7 +50,6 @@ def proposal(number: int = 0) -> ProposeOrder:
         decision=number,
         model="",
         observation="",
-        book_version=1,
     )
 
 

@@ -189,7 +189,7 @@ async def test_a_gap_among_trades_leaves_the_books_alone(autojump_clock):
     """Only what is folded needs every frame; and a trade that cannot be read is counted and no more."""
     async with feeds() as world:
         await world.until_proven()
-        for bend in (lambda frame: [], lambda frame: [with_msg(frame, count_fp=7)]):
+        for bend in (lambda frame: [], lambda frame: [with_msg(frame, yes_price_dollars=7)]):
             bend_one(world, bend, "trade")
             for side in (BookSide.BID, BookSide.ASK) * 2:
                 world.place(A, 40, side=side)

@@ -18,7 +18,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
-from kalshi_daemon.shell.status_text import duration, history_text, markets_text, status_line, what_next, why
+from kalshi_daemon.shell.status_text import duration, history_text, markets_text, what_next, why
 
 
 def test_why_when_all_is_well() -> None:
@@ -151,15 +151,6 @@ def test_history_is_text_to_copy() -> None:
         "2026-11-24T06:00:01.250Z        750 ms  trader                calibrating               feeds_ready",
         "2026-11-24T06:00:02.000Z       3.0 s +  trader                trading.normal            calibrated",
     ]
-
-
-def test_the_line_for_systemd() -> None:
-    """The state, and by what it is held."""
-    world = trading_world()
-    assert status_line(world.status()) == "trading.normal since 2026-11-24T06:00:02.000Z"
-    world.hold(HoldKind.OPERATOR, "x")
-    world.hold(HoldKind.KILL, "y")
-    assert status_line(world.status()) == "trading.normal by kill, operator since 2026-11-24T06:00:02.000Z"
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,9 @@ def _universe(tickers: Iterable[Ticker], now_ms: Milliseconds) -> MarketUniverse
             exchange_index=0,
             result="",
             settlement_value=None,
+            kind="binary",
+            volume_24h=0,
+            spread=PRICE_CENT,
         )
         universe.read(read, now_ms)
     universe.fees(SeriesFees(series=SERIES, fee_type=FeeType.QUADRATIC, multiplier_ppm=1_000_000))

@@ -35,7 +35,7 @@ from kalshi_daemon.shell.network import SystemNetwork
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.session import SessionSeams
+from kalshi_daemon.shell.session import Door, SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.units import DOLLAR, FeeType
@@ -78,8 +78,8 @@ class Feeds:
         )
         self.lost = trio.Event()
         self.seams = SessionSeams(
-            urls=(self.url,),
-            signer=self.signer,
+            market=Door((self.url,), self.signer),
+            account=Door((self.url,), self.signer),
             network=network,
             clock=self._clock,
             rng=rng,

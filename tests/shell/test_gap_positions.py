@@ -18,7 +18,7 @@ from kalshi_daemon.errors import WireError
 from kalshi_daemon.facts import BookDelta, BookSnapshot
 from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, Role
-from kalshi_daemon.shell.session import Session, SessionSeams
+from kalshi_daemon.shell.session import Door, Session, SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.simulation.network import MemoryNetwork
@@ -71,8 +71,8 @@ def session_that_hears() -> tuple[Session, Subscriber, Heard]:
         raise AssertionError("nothing runs")
 
     seams = SessionSeams(
-        urls=("ws://first.test/",),
-        signer=SIGNER,
+        market=Door(("ws://first.test/",), SIGNER),
+        account=Door(("ws://first.test/",), SIGNER),
         network=MemoryNetwork(rng),
         clock=clock,
         rng=rng,

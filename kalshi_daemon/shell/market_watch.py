@@ -64,6 +64,7 @@ class MarketWatch:
         self._want = want
         self._on_changes = on_changes
         self._alarm = alarm
+        self._spacing_s = 0.0  # between two reads: nothing else is read while a start waits for them
         self._asked = trio.Event()
         self._asked_wide: dict[Selection, None] = {}
         self._asked_tickers: dict[Ticker, None] = {}  # known ones, and those that we have something on
@@ -94,6 +95,7 @@ class MarketWatch:
 
     async def run(self) -> None:
         """Never returns."""
+        self._spacing_s = limits.DISCOVERY_SPACING_S
         round_s = trio.current_time() + limits.MARKETS_READ_S
         while True:
             with trio.move_on_at(round_s):
@@ -137,7 +139,7 @@ class MarketWatch:
         reads = await self._rest.selected_markets(selection.kind, selection.ticker, self._clock.exchange_now_ms())
         for read in reads:
             self._take(read)
-        await trio.sleep(limits.DISCOVERY_SPACING_S)
+        await trio.sleep(self._spacing_s)
         shown = {read.market for read in reads}
         return [
             each.ticker
@@ -156,7 +158,7 @@ class MarketWatch:
                 self._take(read)
             for ticker in set(chunk) - {read.market for read in reads}:
                 self._tell(self._universe.unlisted(ticker, self._clock.exchange_now_ms()))
-            await trio.sleep(limits.DISCOVERY_SPACING_S)
+            await trio.sleep(self._spacing_s)
 
     async def _read_fees(self, series: Ticker) -> None:
         try:
@@ -164,7 +166,7 @@ class MarketWatch:
         except WireError as error:
             self._universe.fees_refused(series, str(error))
             self._alarm("series_refused", f"{error}: its markets are out")
-        await trio.sleep(limits.DISCOVERY_SPACING_S)
+        await trio.sleep(self._spacing_s)
 
     def _take(self, read: MarketRead) -> None:
         if self._universe.market(read.market) is None and len(self._universe.markets) >= limits.MARKETS_KNOWN_MAX:

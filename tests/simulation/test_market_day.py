@@ -25,6 +25,29 @@ KEPT_MS = MINUTE_MS
 VARIABLES = {"KALSHI_MARKETS": "series:DEMODAY", "KALSHI_MARKETS_CLOSE_MINUTES_MIN": "1"}
 
 
+async def live_through(stage: Stage, number: int, rng: random.Random) -> None:
+    """One market: listed, opened a minute and a half later, traded by a crowd of its own until it closes."""
+    clock, exchange = stage.daemon.parts.clock, stage.world.server.exchange
+    now_ms = clock.now_ms()
+    ticker = f"DEMODAY-{number}-T1"
+    market = invented_market(ticker, "Invented: a day", LINEAR_CENT, now_ms)
+    exchange.add_market(
+        evolve(
+            market,
+            open_ms=now_ms + MINUTE_MS + 30 * SECOND_MS,
+            close_ms=now_ms + LIFE_MS,
+            planned_result=("yes", "no")[number % 2],
+            determination_delay_ms=30 * SECOND_MS,
+            settlement_timer_ms=60 * SECOND_MS,
+        )
+    )
+    await trio.sleep(91)
+    crowd = Crowd(exchange, {ticker: rng.randrange(2_000, 8_000)}, CrowdSettings(events_per_s=1.0), rng)
+    while clock.now_ms() < now_ms + LIFE_MS - SECOND_MS:
+        crowd.step(clock.now_ms())
+        await trio.sleep(1)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_day_of_markets_that_come_and_go_is_traded_to_the_micro_dollar(
     seed: int, monkeypatch: pytest.MonkeyPatch
@@ -42,26 +65,6 @@ def test_a_day_of_markets_that_come_and_go_is_traded_to_the_micro_dollar(
         exchange.add_series(Series("DEMODAY", "Invented", "Economics", FeeType.QUADRATIC, 1_000_000, invented=True))
         rng = random.Random(seed)
 
-        async def live(number: int) -> None:
-            now_ms = parts.clock.now_ms()
-            ticker = f"DEMODAY-{number}-T1"
-            market = invented_market(ticker, "Invented: a day", LINEAR_CENT, now_ms)
-            exchange.add_market(
-                evolve(
-                    market,
-                    open_ms=now_ms + MINUTE_MS + 30 * SECOND_MS,
-                    close_ms=now_ms + LIFE_MS,
-                    planned_result=("yes", "no")[number % 2],
-                    determination_delay_ms=30 * SECOND_MS,
-                    settlement_timer_ms=60 * SECOND_MS,
-                )
-            )
-            await trio.sleep(91)
-            crowd = Crowd(exchange, {ticker: rng.randrange(2_000, 8_000)}, CrowdSettings(events_per_s=1.0), rng)
-            while parts.clock.now_ms() < now_ms + LIFE_MS - SECOND_MS:
-                crowd.step(parts.clock.now_ms())
-                await trio.sleep(1)
-
         async def look() -> None:
             while True:
                 for place in parts.market_watch.selection.places.values():
@@ -74,7 +77,7 @@ def test_a_day_of_markets_that_come_and_go_is_traded_to_the_micro_dollar(
             await trio.sleep(60)
             assert stage.daemon.runner.is_in("trading.normal")
             for number in range(GENERATIONS):
-                nursery.start_soon(live, number)
+                nursery.start_soon(live_through, stage, number, rng)
                 await trio.sleep(EVERY_S)
             await trio.sleep(LIFE_MS / SECOND_MS + KEPT_MS / SECOND_MS + 60)
             assert stage.daemon.runner.is_in("trading.normal")

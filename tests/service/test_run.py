@@ -117,7 +117,7 @@ def test_a_person_is_told_and_obeyed(daemon: Running) -> None:
     assert daemon.ask("pause", "lunch") == (0, "held by the operator; `resume` lifts it\n")
     daemon.until_in("paused.holding")
     code, text = daemon.ask("why")
-    assert (code, "lunch" in text, "the hold operator is lifted: resume" in text) == (0, True, True)
+    assert (code, "lunch" in text, "the hold operator is lifted: `resume`" in text) == (0, True, True)
     assert daemon.ask("resume") == (0, "no hold is left\n")
     until(lambda: daemon.told[-1] != "" and daemon.told.count("STATUS=trading.normal (holds_lifted)"), "trading again")
     code, text = daemon.ask("history")

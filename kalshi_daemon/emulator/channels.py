@@ -18,11 +18,13 @@ UNDERLYINGS: Final = "underlying_tickers"
 @frozen
 class Channel:
     """`sequenced`: every frame of it has a number. `names`: the parameter that says what a subscription follows; ""
-    where there is nothing to choose. `lists`: the kind of the frame that lists what could be chosen."""
+    where there is nothing to choose. `lists`: the kind of the frame that lists what could be chosen. `private`: about
+    one member's account."""
 
     sequenced: bool
     names: str = ""
     lists: str = ""
+    private: bool = False
 
 
 BOOK: Final = "orderbook_delta"
@@ -35,13 +37,13 @@ CHANNELS: Final = {
     BOOK: Channel(sequenced=True, names=MARKETS),
     TICKER: Channel(sequenced=False, names=MARKETS),
     "trade": Channel(sequenced=True, names=MARKETS),
-    "fill": Channel(sequenced=False, names=MARKETS),
-    "user_orders": Channel(sequenced=False, names=MARKETS),
-    "market_positions": Channel(sequenced=False, names=MARKETS),
+    "fill": Channel(sequenced=False, names=MARKETS, private=True),
+    "user_orders": Channel(sequenced=False, names=MARKETS, private=True),
+    "market_positions": Channel(sequenced=False, names=MARKETS, private=True),
     LIFECYCLE: Channel(sequenced=True),
     MULTIVARIATE: Channel(sequenced=True),
-    GROUPS: Channel(sequenced=True),
-    COMMUNICATIONS: Channel(sequenced=True),
+    GROUPS: Channel(sequenced=True, private=True),
+    COMMUNICATIONS: Channel(sequenced=True, private=True),
     "cfbenchmarks_value": Channel(sequenced=True, names=INDICES, lists="cfbenchmarks_value_indexlist"),
     "cfbenchmarks_value_5hz": Channel(sequenced=True, names=INDICES, lists="cfbenchmarks_value_5hz_indexlist"),
     "pyth_value": Channel(sequenced=True, names=UNDERLYINGS, lists="pyth_value_underlying_list"),
@@ -64,8 +66,8 @@ OUTSIDE: Final = {
 }
 EVERYTHING: Final = "all"  # the name that stands for every index, or every underlying
 
-# 6, 16 and 17 are retired. No command brings about 9, 18 and 23: a stream is always signed in, never slow, and no
-# channel takes match ids; `StreamSession.refuse_next` does.
+# 6, 16 and 17 are retired. No command brings about 18 and 23: a stream is never slow, and no channel takes match ids;
+# `StreamSession.refuse_next` does. 9 answers a private channel to a key that may not read (assumed).
 ERRORS: Final = {
     1: "Unable to process message",
     2: "Params required",

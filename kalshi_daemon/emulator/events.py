@@ -102,6 +102,7 @@ class OrderGroupUpdated:
     event_type: str
     contracts_limit: Count | None
     ts_ms: Milliseconds
+    subaccount: int = 0
 
 
 Event: TypeAlias = (

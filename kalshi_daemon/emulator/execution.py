@@ -153,7 +153,7 @@ class Execution:
 
     def tell_group(self, group: OrderGroup, event_type: str, limit: Count | None = None) -> None:
         now = self._venue.now_ms()
-        self._venue.emit(OrderGroupUpdated(group.user_id, group.group_id, event_type, limit, now))
+        self._venue.emit(OrderGroupUpdated(group.user_id, group.group_id, event_type, limit, now, group.subaccount))
 
     def _after_fill(self, maker: LiveOrder) -> None:
         """Tell of a resting order that traded; it is over if nothing remains."""

@@ -193,7 +193,7 @@ class TradingPaused:
 
 @frozen
 class Maintenance:
-    """Streams are dropped, nothing is answered but the status, and that says so."""
+    """503 for everything, the status with a body of its own, and no streams."""
 
     word: ClassVar[str] = "maintenance"
     place: ClassVar[Place] = "state"

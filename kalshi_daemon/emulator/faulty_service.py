@@ -32,12 +32,11 @@ from kalshi_daemon.emulator.faults import (
     WrongClock,
 )
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
-from kalshi_daemon.emulator.refusals import Refused, exchange_is_paused
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.rest import TOO_MANY_REQUESTS, refusal
 from kalshi_daemon.shell.http_server import Request, Response
 from kalshi_daemon.units import SECOND_MS, Milliseconds
 
-STATUS_PATH: Final = "/trade-api/v2/exchange/status"
 PAGE: Final = b"<html><head><title>%d</title></head><body>the page of somebody's proxy</body></html>\n"
 CODES: Final = {
     401: Refused(401, "authentication_error", "authentication_error", "NOT_FOUND"),
@@ -67,12 +66,10 @@ class FaultyService:
         exchange: Exchange,
         faults: FaultSchedule,
         now_ms: Callable[[], Milliseconds],
-        drop_streams: Callable[[], object],
     ) -> None:
         self.faults = faults
         self._exchange = exchange
         self._now_ms = now_ms
-        self._drop_streams = drop_streams
         self._held: dict[type[StateFault], StateFault] = {}  # in force at the last look
 
     def clock_ms(self) -> Milliseconds:
@@ -93,21 +90,18 @@ class FaultyService:
                 self._held[kind] = now
             if now is not None and now is not before:
                 self.faults.bite(kind)
-            if kind is TradingPaused and (now is None) != (before is None):
-                self._trade(active=now is None)
-            if kind is Maintenance and now is not None and before is None:
-                self._drop_streams()
+            if (now is None) != (before is None):
+                self._switch(kind, on=now is not None)
 
-    def _trade(self, *, active: bool) -> None:
-        if active:
-            self._exchange.resume_trading()
-        else:
-            self._exchange.pause_trading()
+    def _switch(self, kind: type[StateFault], *, on: bool) -> None:
+        """Let the exchange itself stop or go on; what was stopped by word stays so."""
+        if kind is TradingPaused:
+            (self._exchange.pause_trading if on else self._exchange.resume_trading)(by="fault")
+        elif kind is Maintenance:
+            (self._exchange.begin_maintenance if on else self._exchange.end_maintenance)(by="fault")
 
     def upgrade(self, request: Request, accept: Answer) -> Response:
         """The answer to a handshake."""
-        if self.faults.in_force(Maintenance):
-            return failure(503)
         refused = self.faults.bite(UpgradeRefused)
         return failure(refused.status) if refused else accept(request)
 
@@ -115,8 +109,6 @@ class FaultyService:
         """The answer to a request; where there is none, the connection is broken and what is returned goes nowhere."""
         if not self.faults.scheduled:
             return answer(request)
-        if self.faults.in_force(Maintenance):
-            return _maintained(request, answer)
         late = self._bite(RequestLate, request)
         if late:
             await trio.sleep(late.seconds)
@@ -150,14 +142,3 @@ class FaultyService:
             return method in ("", request.method) and slash + path in request.path
 
         return self.faults.bite(kind, fits)
-
-
-def _maintained(request: Request, answer: Answer) -> Response:
-    """The whole exchange is paused (api.md 6): the status says so, and orders have a code of their own (assumed)."""
-    if request.path == STATUS_PATH:
-        response = answer(request)
-        body = response.body.replace(b'_active":true', b'_active":false')
-        return Response(response.status, body)
-    if request.method != "GET" and "/orders" in request.path:
-        return refusal(exchange_is_paused())
-    return failure(503)

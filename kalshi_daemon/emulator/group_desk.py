@@ -1,12 +1,13 @@
 """What members do with order groups: create, look, reset, trigger, limit, delete (api.md 4.4).
 
 Rules: a group is found by its subaccount and shard, and nowhere else. Triggering and deleting cancel what it has
-resting; a limit that is already reached triggers. Every step is told.
+resting; a limit that is already reached triggers. Every step is told. While
+the exchange changes no state, no group changes.
 """
 
 from __future__ import annotations
 
-from kalshi_daemon.emulator import refusals
+from kalshi_daemon.emulator import admission, refusals
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.execution import Execution
 from kalshi_daemon.emulator.order_groups import OrderGroup
@@ -16,13 +17,14 @@ from kalshi_daemon.units import Count
 
 
 class GroupDesk:
-    """The order groups of one venue."""
+    """The order groups of one venue. Changes raise Refused (exchange_is_paused)."""
 
     def __init__(self, venue: Venue, execution: Execution) -> None:
         self._venue = venue
         self._execution = execution
 
     def create(self, account: Account, limit: Count, exchange_index: int) -> OrderGroup:
+        admission.check_exchange(self._venue)
         if exchange_index not in account.cash:
             raise refusals.invalid_parameters(f"exchange_index: there is no shard {exchange_index}")
         if len(self.listed(account)) >= ORDER_GROUPS_MAX:
@@ -51,19 +53,23 @@ class GroupDesk:
         return group
 
     def reset(self, group: OrderGroup) -> None:
+        admission.check_exchange(self._venue)
         group.reset()
         self._execution.tell_group(group, "reset")
 
     def trigger(self, group: OrderGroup) -> None:
+        admission.check_exchange(self._venue)
         self._execution.trigger(group)
 
     def set_limit(self, group: OrderGroup, limit: Count) -> None:
+        admission.check_exchange(self._venue)
         group.limit = limit
         self._execution.tell_group(group, "limit_updated", limit)
         if not group.triggered and group.reached(self._venue.now_ms()):
             self._execution.trigger(group)
 
     def delete(self, group: OrderGroup) -> None:
+        admission.check_exchange(self._venue)
         self._execution.cancel_group(group)
         del self._venue.groups[group.group_id]
         self._execution.tell_group(group, "deleted")

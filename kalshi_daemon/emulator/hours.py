@@ -7,7 +7,7 @@ the whole exchange is paused nothing changes state; during maintenance it does n
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
-from typing import Final
+from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from attrs import define, field
@@ -17,18 +17,23 @@ from kalshi_daemon.units import SECOND_MS, Milliseconds
 EASTERN: Final = ZoneInfo("America/New_York")
 PAUSE_DAY: Final = 3  # Thursday, counted from Monday; clocks change on Sundays, so its pause is always as long
 PAUSE_FROM, PAUSE_TO = time(3), time(5)
+By: TypeAlias = Literal["word", "fault"]  # who stopped it, and alone lets it go on
 
 
 @define
 class Hours:
-    """What stops the exchange now. `paused` holds shards whose trading was paused by word, None for all of them;
-    `resume_ms` is when the exchange says that it will be back, if it does."""
+    """What stops the exchange now. `paused` holds by whom, and the shard whose trading it is, None for all of them;
+    `maintained` holds by whom. `resume_ms` is when the exchange says that it will be back, if it does."""
 
     weekly: bool = False
-    paused: set[int | None] = field(factory=set)
+    paused: set[tuple[By, int | None]] = field(factory=set)
     stopped: bool = False
-    maintenance: bool = False
+    maintained: set[By] = field(factory=set)
     resume_ms: Milliseconds | None = None
+
+    @property
+    def maintenance(self) -> bool:
+        return bool(self.maintained)
 
     @property
     def active(self) -> bool:
@@ -37,7 +42,7 @@ class Hours:
 
     def trades(self, exchange_index: int) -> bool:
         """Whether orders are taken on a shard."""
-        return self.active and not self.weekly and not self.paused & {None, exchange_index}
+        return self.active and not self.weekly and not any(shard in {None, exchange_index} for _, shard in self.paused)
 
 
 def weekly_pause(now_ms: Milliseconds) -> tuple[Milliseconds, Milliseconds]:

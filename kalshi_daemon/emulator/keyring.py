@@ -30,10 +30,18 @@ class KeyTerms:
     scopes: tuple[str, ...] = field(default=(READ, WRITE), validator=deep_iterable(in_(SCOPES)))
     subaccount: int | None = None
 
+    def grants(self, wanted: str) -> bool:
+        """Whether the key has the scope, or its parent."""
+        return bool({wanted, wanted.partition("::")[0]} & set(self.scopes))
+
     def check_scope(self, wanted: str) -> None:
-        """Raises Refused (403) unless the key has the scope, or its parent."""
-        if not {wanted, wanted.partition("::")[0]} & set(self.scopes):
+        """Raises Refused (403) unless the key has the scope."""
+        if not self.grants(wanted):
             raise refusals.forbidden(f"the key lacks the scope {wanted}")
+
+    def sees(self, subaccount: int) -> bool:
+        """Whether what happens in a subaccount of the member is this key's to hear."""
+        return self.subaccount in {None, subaccount}
 
     def subaccount_of(self, asked: int | None) -> int | None:
         """The subaccount that a request of this key is about; None: it named none. Raises Refused (403)."""

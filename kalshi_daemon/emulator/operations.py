@@ -13,7 +13,7 @@ from attrs import evolve
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.execution import Execution
-from kalshi_daemon.emulator.hours import Hours
+from kalshi_daemon.emulator.hours import By, Hours
 from kalshi_daemon.emulator.lifecycle import Lifecycle
 from kalshi_daemon.emulator.model import EventTerms, ExchangeSettings, Market, Series
 from kalshi_daemon.emulator.pauses import Pauses
@@ -109,13 +109,13 @@ class Operations:
         """As the exchange's status shows it: of shard 0."""
         return self._venue.hours.trades(0)
 
-    def pause_trading(self, exchange_index: int | None = None) -> None:
+    def pause_trading(self, exchange_index: int | None = None, *, by: By = "word") -> None:
         """No orders on any market, or on those of one shard; cancels pass."""
-        self._pauses.pause(exchange_index)
+        self._pauses.pause(exchange_index, by)
 
-    def resume_trading(self, exchange_index: int | None = None) -> None:
-        """End the pause of the same extent."""
-        self._pauses.resume(exchange_index)
+    def resume_trading(self, exchange_index: int | None = None, *, by: By = "word") -> None:
+        """End the pause of the same extent that the same began."""
+        self._pauses.resume(exchange_index, by)
 
     def stop(self, resume_ms: Milliseconds | None = None) -> None:
         """Pause the whole exchange; `resume_ms` is what its status says of the end."""
@@ -124,12 +124,12 @@ class Operations:
     def start(self) -> None:
         self._pauses.start()
 
-    def begin_maintenance(self, until_ms: Milliseconds | None = None) -> None:
-        """503 for everything, and no streams; until then, or until `end_maintenance`."""
-        self._pauses.begin_maintenance(until_ms)
+    def begin_maintenance(self, until_ms: Milliseconds | None = None, *, by: By = "word") -> None:
+        """503 for everything, and no streams; until then, or until `end_maintenance` of the same."""
+        self._pauses.begin_maintenance(until_ms, by)
 
-    def end_maintenance(self) -> None:
-        self._pauses.end_maintenance()
+    def end_maintenance(self, *, by: By = "word") -> None:
+        self._pauses.end_maintenance(by)
 
     # ------------------------------------------------------------------------------------------------- one market
 

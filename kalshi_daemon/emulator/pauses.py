@@ -7,7 +7,7 @@ begins the clocks of all order books anew, as the documents say it may.
 from __future__ import annotations
 
 from kalshi_daemon.emulator.execution import Execution
-from kalshi_daemon.emulator.hours import weekly_pause
+from kalshi_daemon.emulator.hours import By, weekly_pause
 from kalshi_daemon.emulator.model import UpdateReason
 from kalshi_daemon.emulator.venue import Venue
 from kalshi_daemon.units import Milliseconds
@@ -38,15 +38,15 @@ class Pauses:
             self._week = weekly_pause(self._venue.now_ms())
             self._venue.schedule(self._week[0], PAUSE, _BEGIN)
         elif hours.resume_ms is not None and hours.resume_ms <= self._venue.now_ms():
-            self.end_maintenance()
+            self.end_maintenance("word")
 
-    def pause(self, exchange_index: int | None) -> None:
+    def pause(self, exchange_index: int | None, by: By) -> None:
         """Pause the trading of one shard, or of all with None."""
-        self._venue.hours.paused.add(exchange_index)
+        self._venue.hours.paused.add((by, exchange_index))
         self._cancel_wary(exchange_index)
 
-    def resume(self, exchange_index: int | None) -> None:
-        self._venue.hours.paused.discard(exchange_index)
+    def resume(self, exchange_index: int | None, by: By) -> None:
+        self._venue.hours.paused.discard((by, exchange_index))
 
     def stop(self, resume_ms: Milliseconds | None) -> None:
         """Pause the whole exchange: no order, no cancel; reads go on."""
@@ -58,17 +58,18 @@ class Pauses:
         self._venue.hours.stopped = False
         self._venue.hours.resume_ms = None
 
-    def begin_maintenance(self, until_ms: Milliseconds | None) -> None:
-        """Nothing is answered, and streams end; by the clock until then, or by word."""
-        self._venue.hours.maintenance = True
-        self._venue.hours.resume_ms = until_ms
+    def begin_maintenance(self, until_ms: Milliseconds | None, by: By) -> None:
+        """Nothing is answered, and streams end; by the clock until then, or until whoever began it ends it."""
+        self._venue.hours.maintained.add(by)
         self._cancel_wary(None)
         if until_ms is not None:
+            self._venue.hours.resume_ms = until_ms
             self._venue.schedule(until_ms, PAUSE, _SERVED)
 
-    def end_maintenance(self) -> None:
-        self._venue.hours.maintenance = False
-        self._venue.hours.resume_ms = None
+    def end_maintenance(self, by: By) -> None:
+        self._venue.hours.maintained.discard(by)
+        if by == "word":
+            self._venue.hours.resume_ms = None
         for state in self._venue.states.values():
             state.clock = 0
 

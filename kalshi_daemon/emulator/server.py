@@ -73,7 +73,7 @@ class EmulatorServer:
         self._rng = rng
         self._drivers = drivers
         self.faults = FaultSchedule(now_ms, rng)
-        self._service = FaultyService(exchange, self.faults, now_ms, self.drop_streams)
+        self._service = FaultyService(exchange, self.faults, now_ms)
         self._control = ControlRoutes(exchange, self.faults, self.drop_streams)
         self._rest = Rest(exchange, self._keys, settings, now_ms, self._service)
         self._streams: dict[int, _OpenStream] = {}  # in the order in which they were opened
@@ -179,10 +179,11 @@ class EmulatorServer:
 
     async def _open(self, stream: trio.abc.Stream, request: Request, early: bytes) -> None:
         """Serve one WebSocket whose handshake was accepted."""
-        user_id = self.exchange.accounts[request.headers[KEY_HEADER]].user_id
+        key_id = request.headers[KEY_HEADER]
+        user_id, key = self.exchange.accounts[key_id].user_id, self._keys.terms[key_id]
         outbox = Outbox(self._settings.frames_max)
         outlet = FaultyOutlet(outbox, self.faults)
-        session = StreamSession(self.exchange, user_id, self._settings, self._now_ms, outlet, self._rng)
+        session = StreamSession(self.exchange, user_id, key, self._settings, self._now_ms, outlet, self._rng)
         self._opened += 1
         number = self._opened
         with trio.CancelScope() as scope:

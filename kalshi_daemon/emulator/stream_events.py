@@ -3,7 +3,8 @@
 Rules:
 - A snapshot is taken in the step in which it is numbered, so that the deltas after it fit it exactly; a market gets
   deltas only once its book was shown.
-- Private events go to the account that they are about, and to nobody else.
+- Private events go to the account that they are about, and to nobody else; a key that is locked to a subaccount hears
+  of no other.
 - Markets of multivariate events have a lifecycle channel of their own.
 """
 
@@ -29,6 +30,7 @@ from kalshi_daemon.emulator.events import (
     Traded,
 )
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.keyring import KeyTerms
 from kalshi_daemon.emulator.model import BookView
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.subscriptions import Selection, Subscriptions
@@ -45,12 +47,14 @@ class StreamEvents:
         self,
         exchange: Exchange,
         user_id: str,
+        key: KeyTerms,
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
         subscriptions: Subscriptions,
     ) -> None:
         self._exchange = exchange
         self._user_id = user_id
+        self._key = key
         self._settings = settings
         self._now_ms = now_ms
         self._subscriptions = subscriptions
@@ -76,15 +80,18 @@ class StreamEvents:
 
     def _tell_private(self, event: Event) -> None:
         match event:
-            case Filled() if event.account == self._user_id:
+            case Filled() if self._is_own(event.account, event.fill.subaccount):
                 self._pass("fill", "fill", event.fill.market, lambda: frames.fill_msg(event))
-            case OrderUpdated() if event.account == self._user_id:
+            case OrderUpdated() if self._is_own(event.account, event.order.subaccount):
                 self._pass("user_orders", "user_order", event.order.market, lambda: frames.user_order_msg(event))
-            case PositionChanged() if event.account == self._user_id:
+            case PositionChanged() if self._is_own(event.account, event.position.subaccount):
                 market = event.position.market
                 self._pass("market_positions", "market_position", market, lambda: frames.position_msg(event))
-            case OrderGroupUpdated() if event.account_id == self._user_id:
+            case OrderGroupUpdated() if self._is_own(event.account_id, event.subaccount):
                 self._pass(GROUPS, GROUPS, "", lambda: frames.order_group_msg(event))
+
+    def _is_own(self, user_id: str, subaccount: int) -> bool:
+        return user_id == self._user_id and self._key.sees(subaccount)
 
     def _pass(self, channel: str, kind: str, name: str, msg: Callable[[], Body]) -> None:
         subscription = self._subscriptions.get(channel)
@@ -100,7 +107,7 @@ class StreamEvents:
             self._exchange.markets[event.market],
             use_yes_price=subscription.use_yes_price,
             send_clock=self._settings.send_clock,
-            own=event.account == self._user_id,
+            own=self._is_own(event.account, event.subaccount),
         )
         self._subscriptions.send("orderbook_delta", subscription, msg)
 

@@ -28,6 +28,7 @@ from kalshi_daemon.emulator.channels import (
 )
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.keyring import READ, KeyTerms
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.stream_events import StreamEvents
 from kalshi_daemon.emulator.stream_params import Params
@@ -37,22 +38,24 @@ from kalshi_daemon.units import Milliseconds
 
 
 class StreamSession:
-    """The protocol of one connection, for the account `user_id`."""
+    """The protocol of one connection, for the account `user_id` and one of its keys."""
 
     def __init__(
         self,
         exchange: Exchange,
         user_id: str,
+        key: KeyTerms,
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
         outlet: Outlet,
         rng: random.Random,
     ) -> None:
+        self._key = key
         self._settings = settings
         self._now_ms = now_ms
         self._rng = rng
         self._subscriptions = Subscriptions(settings, now_ms, outlet)
-        self._events = StreamEvents(exchange, user_id, settings, now_ms, self._subscriptions)
+        self._events = StreamEvents(exchange, user_id, key, settings, now_ms, self._subscriptions)
         self._commands = TokenBucket(settings.commands_per_s, settings.commands_per_s, now_ms())
         self._delayed: list[tuple[Milliseconds, int, str | None]] = []
         self._heard = 0
@@ -139,6 +142,8 @@ class StreamSession:
         """Open a channel, or widen it where it is open: then its first flags stay. Returns what it shows at first."""
         if not isinstance(channel, str) or channel not in CHANNELS:
             raise CommandRefused(8)
+        if CHANNELS[channel].private and not self._key.grants(READ):
+            raise CommandRefused(9)
         wanted = _wanted(channel, params)
         if channel == BOOK and not wanted:
             raise CommandRefused(14)

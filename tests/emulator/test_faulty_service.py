@@ -162,24 +162,44 @@ async def test_trading_pauses_and_goes_on(autojump_clock: MockClock) -> None:
         assert bites(emulator) == [1]
 
 
-async def test_maintenance_stops_everything_but_the_status(autojump_clock: MockClock) -> None:
-    """Streams end, orders and cancels are refused with a code of their own, all else is 503; then all is as before."""
+async def test_maintenance_stops_everything(autojump_clock: MockClock) -> None:
+    """Streams end, and all is 503, the status with a body of its own; then all is as before."""
     async with world() as emulator:
         async with emulator.stream() as socket:
             plan(emulator, "maintenance@0-5")
             with pytest.raises(ConnectionClosed):
                 await socket.get_message()
-        status = (await emulator.ask("GET", STATUS)).json
-        assert (status["exchange_active"], status["trading_active"]) == (False, False)
-        for answer in (await emulator.create(), await emulator.ask("DELETE", f"{V2}/x?market_ticker={A}")):
-            assert (answer.status, part(answer.json, "error")["code"]) == (409, "exchange_is_paused")
-        assert (await emulator.ask("GET", "/trade-api/v2/markets")).status == 503
+        status = await emulator.ask("GET", STATUS)
+        assert (status.status, status.json["exchange_active"], status.json["trading_active"]) == (503, False, False)
+        for method, path in (("POST", V2), ("DELETE", f"{V2}/x?market_ticker={A}"), ("GET", "/trade-api/v2/markets")):
+            answer = await emulator.ask(method, path, order_body() if method == "POST" else None)
+            assert (answer.status, part(answer.json, "error")["code"]) == (503, "service_unavailable")
         with pytest.RaisesGroup(ConnectionRejected):
             async with emulator.stream():
                 pass
         await trio.sleep(5)
         assert (await emulator.create()).status == 201
         assert (await emulator.get("/exchange/status"))["exchange_active"] is True
+
+
+@pytest.mark.parametrize("fault", ["pause", "maintenance"])
+async def test_what_was_stopped_by_word_outlives_a_fault(autojump_clock: MockClock, fault: str) -> None:
+    """And the other way round: each goes on only when whoever stopped it says so."""
+    async with world() as emulator:
+        stop, go = {
+            "pause": (emulator.exchange.pause_trading, emulator.exchange.resume_trading),
+            "maintenance": (emulator.exchange.begin_maintenance, emulator.exchange.end_maintenance),
+        }[fault]
+        plan(emulator, f"{fault}@0-5")
+        await trio.sleep(1)
+        stop()
+        go()
+        assert (await emulator.create()).status in {409, 503}
+        stop()
+        await trio.sleep(5)
+        assert (await emulator.create()).status in {409, 503}
+        go()
+        assert (await emulator.create()).status == 201
 
 
 # ------------------------------------------------------------------------------------------------------------- frames

@@ -49,6 +49,29 @@ async def test_a_group_stops_its_orders(autojump_clock: MockClock) -> None:
         assert (refused.status, keys(refused.json["error"])) == (400, {"code", "details", "message"})
 
 
+async def test_no_group_changes_while_the_exchange_is_stopped(autojump_clock: MockClock) -> None:
+    """Reads go on, every change is refused with the exchange's code; a pause of trading refuses none."""
+    async with world(AMPLE) as emulator:
+        created = await emulator.ask("POST", PATH + "/create", {"contracts_limit": 5})
+        one = f"{PATH}/{created.json['order_group_id']}"
+        changes: tuple[tuple[str, str, object], ...] = (
+            ("POST", PATH + "/create", {"contracts_limit": 5}),
+            ("PUT", one + "/trigger", None),
+            ("PUT", one + "/reset", {}),
+            ("PUT", one + "/limit", {"contracts_limit": 6}),
+            ("DELETE", one, None),
+        )
+        emulator.exchange.stop()
+        before = await emulator.get(GROUPS)
+        for method, path, body in changes:
+            answer = await emulator.ask(method, path, body)
+            assert (answer.status, answer.json["error"]["code"]) == (409, "exchange_is_paused")  # type: ignore[index]
+        assert await emulator.get(GROUPS) == before
+        emulator.exchange.start()
+        emulator.exchange.pause_trading()
+        assert [(await emulator.ask(*change)).status for change in changes] == [201, 200, 200, 200, 200]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -23,6 +23,7 @@ from trio_websocket import WebSocketConnection
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
+from kalshi_daemon.emulator.keyring import KeyTerms
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention, Series
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -267,7 +268,13 @@ class Replay:
             if frame["type"] == "orderbook_snapshot":
                 self._list(part(frame, "msg"))
         self.session = StreamSession(
-            self.world.exchange, "nobody", UNRECORDED, lambda: self.world.now_ms, self.outlet, random.Random(1)
+            self.world.exchange,
+            "nobody",
+            KeyTerms(),
+            UNRECORDED,
+            lambda: self.world.now_ms,
+            self.outlet,
+            random.Random(1),
         )
         self.world.exchange.listen(self.session.tell)
 

@@ -89,7 +89,7 @@ async def client(nursery: trio.Nursery) -> Client:
         ("stalled:2", Acknowledged, "", 1),
         ("stalled:11", Lost, "10 s", 1),
         ("pause", Refused, "trading_is_paused", 0),
-        ("maintenance", Refused, "exchange_is_paused", 0),
+        ("maintenance", Lost, "503", 0),
         ("dns", Withheld, "emulator:80 has no address (DNS: Name or service not known)", 0),
         ("tls", Withheld, "emulator:80 failed TLS: Hostname mismatch", 0),
     ],

@@ -78,8 +78,8 @@ def test_systemd_hears_ready_then_the_state_and_that_it_lives(daemon: Running) -
 
 
 def test_nobody_else_may_open_what_it_makes(daemon: Running) -> None:
-    """The socket is for the user and the group, its directory too; the state is for the user alone."""
-    assert (mode(daemon.socket), mode(daemon.socket.parent), mode(daemon.state)) == (0o660, 0o750, 0o700)
+    """The socket is for the user and the group, its directory too; the state for the user alone, the group may pass."""
+    assert (mode(daemon.socket), mode(daemon.socket.parent), mode(daemon.state)) == (0o660, 0o750, 0o710)
     files = {path.name: mode(path) for path in daemon.state.iterdir()}
     assert sorted(files) == [f"journal.sqlite3{end}" for end in ("", "-shm", "-wal", ".lock")]
     assert set(files.values()) == {0o600}

@@ -52,8 +52,9 @@ def test_every_recorded_change_arrives_and_the_books_are_the_recorded_ones(secon
         parts = stage.daemon.parts
         current = next(line for line in stage.daemon.surface.reporter.history() if line.state == "streaming.current")
         began_ms, now_ms = current.since_ms - START_MS, parts.clock.now_ms() - START_MS - 100  # a tick, and the way
-        changes = [step for step in recording.steps if isinstance(step, RecordedLevel)]
-        due = sum(began_ms < step.offset_ms / speed <= now_ms for step in changes)
+        offsets = [step.offset_ms / speed for step in recording.steps if isinstance(step, RecordedLevel)]
+        changes = [offset_ms for offset_ms in offsets if offset_ms > began_ms]
+        due = sum(offset_ms <= now_ms for offset_ms in changes)
         books = {market: legs(book) for market, book in parts.books.books.items()}
         found.append((parts.books.counts["deltas"], due, len(changes), books == books_at(recording, now_ms * speed)))
 

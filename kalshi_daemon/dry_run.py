@@ -29,8 +29,8 @@ from kalshi_daemon.facts import MarketChanged, MarketRead, SeriesFees
 from kalshi_daemon.local_exchange import CASH, LOOPBACK
 from kalshi_daemon.run import stop_at_signals, stop_signals, system_seams
 from kalshi_daemon.seams import Practice, Seams
+from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.logging import log
-from kalshi_daemon.shell.session import Door
 from kalshi_daemon.shell.signer import Signs, signer_from_pem
 from kalshi_daemon.units import DOLLAR, Milliseconds
 

@@ -229,6 +229,7 @@ SOCKETS_MAX: Final = 3  # order books, fills, positions
 
 # --- what people are shown
 STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
+DEGRADED_NAMED_MAX: Final = 5  # markets, breakers or hosts in the cause of one degradation
 RECENT_MAX: Final = 50  # decisions, fills and refusals kept for people to read
 VIOLATIONS_KEPT: Final = 20  # named in the summary; all are counted
 LEVEL_LOOKS_MAX: Final = 10  # looks, a second apart, within which a level is followed: a commit and a step take 6 s

@@ -32,6 +32,7 @@ from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import EASTERN
+from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.fill_listener import FillListener
@@ -49,7 +50,7 @@ from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.preflight import Preflight
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.session import Door, SessionSeams
+from kalshi_daemon.shell.session import SessionSeams
 from kalshi_daemon.shell.signer import LateSigner
 from kalshi_daemon.shell.sweeper import Sweeper
 from kalshi_daemon.shell.sync_service import SyncService

@@ -14,9 +14,9 @@ from attrs import frozen
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.journal import RunInThread
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.shell.session import Door
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.state_reporter import StatusProvider
 

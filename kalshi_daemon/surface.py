@@ -17,6 +17,7 @@ from attrs import evolve
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.degradation import Degradation, Degradations, Signs
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
@@ -38,6 +39,7 @@ class Surface:
         """`chart_counts`: what became of the events and tasks of the trader's chart."""
         self._parts = parts
         self._chart_counts = chart_counts
+        self._degradations = Degradations()
         self.reporter = StateReporter(self._sources(), parts.environment, __version__)
 
     def stepped(self, chart: str, step: Step) -> None:
@@ -162,6 +164,7 @@ class Surface:
             ledger=parts.ledger,
             startup=parts.preflight.tracker,
             health=parts.health,
+            degradations=self.degradations,
             feeds=parts.coordinator.statuses,
             feeds_usable=lambda: parts.coordinator.feeds_usable,
             markets=lambda: parts.market_watch.selection.counts,
@@ -178,6 +181,25 @@ class Surface:
             now_ms=parts.clock.now_ms,
             now_s=trio.current_time,
         )
+
+    def degradations(self) -> tuple[Degradation, ...]:
+        """Asked each second too, so that since when is known. Before there are sessions nothing is expected of them."""
+        parts, now_ms = self._parts, self._parts.clock.now_ms()
+        books, coordinator = parts.books, parts.coordinator
+        opened = books.open_markets if coordinator.sessions else ()
+        usable = {market for market in opened if books.usable(market)}
+        fallbacks = [session.fallback for session in coordinator.sessions] + [parts.market_rest.fallback]
+        signs = Signs(
+            polled=[market for market in opened if market in usable and books.is_polled(market)],
+            unproven=[market for market in opened if market not in usable],
+            books_detail=books.detail,
+            private=coordinator.private_lost,
+            rates=parts.rest.governor.statuses(trio.current_time()),
+            breakers=self._breakers(),
+            offset_ms=parts.clock.offset_ms,
+            fallbacks=list(dict.fromkeys(filter(None, fallbacks))),
+        )
+        return self._degradations.look(signs, now_ms)
 
     def _breakers(self) -> list[CircuitBreaker]:
         """Those of one kind each, and those of markets that are not closed."""

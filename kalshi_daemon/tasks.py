@@ -213,6 +213,7 @@ class Tasks:
     def _look(self) -> None:
         """At what nothing else would tell."""
         self._find_stuck_actor()
+        self._surface.degradations()  # which note since when
         self.parts.invariants.looked(self._state())
 
     def _find_stuck_actor(self) -> None:

@@ -111,6 +111,8 @@ def _head(status: Status) -> Text:
         text.append(f"\nhold {hold.kind}: {hold.cause}; cleared by {hold.cleared_by}", style="yellow")
     for restriction in status.restrictions:
         text.append(f"\nrestriction {restriction.kind}: {restriction.cause}", style="yellow")
+    for degradation in status.degradations:
+        text.append(f"\ndegraded {degradation.kind}: {degradation.cause}", style="yellow")
     for step in status.startup:
         if step.error:
             text.append(f"\n{step.name}: {step.state}, {step.error}", style="red")

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from kalshi_daemon.charts.literals import dotted, leaves_of
 from kalshi_daemon.config_values import Address
 from kalshi_daemon.core.chart_states import CHARTS
+from kalshi_daemon.core.degradation import Degraded
 from kalshi_daemon.core.health_monitor import Verdict
 from kalshi_daemon.core.market_selection import IN
 from kalshi_daemon.errors import OperatingError
@@ -135,6 +136,8 @@ def _levels(status: Status) -> Iterator[Metric]:
     yield _by_label("hold", "1 for a hold in force", "hold", HoldKind, {each.kind for each in status.holds})
     restrictions = {each.kind for each in status.restrictions}
     yield _by_label("restriction", "1 for a restriction in force", "restriction", RestrictionKind, restrictions)
+    degraded = {each.kind for each in status.degradations}
+    yield _by_label("degraded", "1 for what is worse than it should be", "degradation", Degraded, degraded)
     yield _gauge("feeds_usable", "Whether trading could use the feeds", int(status.feeds_usable))
     yield _gauge("account_agreed", "Whether the account agrees with the exchange", int(status.account_agreed))
     yield _gauge("start_time_seconds", "When the process began", status.started_ms / SECOND_MS)

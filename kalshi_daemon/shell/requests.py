@@ -90,6 +90,7 @@ class Requests:
         """`attempts`: how often a read is made before its failure is told."""
         assert base_urls, "no address of the exchange"
         self.latency_s = 0.0  # of the last request that was answered
+        self.fallback = ""  # the address that answered last, where it is not the first of the list
         self.counts: Counter[tuple[str, str]] = Counter()  # (kind of request, outcome)
         self.governor = RateGovernor()
         self.tally = ErrorTally()
@@ -226,6 +227,7 @@ class Requests:
             what = f"{call.method} {request.url.host}{call.path}: {cause}"
             raise Unreachable(what, maybe_done=sent_ms is not None) from error
         self.latency_s = trio.current_time() - started_s
+        self.fallback = "" if base_url == self._base_urls[0] else base_url
         if sent_ms is not None:
             self._learn(response.headers.get("Date"), sent_ms)
         return response

@@ -109,6 +109,11 @@ class RestClient:
         """How long the last request took that was answered."""
         return self._requests.latency_s
 
+    @property
+    def fallback(self) -> str:
+        """The address that answered last, where it is not the first of the list."""
+        return self._requests.fallback
+
     async def __aenter__(self) -> Self:
         return self
 

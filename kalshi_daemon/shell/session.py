@@ -38,9 +38,9 @@ from kalshi_daemon.facts import (
     Unsubscribed,
 )
 from kalshi_daemon.shell.clock import Clock, learn_date
+from kalshi_daemon.shell.door import Door, Turns
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, LIFECYCLE, Role
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.shell.subscriptions import Subscriptions
@@ -56,14 +56,6 @@ CHANNEL_OF_FACT: dict[type, str] = {
     TradePrinted: "trade",
     MarketChanged: LIFECYCLE,
 }
-
-
-@frozen
-class Door:
-    """Where streams are dialled, one host after another, and who signs there."""
-
-    urls: Sequence[str]
-    signer: Signs
 
 
 @frozen
@@ -120,8 +112,7 @@ class Session:
         self._ids = count(1)
         self._said_s = float("-inf")  # when an error about nothing was last told
         self._refusals = 0
-        self._host = 0  # the place of the one to be dialled next, in the list of the hosts
-        self._dialled = 0  # that was dialled last
+        self._turns = Turns(self._door.urls)
         self._delays = Delays(seams.rng)
         self._runner = Runner(
             Chart(CONNECTION, {"refusals_left": lambda: self._refusals < limits.REFUSALS_MAX}),
@@ -158,6 +149,11 @@ class Session:
         """What the exchange has refused of this role on this socket; empty: nothing."""
         refused = {} if self._open is None else self._open.subscriber.known.refused
         return "; ".join(f"{channel}: {refused[channel]}" for channel in CHANNELS[role] if channel in refused)
+
+    @property
+    def fallback(self) -> str:
+        """The address that an open socket goes to, where it is not the first of the list."""
+        return self._turns.fallback if self.is_open else ""
 
     @property
     def silent_s(self) -> float:
@@ -205,9 +201,7 @@ class Session:
     # ---------------------------------------------------------------------------------------------- the chart's tasks
 
     async def _run_socket(self, stay: Stay) -> str:
-        urls = self._door.urls
-        self._dialled, self._host = self._host, (self._host + 1) % len(urls)  # the next one, unless this one lasts
-        url = urls[self._dialled]
+        url = self._turns.take()
         clock = self._seams.clock
         sent_ms = clock.now_ms()
         headers = self._door.signer.headers("GET", feed.path_of(url), clock.exchange_now_ms())
@@ -385,7 +379,7 @@ class Session:
         limit = limits.CHART_LIMITS
         if step.event == "steady":
             self._delays.reset()
-            self._host = self._dialled
+            self._turns.lasted()
         elif step.event == "dial_overdue":
             self.diagnosis = f"no connection within {limit['dial_limit']} s"
         elif step.event == "subscribe_overdue":

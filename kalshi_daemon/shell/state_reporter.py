@@ -17,6 +17,7 @@ from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.charts.literals import dotted
 from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.degradation import Degradation
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
 from kalshi_daemon.core.ledger import Ledger
@@ -51,6 +52,7 @@ class StatusSources:
     ledger: Ledger
     startup: StartupTracker
     health: HealthMonitor
+    degradations: Callable[[], tuple[Degradation, ...]]
     feeds: Callable[[], Sequence[FeedStatus]]
     feeds_usable: Callable[[], bool]
     markets: Callable[[], Mapping[str, int]]
@@ -189,6 +191,7 @@ class StateReporter:
             cause=next(line.cause for line in reversed(self._history[TRADER]) if line.state == trader.path),
             holds=ledger.holds,
             restrictions=ledger.restrictions,
+            degradations=sources.degradations(),
             feeds=tuple(sources.feeds()),
             feeds_usable=sources.feeds_usable(),
             markets=dict(sources.markets()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from kalshi_daemon.core.degradation import Degradation
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, Health
 from kalshi_daemon.core.holds import Hold, Restriction
@@ -148,6 +149,7 @@ class Status:
     cause: str  # the event through which the trader came into its state
     holds: tuple[Hold, ...]  # strongest first
     restrictions: tuple[Restriction, ...]
+    degradations: tuple[Degradation, ...]  # what is worse than it should be, one of a kind, whatever the states are
     feeds: tuple[FeedStatus, ...]
     feeds_usable: bool
     markets: dict[str, int]  # how many are in or out, by why

@@ -20,6 +20,7 @@ from kalshi_daemon.units import SECOND_MS, Milliseconds
 
 LISTED_MAX: Final = 8  # of any list on one screen
 TRADES: Final = "trading.normal"
+NONE_LEFT: Final = frozenset({"holds", "restrictions", "degraded"})  # the lists that are empty when all is well
 FEED_WELL: Final = frozenset({"session.live", "streaming.current"})
 
 
@@ -33,6 +34,10 @@ def why(status: Status) -> str:
             f"{each.kind}: {each.cause}; since {_ago(status, each.since_ms)}; until then only reductions pass"
             for each in status.restrictions
         ],
+    )
+    lines += _section(
+        "degraded",
+        [f"{each.kind}: {each.cause}; since {_ago(status, each.since_ms)}" for each in status.degradations],
     )
     lines += _section("feeds", list(_feed_lines(status)))
     lines += [f"markets: {_markets_line(status)}"]
@@ -173,7 +178,7 @@ def _feed_lines(status: Status) -> Iterator[str]:
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
     if not lines:
-        return [f"{title}: none"] if title in {"holds", "restrictions"} else [f"{title}: well"]
+        return [f"{title}: none"] if title in NONE_LEFT else [f"{title}: well"]
     left_out = [f"  and {len(lines) - LISTED_MAX} more"] if len(lines) > LISTED_MAX else []
     return [f"{title}:", *(f"  {line}" for line in lines[:LISTED_MAX]), *left_out]
 

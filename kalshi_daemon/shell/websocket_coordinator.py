@@ -90,6 +90,13 @@ class WebSocketCoordinator:
     def feeds_usable(self) -> bool:
         return self._books.any_usable and self.live(Role.FILLS)
 
+    @property
+    def private_lost(self) -> str:
+        """Why the account is not streamed; empty where it is, and where there is no session yet."""
+        private = [each for each in self.statuses() if each.role != Role.ORDERBOOK] if self.sessions else []
+        lost = [each for each in private if not self.live(Role(each.role))]
+        return "; ".join(f"{each.role} is {each.state}" + (f" ({each.detail})" if each.detail else "") for each in lost)
+
     async def until_usable(self) -> None:
         """Return when the feeds are usable, at once where they are."""
         while not self.feeds_usable:

@@ -30,12 +30,13 @@ from kalshi_daemon.emulator.server import EmulatorServer, run_emulator
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.limits import SOCKET_MARKETS
 from kalshi_daemon.shell.clock import SystemClock
+from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.network import SystemNetwork
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.session import Door, SessionSeams
+from kalshi_daemon.shell.session import SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.units import DOLLAR, FeeType

@@ -26,6 +26,7 @@ from kalshi_daemon.emulator.server import EmulatorServer
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.facts import FillSeen, MarketChanged, OrderSeen
 from kalshi_daemon.shell.clock import VirtualClock
+from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.feeds import FeedStatus, Role
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.frame_faults import FrameFaults
@@ -33,7 +34,7 @@ from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.shell.session import Door, Session, SessionSeams
+from kalshi_daemon.shell.session import Session, SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.simulation.network import MemoryNetwork

@@ -6,6 +6,7 @@ from collections import Counter
 
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.degradation import Degradation
 from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import HealthMonitor
@@ -45,6 +46,7 @@ class World:
         self.breaker = CircuitBreaker("order_writes", failures_max=1, window_s=10.0, wait_s=(5.0, 60.0), probe_s=5.0)
         self.governor = RateGovernor()
         self.errors = ErrorTally()
+        self.degradations: tuple[Degradation, ...] = ()
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)
         self.markets = {"series": 2, "volume": 3}
@@ -59,6 +61,7 @@ class World:
             ledger=self.ledger,
             startup=self.startup,
             health=self.health,
+            degradations=lambda: self.degradations,
             feeds=lambda: self.feeds,
             feeds_usable=lambda: self.feeds_usable,
             markets=lambda: self.markets,

@@ -17,8 +17,9 @@ from kalshi_daemon.emulator.auth import make_key
 from kalshi_daemon.errors import WireError
 from kalshi_daemon.facts import BookDelta, BookSnapshot
 from kalshi_daemon.shell.clock import VirtualClock
+from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, Role
-from kalshi_daemon.shell.session import Door, Session, SessionSeams
+from kalshi_daemon.shell.session import Session, SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.simulation.network import MemoryNetwork

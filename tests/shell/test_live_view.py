@@ -14,6 +14,7 @@ from attrs import evolve
 from rich.console import Console
 from status_world import MARKET, START_MS, World, trading_world
 
+from kalshi_daemon.core.degradation import Degradation, Degraded
 from kalshi_daemon.facts import Alarmed, HoldKind
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.live_view import Screen, line, render, show
@@ -55,8 +56,10 @@ def test_what_is_wrong_is_on_the_panel() -> None:
     world.last_refusal = RefusalStatus(world.at_ms, MARKET, "P5", "cost per order", "$61.20", "$50.00")
     world.feeds = (FeedStatus("fills", "backing_off", START_MS, 0, "503 [/] on the upgrade"),)
     world.mid = None
+    world.degradations = (Degradation(Degraded.HOST_FALLBACK, "wss://second.test", world.at_ms),)
     shown = text(world.status())
     assert "hold operator: uid 0: [/bold] maintenance; cleared by `resume`" in shown
+    assert "degraded host_fallback: wss://second.test" in shown
     assert "exchange: deferred, cannot reach demo-api.kalshi.co" in shown
     assert "alarm sweep: kd-1 [red]may rest" in shown
     assert f"refused P5 {MARKET}: cost per order: $61.20, allowed $50.00" in shown

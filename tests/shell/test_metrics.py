@@ -12,6 +12,7 @@ from status_world import START_MS, World, trading_world
 
 from kalshi_daemon.charts.literals import leaves_of
 from kalshi_daemon.config_values import Address
+from kalshi_daemon.core.degradation import Degradation, Degraded
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.facts import HoldKind
 from kalshi_daemon.limits import HTTP_CLIENTS_MAX
@@ -38,6 +39,7 @@ async def test_a_scrape_of_a_trading_daemon() -> None:
     """State, cash in dollars, counts by label and the build are there, with the values of the status."""
     world = trading_world()
     world.refused["P5"] += 3
+    world.degradations = (Degradation(Degraded.RATE_LOWERED, "429", world.at_ms),)
     samples = await scraped(Metrics(world.reporter, "0.1.0"))
     expected = {
         ("kalshid_build_info", ("0.1.0",)): 1,
@@ -47,6 +49,8 @@ async def test_a_scrape_of_a_trading_daemon() -> None:
         ("kalshid_state", ("circuit_breaker", "order_writes", "closed")): 1,
         ("kalshid_health", ("ok",)): 1,
         ("kalshid_hold", ("kill",)): 0,
+        ("kalshid_degraded", ("rate_lowered",)): 1,
+        ("kalshid_degraded", ("books_polled",)): 0,
         ("kalshid_feeds_usable", ()): 1,
         ("kalshid_markets", ("true", "series")): 2,
         ("kalshid_markets", ("false", "volume")): 3,

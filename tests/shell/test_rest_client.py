@@ -246,6 +246,7 @@ async def test_the_next_host_is_asked_where_one_is_not_there(autojump_clock, nur
         assert await world.client.as_of_ms() == AS_OF_MS
         assert await create(world) == answers.Acknowledged("o-1", 0, 1_000, 7)
     assert [host for _when, host in world.arrivals] == [HOSTS[1]] * 2
+    assert HOSTS[1] in world.client.fallback
     assert world.outcomes("create") == {"unreachable": 1, "ok": 1}
 
 

@@ -115,9 +115,11 @@ async def test_the_hosts_take_turns_and_the_one_that_lasted_is_remembered(autoju
     async with feeds(wrap=Noted) as world:
         world.meddler.refusals = [DOWN]
         await world.until(lambda: world.session.live, 10)
+        assert world.session.fallback == WS_URLS[1]
         world.server.drop_streams()  # too soon to be remembered
         await world.until(lambda: len(hosts) == 3, 10)
         await world.until(lambda: world.session.live, 10)
+        assert world.session.fallback == ""
         world.meddler.refusals = [DOWN] * 2
         world.server.drop_streams()
         await world.until(lambda: len(hosts) == 6, 10)

@@ -7,6 +7,7 @@ from attrs import evolve
 from status_world import MARKET, START_MS, intended, trading_world
 
 from kalshi_daemon.core.chart_states import sentences
+from kalshi_daemon.core.degradation import Degradation, Degraded
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.facts import (
     AccountDiffers,
@@ -32,6 +33,7 @@ def test_why_when_all_is_well() -> None:
         "health: ok",
         "holds: none",
         "restrictions: none",
+        "degraded: none",
         "feeds: well",
         "markets: 2 in (series 2), 3 out (volume 3)",
         "for the next order to pass:",
@@ -51,6 +53,20 @@ def test_why_says_what_is_known_ahead_and_that_no_market_is_in() -> None:
     assert "a market that KALSHI_MARKETS selects opens; `kalshi-daemon markets` says why none is in" in text
     world.pause = Pause(now_ms - 1, now_ms + 1, "its maintenance")
     assert "the exchange pauses by its maintenance now, " in why(world.status())
+
+
+def test_why_names_every_degradation() -> None:
+    """Each with its cause and since when."""
+    world = trading_world()
+    world.degradations = (
+        Degradation(Degraded.BOOKS_POLLED, "read by REST, for reductions only: KXA-26", world.at_ms - 61_000),
+        Degradation(Degraded.CLOCK_OFFSET, "our clock is +9000 ms from the exchange's", world.at_ms - 2_000),
+    )
+    lines = why(world.status()).splitlines()
+    start = lines.index("degraded:")
+    assert lines[start + 1].startswith("  books_polled: read by REST, for reductions only: KXA-26; since 2026-")
+    assert lines[start + 1].endswith("(1 min 1 s ago)")
+    assert lines[start + 2].startswith("  clock_offset: our clock is +9000 ms from the exchange's; since 2026-")
 
 
 def test_the_table_of_markets() -> None:

@@ -16,9 +16,11 @@ from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.status import MarketStatus
-from kalshi_daemon.simulation.virtual_day import Stage, VirtualRun, run_virtually
+from kalshi_daemon.simulation.faulty_link import FaultyLink, refused
+from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
+DOWN = refused("503 Service Unavailable", b"{}")
 Ask = Callable[..., Awaitable[object]]
 
 
@@ -150,6 +152,33 @@ def test_what_is_asked_is_answered_with_what_is() -> None:
         assert {(row.state, row.wanted, row.why) for row in markets} == {("active", True, "named")}
         assert status["markets"] == {"named": 12}
         assert status["pause"]["cause"] == "its weekly hours"
+
+    assert talk(script)[0].exit_code == EXIT_STOPPED
+
+
+def test_what_is_degraded_is_in_the_status_while_it_lasts() -> None:
+    """Upgrades refused for 20 s: books are polled and the account is not streamed, since then; afterwards nothing."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        async def degraded() -> dict[str, int]:
+            status = await ask("status")
+            assert isinstance(status, dict)
+            return {each["kind"]: status["at_ms"] - each["since_ms"] for each in status["degradations"]}
+
+        assert await degraded() == {}
+        link = FaultyLink(stage.world.server.handle)
+        link.judge = lambda _method, target: DOWN if "/ws/v2" in target else None
+        stage.network.serve(HOST, 80, link.handle)
+        stage.world.server.drop_streams()
+        await trio.sleep(20)
+        found = await degraded()
+        assert found.keys() == {"books_polled", "private_feed"}
+        assert all(15_000 <= lasted_ms <= 20_000 for lasted_ms in found.values())
+        assert "  private_feed: not streamed, so read by REST: fills is " in str(await ask("why"))
+        link.judge = lambda _method, _target: None
+        stage.daemon.parts.coordinator.retry()
+        await trio.sleep(20)
+        assert await degraded() == {}
 
     assert talk(script)[0].exit_code == EXIT_STOPPED
 

@@ -196,16 +196,18 @@ class Surface:
             private=coordinator.private_lost,
             rates=parts.rest.governor.statuses(trio.current_time()),
             breakers=self._breakers(),
+            sessions=[session.trouble for session in coordinator.sessions if session.trouble],
             offset_ms=parts.clock.offset_ms,
             fallbacks=list(dict.fromkeys(filter(None, fallbacks))),
         )
         return self._degradations.look(signs, now_ms)
 
     def _breakers(self) -> list[CircuitBreaker]:
-        """Those of one kind each, and those of markets that are not closed."""
+        """Those of one kind each (a dry run reads from two exchanges), and those of markets that are not closed."""
         parts = self._parts
         policy = [parts.actor.breaker] if parts.actor else []
-        return [parts.breaker, *policy, *parts.market_breakers.shut()]
+        reads = [rest.breaker for rest in dict.fromkeys((parts.market_rest, parts.rest))]
+        return [parts.breaker, *reads, *policy, *parts.market_breakers.shut()]
 
     def _mid(self, market: Ticker) -> Price | None:
         book = self._parts.books.books.get(market)

@@ -28,14 +28,20 @@ class Degraded(StrEnum):
     BOOKS_UNPROVEN = "books_unproven"
     PRIVATE_FEED = "private_feed"
     RATE_LOWERED = "rate_lowered"
+    READS_BREAKER = "reads_breaker"
     WRITES_BREAKER = "writes_breaker"
+    SESSION_BREAKER = "session_breaker"
     POLICY_BREAKER = "policy_breaker"
     MARKET_BREAKER = "market_breaker"
     CLOCK_OFFSET = "clock_offset"
     HOST_FALLBACK = "host_fallback"
 
 
-BREAKERS: Final = {"order_writes": Degraded.WRITES_BREAKER, "policy": Degraded.POLICY_BREAKER}  # else: of a market
+BREAKERS: Final = {  # by name; any other is a market's
+    "reads": Degraded.READS_BREAKER,
+    "order_writes": Degraded.WRITES_BREAKER,
+    "policy": Degraded.POLICY_BREAKER,
+}
 
 
 @frozen
@@ -55,6 +61,7 @@ class Signs:
     private: str  # why the account is not streamed
     rates: Sequence[RateStatus]
     breakers: Sequence[CircuitBreaker]
+    sessions: Sequence[str]  # those that are not live, with the reason: their chart is their breaker
     offset_ms: Milliseconds
     fallbacks: Sequence[str]  # the hosts that are used instead of the first of their list
 
@@ -89,6 +96,8 @@ def _found(signs: Signs) -> Iterator[tuple[Degraded, str]]:
             kind = BREAKERS.get(breaker.name, Degraded.MARKET_BREAKER)
             by_kind.setdefault(kind, []).append(f"{breaker.name} is {breaker.state} ({breaker.cause})")
     yield from ((kind, _named(said)) for kind, said in by_kind.items())
+    if signs.sessions:
+        yield Degraded.SESSION_BREAKER, _named(signs.sessions)
     if abs(signs.offset_ms) > CLOCK_OFFSET_MAX_MS:
         yield Degraded.CLOCK_OFFSET, f"our clock is {signs.offset_ms:+d} ms from the exchange's"
     if signs.fallbacks:

@@ -3,6 +3,8 @@
 Rules:
 - Every attempt is signed afresh and has one time limit around all of it; every answer's `Date` teaches the clock.
 - A read is repeated a bounded number of times, where the exchange did not answer or asked to wait.
+- While the breaker of reads is not closed each is made once and none is repeated, but for the status: it sheds
+  repetitions, never a question (docs/decisions/0011-what-the-breakers-hold-back.md).
 - Hosts are tried in order; a write goes to another only where nothing of it has left, and is not repeated here.
 - `before_send` is called in the step that writes the first byte, once for each time that it is written; what it raises
   is raised, and nothing was sent. (Under TLS trio encrypts in that step, and lets others run once before the socket.)
@@ -23,6 +25,7 @@ from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.backoff import Backoff
+from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.errors import (
@@ -62,6 +65,7 @@ class Call(Generic[T]):
     params: Mapping[str, str | list[str]] = {}
     body: bytes = b""
     before_send: Callable[[], None] | None = None
+    insists: bool = False  # repeated whatever the breaker says: it is how others learn that all is well again
     also_read: frozenset[int] = frozenset()  # other statuses whose bodies the reader may read
 
     @property
@@ -94,6 +98,13 @@ class Requests:
         self.counts: Counter[tuple[str, str]] = Counter()  # (kind of request, outcome)
         self.governor = RateGovernor()
         self.tally = ErrorTally()
+        self.breaker = CircuitBreaker(
+            "reads",
+            failures_max=limits.READ_FAILURES_MAX,
+            window_s=limits.READ_FAILURES_S,
+            wait_s=limits.READ_PROBE_WAIT_S,
+            probe_s=limits.READ_PROBE_S,
+        )
         self._base_urls = [url.rstrip("/") for url in base_urls]
         self._signer = signer
         self._clock = clock
@@ -132,20 +143,34 @@ class Requests:
         raise Unreachable(f"the pages of {path} do not end: incomplete after {len(cursors)}", maybe_done=False)
 
     async def read(self, call: Call[T]) -> T:
-        """Repeat what may be repeated, a bounded number of times."""
+        """Repeat what may be repeated, a bounded number of times; where their breaker is not closed, once."""
         backoff = Backoff(*limits.READ_BACKOFF_S, self._rng)
         learnt = False
-        for attempts_left in range(self._attempts - 1, -1, -1):
+        probe = not self.breaker.allows(trio.current_time()) or self.breaker.state != "closed"
+        attempts = 1 if probe and not call.insists else self._attempts
+        for attempts_left in range(attempts - 1, -1, -1):
+            await self._pay(call)
             try:
-                return await self.over_hosts(call)
+                answer = await self.over_hosts(call)
             except (ExchangeError, Unreachable) as error:
+                self._tell_breaker(error)
                 remedy = meaning_of(error).remedy
                 if not attempts_left or remedy not in REPEATED or (learnt and remedy is Remedy.RETRY_AT_ONCE):
                     raise
                 learnt = learnt or remedy is Remedy.RETRY_AT_ONCE
+            else:
+                self.breaker.succeeded(trio.current_time())
+                return answer
             if remedy is Remedy.RETRY:
                 await trio.sleep(backoff.next())
         raise AssertionError("the last attempt returns or raises")
+
+    def _tell_breaker(self, error: ExchangeError | Unreachable) -> None:
+        """An answer that can be read is health, whatever it says; one that cannot says nothing of other reads."""
+        if isinstance(error, ExchangeError):
+            self.breaker.succeeded(trio.current_time())
+        elif not isinstance(error, Unreadable):
+            self.breaker.failed(trio.current_time(), str(error))
 
     async def _pay(self, call: Call[Any]) -> None:
         """Wait for the tokens of a read, so that a 429 is the exchange's surprise and not our habit."""
@@ -160,8 +185,6 @@ class Requests:
 
     async def over_hosts(self, call: Call[T]) -> T:
         """Ask one host after another, until one answers or, for a write, something has left."""
-        if not call.writes:
-            await self._pay(call)
         for base_url in self._base_urls[:-1]:
             try:
                 return await self._counted(base_url, call)

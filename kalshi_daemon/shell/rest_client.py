@@ -20,6 +20,7 @@ from urllib.parse import quote
 import trio
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import BALANCE_PATH, Budget, RateGovernor
 from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable, Withheld
@@ -110,6 +111,11 @@ class RestClient:
         return self._requests.latency_s
 
     @property
+    def breaker(self) -> CircuitBreaker:
+        """Of the reads."""
+        return self._requests.breaker
+
+    @property
     def fallback(self) -> str:
         """The address that answered last, where it is not the first of the list."""
         return self._requests.fallback
@@ -130,7 +136,7 @@ class RestClient:
     async def exchange_status(self) -> rest.ExchangeStatus:
         path = "/exchange/status"
         return await self._requests.read(
-            Call("status", "GET", path, rest.read_exchange_status, also_read=STATUS_IN_ERRORS)
+            Call("status", "GET", path, rest.read_exchange_status, also_read=STATUS_IN_ERRORS, insists=True)
         )
 
     async def exchange_schedule(self) -> schedule.Schedule:

@@ -151,6 +151,12 @@ class Session:
         return "; ".join(f"{channel}: {refused[channel]}" for channel in CHANNELS[role] if channel in refused)
 
     @property
+    def trouble(self) -> str:
+        """Why it is not live, where a dial or a socket has failed before; else empty."""
+        well = self.live or self.state == "down" or not self.diagnosis
+        return "" if well else f"{self.name} is {self.state} ({self.diagnosis})"
+
+    @property
     def fallback(self) -> str:
         """The address that an open socket goes to, where it is not the first of the list."""
         return self._turns.fallback if self.is_open else ""

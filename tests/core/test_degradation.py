@@ -9,7 +9,7 @@ from kalshi_daemon.core.degradation import Degradation, Degradations, Degraded, 
 from kalshi_daemon.core.rate_governor import RateGovernor
 from kalshi_daemon.limits import CLOCK_OFFSET_MAX_MS, DEGRADED_NAMED_MAX
 
-WELL = Signs([], [], "", "", RateGovernor().statuses(0.0), [], 0, [])
+WELL = Signs([], [], "", "", RateGovernor().statuses(0.0), [], [], 0, [])
 
 
 def breaker(name: str, *, shut: bool) -> CircuitBreaker:
@@ -29,7 +29,7 @@ def test_each_sign_has_its_name_and_its_cause() -> None:
     """Every kind at once, in the order in which they are shown."""
     governor = RateGovernor()
     governor.refused("GET", "/markets", 0.0)
-    breakers = [breaker(name, shut=True) for name in ("order_writes", "policy", "market KXA", "market KXB")]
+    breakers = [breaker(name, shut=True) for name in ("reads", "order_writes", "policy", "market KXA", "market KXB")]
     signs = Signs(
         polled=["KXA"],
         unproven=["KXB"],
@@ -37,6 +37,7 @@ def test_each_sign_has_its_name_and_its_cause() -> None:
         private="fills is backing_off (503)",
         rates=governor.statuses(0.0),
         breakers=breakers,
+        sessions=["market is backing_off (503)"],
         offset_ms=CLOCK_OFFSET_MAX_MS + 1,
         fallbacks=["wss://second.test/ws"],
     )
@@ -46,7 +47,9 @@ def test_each_sign_has_its_name_and_its_cause() -> None:
         Degradation(Degraded.BOOKS_UNPROVEN, "without a usable book: KXB: 503 on the upgrade", 7),
         Degradation(Degraded.PRIVATE_FEED, "not streamed, so read by REST: fills is backing_off (503)", 7),
         Degradation(Degraded.RATE_LOWERED, "since an answer 429: read requests at 50% of their pace", 7),
+        Degradation(Degraded.READS_BREAKER, "reads is open (503)", 7),
         Degradation(Degraded.WRITES_BREAKER, "order_writes is open (503)", 7),
+        Degradation(Degraded.SESSION_BREAKER, "market is backing_off (503)", 7),
         Degradation(Degraded.POLICY_BREAKER, "policy is open (503)", 7),
         Degradation(Degraded.MARKET_BREAKER, "market KXA is open (503), market KXB is open (503)", 7),
         Degradation(Degraded.CLOCK_OFFSET, "our clock is +5001 ms from the exchange's", 7),

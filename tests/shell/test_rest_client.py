@@ -224,6 +224,45 @@ async def test_a_series_that_cannot_be_traded(autojump_clock, world):
     assert world.outcomes("series") == {"unsupported": 1}
 
 
+async def test_reads_that_go_on_failing_are_not_repeated_until_one_is_answered(autojump_clock):
+    """Two reads without an answer open the breaker: the next ones ask once, the status as often as ever; an answer
+    after the probe's time closes it, and reads are repeated again.
+    """
+
+    async def asked(world, read):
+        before = len(world.requests)
+        with pytest.raises(Unreachable):
+            await read()
+        return len(world.requests) - before
+
+    async with trio.open_nursery() as nursery:
+        world = World(HOSTS[:1])
+        world.serve(HOSTS[0])
+        await nursery.start(world.network.run)
+        world.answers = [DOWN]
+        async with world.client as client:
+            assert [await asked(world, client.as_of_ms) for _ in range(2)] == [limits.READ_ATTEMPTS_MAX] * 2
+            assert (client.breaker.state, "503" in client.breaker.cause) == ("open", True)
+            assert await asked(world, client.as_of_ms) == 1
+            assert await asked(world, client.exchange_status) == limits.READ_ATTEMPTS_MAX
+            await trio.sleep(limits.READ_PROBE_WAIT_S[0])
+            world.answers = [answer(AS_OF)]
+            assert await client.as_of_ms() == AS_OF_MS
+            assert client.breaker.state == "closed"
+            world.answers = [DOWN]
+            assert await asked(world, client.as_of_ms) == limits.READ_ATTEMPTS_MAX
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_refused_read_or_one_that_cannot_be_read_opens_nothing(autojump_clock, world):
+    """They say that somebody is there."""
+    world.answers = [answer({"error": {"code": "not_found"}}, 404), answer(b"<html>")]
+    for _ in range(2 * limits.READ_FAILURES_MAX):
+        with pytest.raises((ExchangeError, Unreachable)):
+            await world.client.as_of_ms()
+    assert (world.client.breaker.state, world.client.breaker.failures) == ("closed", 0)
+
+
 async def test_a_status_is_read_from_a_503(autojump_clock, world):
     """A closed exchange answers 503 with its status; a 503 with anything else is no answer."""
     world.answers = [answer({"exchange_active": False, "trading_active": False}, 503)]

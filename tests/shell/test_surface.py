@@ -172,7 +172,7 @@ def test_what_is_degraded_is_in_the_status_while_it_lasts() -> None:
         stage.world.server.drop_streams()
         await trio.sleep(20)
         found = await degraded()
-        assert found.keys() == {"books_polled", "private_feed"}
+        assert found.keys() == {"books_polled", "private_feed", "session_breaker"}
         assert all(15_000 <= lasted_ms <= 20_000 for lasted_ms in found.values())
         assert "  private_feed: not streamed, so read by REST: fills is " in str(await ask("why"))
         link.judge = lambda _method, _target: None

@@ -84,7 +84,11 @@ class _Trace:
 
 
 def run_virtually(
-    seed: int, scenario: Scenario, settings: WorldSettings | None = None, variables: Mapping[str, str] | None = None
+    seed: int,
+    scenario: Scenario,
+    settings: WorldSettings | None = None,
+    variables: Mapping[str, str] | None = None,
+    start_ms: Milliseconds = START_MS,
 ) -> VirtualRun:
     """Run `scenario` against a daemon and an exchange of its own; when it returns, the daemon is told to stop.
 
@@ -92,12 +96,14 @@ def run_virtually(
     """
     with seeded_scheduling(seed):
         clock = trio.testing.MockClock(autojump_threshold=0)
-        return trio.run(_run, seed, scenario, settings or WorldSettings(), variables or {}, clock=clock)
+        return trio.run(_run, seed, scenario, settings or WorldSettings(), variables or {}, start_ms, clock=clock)
 
 
-async def _run(seed: int, scenario: Scenario, settings: WorldSettings, variables: Mapping[str, str]) -> VirtualRun:
+async def _run(
+    seed: int, scenario: Scenario, settings: WorldSettings, variables: Mapping[str, str], start_ms: Milliseconds
+) -> VirtualRun:
     rng = random.Random(seed)  # noqa: S311 - a simulation
-    clock = VirtualClock(START_MS)
+    clock = VirtualClock(start_ms)
     world = make_world(settings, clock.now_ms, rng)
     key = world.server.join(CASH)
     network = MemoryNetwork(rng, faults=world.server.faults)

@@ -107,7 +107,7 @@ async def test_what_must_never_happen_is_told_and_stays_in_sight(autojump_clock)
     async with exchange_site() as site:
         running = site.start()
         await running.until("trading.normal")
-        assert running.daemon.surface.status().health.verdict == "ok"
+        assert running.daemon.surface.reporter.status().health.verdict == "ok"
         writer, ledger = running.parts.writer, running.ledger
 
         def plant(_client_order_id):
@@ -116,7 +116,7 @@ async def test_what_must_never_happen_is_told_and_stays_in_sight(autojump_clock)
         writer._ask = plant
         await running.until(lambda: running.parts.invariants.violations > 1, 60)
         await trio.sleep(1)
-        status = running.daemon.surface.status()
+        status = running.daemon.surface.reporter.status()
         first, second = reversed(alarms(running, "invariant_violated"))
         assert re.fullmatch(r"2: kd-\S+ increases under guard: a defect of ours; .*", first)
         assert second.startswith("4: trading.normal goes on under a hold: a defect of ours")

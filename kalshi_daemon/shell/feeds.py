@@ -12,6 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
+from kalshi_daemon.facts import BookDelta, BookSnapshot, MarketChanged, TradePrinted
 from kalshi_daemon.units import Milliseconds
 
 
@@ -31,6 +32,12 @@ CHANNELS: Final[dict[Role, tuple[str, ...]]] = {
 MARKET_CHANNELS: Final = frozenset({BOOKS, "trade"})  # subscribed for named markets only
 PRIVATE_CHANNELS: Final = frozenset({*CHANNELS[Role.FILLS], *CHANNELS[Role.POSITIONS]})
 ANY_CHANNEL: Final = ""  # something was missed, and nothing says of what
+CHANNEL_OF_FACT: Final[dict[type, str]] = {
+    BookDelta: BOOKS,
+    BookSnapshot: BOOKS,
+    TradePrinted: "trade",
+    MarketChanged: LIFECYCLE,
+}
 CHANNEL_OF_TYPE: Final[dict[str, str]] = {  # where a type of frame is not called what its channel is
     "orderbook_snapshot": BOOKS,
     "user_order": "user_orders",

@@ -7,6 +7,7 @@ Rules:
 - Sequence numbers are checked here, per subscription, over every frame that carries one: a gap is told, never mended
   here. A frame that is not new is passed over, and told as a gap too: either it or its predecessor is not what it
   says.
+- A frame of books whose subscription is not ours touches none; it is counted, and a gap of ours, whatever its number.
 - A frame that cannot be read is counted and passed over, and what its channel may have missed is told at once: the
   next frame, which would show the gap, may be an hour away, and private channels have no numbers at all.
 - Frames are handled in the reader's own step. Nothing here waits for the journal, the ledger or a reader of books.
@@ -28,18 +29,15 @@ from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
 from kalshi_daemon.facts import (
-    BookDelta,
     BookSnapshot,
-    MarketChanged,
     StreamRefused,
     Subscribed,
     SubscriptionUpdated,
-    TradePrinted,
     Unsubscribed,
 )
 from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.door import Door, Turns
-from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_TYPE, CHANNELS, LIFECYCLE, Role
+from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_FACT, CHANNEL_OF_TYPE, CHANNELS, LIFECYCLE, Role
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.shell.subscriber import Subscriber
@@ -50,12 +48,6 @@ from kalshi_daemon.wire.envelope import read_envelope
 from statecharts.connection import CONNECTION
 
 DEAD_SUBSCRIPTION = frozenset({10, 25})  # channel error, buffer overflow: the subscription is gone (api.md 7.1)
-CHANNEL_OF_FACT: dict[type, str] = {
-    BookDelta: BOOKS,
-    BookSnapshot: BOOKS,
-    TradePrinted: "trade",
-    MarketChanged: LIFECYCLE,
-}
 
 
 @frozen
@@ -103,7 +95,8 @@ class Session:
         self.diagnosis = ""  # why the last socket ended, or was never opened
         self.reconnects = 0
         self.lag_ms: Milliseconds = 0  # of the last frame that said when it was sent, by the exchange's time
-        self.counts = Counter(unread=0, repeated=0, unwanted=0, refused=0)  # frames that were not passed on, by why
+        # frames that were not passed on, by why
+        self.counts = Counter(unread=0, repeated=0, unwanted=0, foreign=0, refused=0)
         self._seams = seams
         self._door = seams.market if Role.ORDERBOOK in roles else seams.account
         self._lifecycle = lifecycle
@@ -313,6 +306,10 @@ class Session:
         subscriptions = subscriber.known
         sid = getattr(decoded, "sid", None)
         seq = getattr(decoded, "seq", None)
+        if sid is not None and CHANNEL_OF_FACT.get(type(decoded)) == BOOKS and not subscriptions.speaks_of_books(sid):
+            self.counts["foreign"] += 1
+            self._seams.on_gap(self, BOOKS)
+            return
         if sid is not None and seq is not None:
             ahead = self._count(subscriptions, sid, seq)
             if ahead != 1:
@@ -321,6 +318,8 @@ class Session:
                 if ahead < 1 and channel != ANY_CHANNEL:
                     return  # what it says was said, or is older than what we know; an answer is one all the same
         if isinstance(decoded, Subscribed):
+            if decoded.channel == BOOKS and not subscriptions.speaks_of_books(decoded.sid):
+                self._seams.on_gap(self, BOOKS)
             subscriptions.sids[decoded.channel] = decoded.sid
             subscriptions.answer(decoded.request_id)
         elif isinstance(decoded, SubscriptionUpdated):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import trio
 from attrs import Factory, define
 
-from kalshi_daemon.shell.feeds import ANY_CHANNEL
+from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS
 
 
 @define(eq=False)
@@ -27,11 +27,21 @@ class Subscriptions:
     refused: dict[str, str] = Factory(dict)  # channel -> in the exchange's words
     snapshot_ids: set[int] = Factory(set)  # the commands of the last round of snapshots that was asked for
     repeats: int = 0  # frames that were not new
+    _books_sid: int | None = None  # that frames of books came with before the subscription was acknowledged
     _highest: dict[int, int] = Factory(dict)  # by subscription
     _asked: dict[int, Asked] = Factory(dict)  # by request id, until answered
 
     def channel_of(self, sid: int) -> str:
         return next((channel for channel, known in self.sids.items() if known == sid), ANY_CHANNEL)
+
+    def speaks_of_books(self, sid: int) -> bool:
+        """Whether this subscription is ours of the books. Until it is acknowledged, the first that speaks of them is;
+        whoever takes the acknowledgement asks too, and learns whether the frames before it were.
+        """
+        if BOOKS in self.sids:
+            return sid == self.sids[BOOKS]
+        self._books_sid = sid if self._books_sid is None else self._books_sid
+        return sid == self._books_sid
 
     def count(self, sid: int, seq: int) -> int:
         """How far ahead of the frames so far this one is: 1 is the next, less than 1 is not new."""

@@ -280,6 +280,47 @@ async def test_an_error_about_nothing_is_told_and_changes_nothing(autojump_clock
         assert world.session.live
 
 
+@pytest.mark.parametrize("seq", [1, 2, 9])
+async def test_a_book_frame_of_a_subscription_that_is_not_ours_touches_no_book(seq, autojump_clock):
+    """Whatever its number, 1 too: it is counted and passed over, and what ours may have missed is asked for."""
+    async with feeds() as world:
+        await world.until_proven()
+        levels = world.books.books[A].yes.levels()
+        frame = json.loads(delta(A, 1, seq, cents=10, count="5.00")) | {"sid": 77}
+        msg = {"market_ticker": B, "yes_dollars_fp": [["0.1000", "5.00"]]}
+        await world.meddler.say(
+            json.dumps(frame), json.dumps({"type": "orderbook_snapshot", "sid": 77, "seq": seq + 1, "msg": msg})
+        )
+        await world.wait_quiet()
+        assert world.session.counts["foreign"] == 2
+        assert world.books.counts["gaps"] == 2
+        await world.until_proven(2)
+        assert world.books.books[A].yes.levels() == levels
+        world.assert_proven()
+
+
+async def test_an_acknowledgement_that_names_another_subscription_is_a_gap(autojump_clock):
+    """Frames came before it, of a subscription that is not the one it names: what they said proves nothing."""
+    async with feeds() as world:
+        held: list[str] = []
+
+        def edit(text: str) -> list[object]:
+            frame = json.loads(text)
+            if frame["type"] == "subscribed" and frame["msg"]["channel"] == "orderbook_delta":
+                frame["msg"]["sid"] = 77
+                held.append(json.dumps(frame))
+                return []
+            return [text]
+
+        world.meddler.edit = edit
+        await world.until(lambda: world.books.streamed)
+        assert world.books.counts["gaps"] == 0
+        await world.meddler.say(*held)
+        await world.wait_quiet()
+        assert world.books.counts["gaps"] == 1
+        assert world.usable() == []
+
+
 async def test_numbers_count_every_frame_of_a_subscription(autojump_clock):
     """Answers, errors and frames that say nothing to us have their place among the changes of the books."""
     async with feeds() as world:

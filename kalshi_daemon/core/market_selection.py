@@ -72,6 +72,7 @@ class MarketSelection:
     ) -> None:
         self.selections = tuple(selections)
         self.named: tuple[Ticker, ...] = tuple(each.ticker for each in selections if each.kind == MARKET)
+        self._at = {(each.kind, each.ticker): at for at, each in enumerate(self.selections)}
         self._filters = filters or Filters()
         self._markets_max = markets_max
         self._places: dict[Ticker, Place] = {}
@@ -91,7 +92,13 @@ class MarketSelection:
     def brings(self, ticker: Ticker) -> Selection | None:
         """The event or series that a market not read yet belongs to, by its ticker alone."""
         event, series = ticker.rpartition("-")[0], ticker.partition("-")[0]
-        return next((each for each in self.selections if each.covers(ticker, event, series)), None)
+        return self._selection_of(ticker, event, series)
+
+    def _selection_of(self, ticker: Ticker, event: Ticker, series: Ticker) -> Selection | None:
+        """The first that covers it, found by its name: each of a thousand markets may be named."""
+        names = ((MARKET, ticker), ("event", event), ("series", series))
+        found = [self._at[name] for name in names if name in self._at]
+        return self.selections[min(found)] if found else None
 
     def choose(self, markets: Mapping[Ticker, Market], held: Collection[Ticker], now_ms: Milliseconds) -> bool:
         """Judge every known market. `held`: where we have a position or an order. Whether other markets are in now."""
@@ -127,7 +134,7 @@ class MarketSelection:
     # ------------------------------------------------------------------------------------------------------ judgements
 
     def _judge(self, market: Market, now_ms: Milliseconds) -> _Found:
-        by = next((each for each in self.selections if each.covers(market.ticker, market.event, market.series)), None)
+        by = self._selection_of(market.ticker, market.event, market.series)
         if by is None:
             return _Found(market, None, "unselected", "nothing in KALSHI_MARKETS selects it")
         out, text = self._cannot_be_traded(market)

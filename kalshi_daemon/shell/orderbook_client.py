@@ -124,8 +124,13 @@ class OrderBookClient:
     @property
     def any_usable(self) -> bool:
         """Some open market has a usable book, or none is open: then nothing is missing."""
-        opened = [market for market in self.books if self._wanted(market)]
-        return not opened or any(self.usable(market) for market in opened)
+        none_open = True
+        for market in self.books:  # the first one mostly is: the gate asks this of every order
+            if self._wanted(market):
+                if self.usable(market):
+                    return True
+                none_open = False
+        return none_open
 
     def usable(self, market: Ticker) -> bool:
         """May an order be decided on this market's book now?"""

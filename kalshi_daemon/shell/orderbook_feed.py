@@ -123,9 +123,12 @@ class OrderBookFeed:
 
     def all_proven(self) -> bool:
         """Where none of its markets is open there is nothing to prove."""
-        if not self.open_markets:
-            return not self.markets or self._session is not None
-        return bool(self._proven) and all(market in self._set_aside for market in self.missing)
+        proven, aside, wanted = self._proven, self._set_aside, self._seams.wanted
+        if any(m not in proven and m not in aside and wanted(m) for m in self.markets):  # asked with each snapshot
+            return False
+        if any(map(wanted, self.markets)):
+            return bool(proven)
+        return not self.markets or self._session is not None
 
     def _read_at_s(self, market: Ticker) -> float:
         return self._read_s.get(market, NEVER)

@@ -11,33 +11,24 @@ from their spawning to their first line.
 
 from __future__ import annotations
 
-import json
 import os
-import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 from attrs import frozen
+from daemon_process import CASH, LOOPBACK, ROOT, SERIES, VARIABLES, environment, lay_out, quiet_server, trading
 from harness import ROUNDS, goal
 
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
-from kalshi_daemon.emulator.exchange import Exchange
-from kalshi_daemon.emulator.grid import LINEAR_CENT
-from kalshi_daemon.emulator.markets import invented_market
-from kalshi_daemon.emulator.model import ExchangeSettings, Series
-from kalshi_daemon.emulator.server import EmulatorServer, run_emulator
-from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.emulator.server import run_emulator
 from kalshi_daemon.facts import (
     AccountAgreed,
     AccountFact,
@@ -53,25 +44,17 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.run import JOURNAL
 from kalshi_daemon.shell.clock import SystemClock
-from kalshi_daemon.shell.control_client import ask
 from kalshi_daemon.shell.journal import Journal, in_place, read_journal
-from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide, FeeType, Milliseconds, Money, Ticker, TimeInForce
+from kalshi_daemon.units import CONTRACT, BookSide, Milliseconds, Money, TimeInForce
 
-ROOT: Final = Path(__file__).parents[2]
-LOOPBACK: Final = "127.0.0.1"
-SERIES: Final = "DEMOBENCH"
-CASH: Final[Money] = 5_000 * DOLLAR
 RUN_ID: Final = "bench00001"
 AGO_MS: Final[Milliseconds] = 30 * 86_400_000  # the journal's first fact
 STEP_MS: Final[Milliseconds] = 20_000  # between two orders of it
-QUIET = CrowdSettings(events_per_s=0.2)  # a market; books live, and the emulator leaves the processors to the daemon
-WAIT_S: Final = 60.0  # longer than any start: then the benchmark fails instead of hanging
 NEW_S, REPLAYED_S = 2.0, 3.0
 LIBRARIES: Final = (
     "attrs, certifi, cryptography.hazmat.primitives.asymmetric.rsa, environ, h11, httpcore, httpx, msgspec, numpy, "
     "onnxruntime, prometheus_client, structlog, transitions, trio, trio_websocket, wsproto"
 )
-VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}  # as the command line sets them
 
 
 # ---- a journal
@@ -143,93 +126,23 @@ class Start:
     parts_s: Mapping[str, float]
 
 
-def _server(markets: int) -> tuple[EmulatorServer, tuple[Ticker, ...]]:
-    clock, rng = SystemClock(), random.Random(1)
-    exchange = Exchange(ExchangeSettings(), clock.now_ms, rng)
-    exchange.add_series(Series(SERIES, "Invented", "Benchmark", FeeType.QUADRATIC, 1_000_000, invented=True))
-    tickers = tuple(f"{SERIES}-DAY{number}-T1" for number in range(markets))
-    for ticker in tickers:
-        exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, clock.now_ms()))
-    crowd = Crowd(exchange, {ticker: 2_000 + 60 * at for at, ticker in enumerate(tickers)}, QUIET, rng)
-    crowd.step(clock.now_ms())
-    return EmulatorServer(exchange, {}, ServerSettings(), clock.now_ms, rng, [crowd.step]), tickers
-
-
-def _environment(folder: Path, tickers: tuple[Ticker, ...], key_id: str, port: int) -> dict[str, str]:
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")},
-        "KALSHI_API_KEY_ID": key_id,
-        "KALSHI_PRIVATE_KEY_FILE": str(folder / "key.pem"),
-        "KALSHI_MARKETS": ",".join(tickers),
-        "KALSHI_REST_URLS": f"http://{LOOPBACK}:{port}/trade-api/v2",
-        "KALSHI_WS_URLS": f"ws://{LOOPBACK}:{port}/trade-api/ws/v2",
-        "KALSHI_STATE_DIR": str(folder / "state"),
-        "KALSHI_CONTROL_SOCKET": str(folder / "control.sock"),
-        "KALSHI_METRICS_ADDRESS": "",
-        "KALSHI_LOG_FORMAT": "json",
-    }
-
-
 async def start(markets: int, journal: Path | None, cash: Money) -> Start:
     """Start a daemon, see it trade, stop it. `journal` is copied and stays as it is."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "state").mkdir(mode=0o700)
+        server, tickers = quiet_server(markets)
+        key = server.join(cash)
+        lay_out(folder, key)
         if journal is not None:
             shutil.copy(journal, folder / "state" / JOURNAL)
-        server, tickers = _server(markets)
-        key = server.join(cash)
-        (folder / "key.pem").touch(mode=0o600)
-        (folder / "key.pem").write_bytes(key.private_pem)
         async with trio.open_nursery() as nursery:
             port = await nursery.start(run_emulator, LOOPBACK, 0, server)
-            environment = _environment(folder, tickers, key.key_id, port)
-            result = await _watch(folder, environment)
+            async with trading(folder, environment(folder, tickers, key, port)) as running:
+                result = Start(running.trading_s, _parts(await running.status(), running.spawned_ms))
             nursery.cancel_scope.cancel()
         kinds = [type(fact).__name__ for _, fact in read_journal(folder / "state" / JOURNAL)]
         assert kinds.count("RunStarted") == 1 + (journal is not None), "the journal was read, and goes on"
     return result
-
-
-async def _watch(folder: Path, environment: Mapping[str, str]) -> Start:
-    spawned_ms, began_ns = SystemClock().now_ms(), time.perf_counter_ns()
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "kalshi_daemon", "run"], cwd=ROOT, env=environment, stderr=subprocess.PIPE
-    )
-    assert process.stderr is not None
-    said = b""
-    try:
-        with trio.move_on_after(WAIT_S) as patience:
-            while (trading := _find_trading(said)) is None:
-                more = await process.stderr.receive_some()
-                assert more, f"it ended before it traded: {_last(said)}"
-                said += more
-            trading_s = (time.perf_counter_ns() - began_ns) / 1e9
-            assert trading == "trading.normal", _last(said)
-            status: Any = await trio.to_thread.run_sync(partial(ask, folder / "control.sock", "status"))
-            process.send_signal(signal.SIGTERM)
-            while more := await process.stderr.receive_some():
-                said += more  # or it would wait for the pipe
-            assert await process.wait() == 0, f"stopped, and not swept: {_last(said)}"
-        assert not patience.cancelled_caught, f"not within {WAIT_S:.0f} s: {_last(said)}"
-    finally:
-        if process.returncode is None:
-            process.kill()
-    return Start(trading_s, _parts(status, spawned_ms))
-
-
-def _last(said: bytes) -> str:
-    return said.decode()[-3_000:]
-
-
-def _find_trading(said: bytes) -> str | None:
-    """The trader's state, by the whole lines of the log, once it is trading or will not be."""
-    for line in said[: said.rfind(b"\n") + 1].splitlines():
-        if b'"chart": "trader"' in line or b'"chart":"trader"' in line:
-            entered = str(json.loads(line)["entered"])
-            if entered.startswith(("trading", "paused", "failed", "recovering")):
-                return entered
-    return None
 
 
 def _parts(status: Any, spawned_ms: Milliseconds) -> dict[str, float]:

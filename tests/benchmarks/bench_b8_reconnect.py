@@ -18,16 +18,11 @@ from typing import Any, Final
 
 import trio
 import trio_websocket
+from daemon_process import LOOPBACK, quiet_server
 from harness import ROUNDS, goal
 
 from kalshi_daemon.charts.chart import Step
-from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
-from kalshi_daemon.emulator.exchange import Exchange
-from kalshi_daemon.emulator.grid import LINEAR_CENT
-from kalshi_daemon.emulator.markets import invented_market
-from kalshi_daemon.emulator.model import ExchangeSettings, Series
 from kalshi_daemon.emulator.server import EmulatorServer, run_emulator
-from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.limits import SOCKET_MARKETS
 from kalshi_daemon.shell.clock import SystemClock
 from kalshi_daemon.shell.door import Door
@@ -39,11 +34,9 @@ from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.session import SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
-from kalshi_daemon.units import DOLLAR, FeeType
+from kalshi_daemon.units import DOLLAR
 from kalshi_daemon.wire.feed import path_of
 
-LOOPBACK: Final = "127.0.0.1"
-SERIES: Final = "DEMOBENCH"
 GOAL_MS: Final = 300.0
 WAIT_S: Final = 60.0
 
@@ -130,21 +123,8 @@ class Feeds:
             return (time.perf_counter_ns() - began_ns) / 1e6
 
 
-def _server(markets: int) -> tuple[EmulatorServer, tuple[str, ...]]:
-    clock, rng = SystemClock(), random.Random(1)
-    exchange = Exchange(ExchangeSettings(), clock.now_ms, rng)
-    exchange.add_series(Series(SERIES, "Invented", "Benchmark", FeeType.QUADRATIC, 1_000_000, invented=True))
-    tickers = tuple(f"{SERIES}-DAY{number}-T1" for number in range(markets))
-    for ticker in tickers:
-        exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, clock.now_ms()))
-    fair = {ticker: 2_000 + 6_000 * at // markets for at, ticker in enumerate(tickers)}
-    crowd = Crowd(exchange, fair, CrowdSettings(events_per_s=0.2), rng)
-    crowd.step(clock.now_ms())
-    return EmulatorServer(exchange, {}, ServerSettings(), clock.now_ms, rng, [crowd.step]), tickers
-
-
 async def measure(markets: int, rounds: int) -> tuple[list[tuple[float, float]], list[float]]:
-    server, tickers = _server(markets)
+    server, tickers = quiet_server(markets)
     ours, plain = [], []
     async with trio.open_nursery() as nursery:
         port = await nursery.start(run_emulator, LOOPBACK, 0, server)

@@ -22,11 +22,12 @@ HOURS = 24
 FEW = ",".join(list(DEMO_FAIR)[:2])
 
 
-SLOWER = {  # what goes on all the time goes on less often, so that a day costs less than a minute
-    "POLL_INTERVAL_S": 60.0,
-    "POLLED_AGE_MAX_S": 120.0,
-    "LEVEL_CHECK_S": 15.0,
+SLOWER = {  # what goes on all the time goes on less often, so that a day costs half a minute
+    "POLL_INTERVAL_S": 120.0,
+    "POLLED_AGE_MAX_S": 240.0,
+    "LEVEL_CHECK_S": 60.0,
     "CLOCK_WATCH_S": 60.0,
+    "CLOSING_RULES_S": 60.0,
     "WATCHDOG_S": 60.0,
     "HOLD_WATCH_S": 15.0,
     "EXCHANGE_WATCH_S": 300.0,
@@ -43,6 +44,7 @@ def slower(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "EMULATOR_TICK_S", 15.0)
     for name, seconds in SLOWER.items():
         monkeypatch.setattr(limits, name, seconds)
+    monkeypatch.setitem(limits.CHART_LIMITS, "session_backoff", (0.25, 120.0))
     monkeypatch.setitem(limits.CHART_LIMITS, "polled_book_age", SLOWER["POLLED_AGE_MAX_S"])
     monkeypatch.setitem(limits.CHART_LIMITS, "poll_limit", 2 * SLOWER["POLLED_AGE_MAX_S"])
 
@@ -70,7 +72,7 @@ def test_a_day_of_refused_upgrades_ends_in_trading() -> None:
         while trio.current_time() < HOURS * 3_600:
             await trio.sleep(600)
             seen.append(f"{books.state} {sum(map(books.usable, books.books))} {stage.daemon.runner.innermost}")
-        with trio.fail_after(120):
+        with trio.fail_after(180):
             while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - waiting is free here
                 await trio.sleep(0.1)
 

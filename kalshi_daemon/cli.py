@@ -102,6 +102,7 @@ def _add_emulator(emulator: argparse.ArgumentParser) -> None:
     emulator.add_argument(
         "--key", choices=["ed25519", "rsa"], default="ed25519", help="of its account; default: ed25519"
     )
+    emulator.add_argument("--tls", action="store_true", help="serve https and wss; SSL_CERT_FILE is printed too")
     _add_faults(emulator)
     emulator.add_argument("--no-weekly-pause", action="store_true", help="trade through Thursday morning too")
     emulator.set_defaults(run=_emulator)
@@ -195,8 +196,20 @@ def _fault(text: str) -> PlannedFault:
     except FaultRefused as refused:
         raise argparse.ArgumentTypeError(str(refused)) from None
     if planned.fault.place == NETWORK:
-        raise argparse.ArgumentTypeError(f"{text} acts in the simulation's network only (docs/emulator.md)")
+        raise argparse.ArgumentTypeError(
+            f"{text} acts in the simulation's network only; on real sockets use a host under .invalid"
+        )
     return planned
+
+
+def _faults(chosen: argparse.Namespace, *, tls: bool) -> tuple[PlannedFault, ...]:
+    """Raises ConfigurationError for those that nothing here would meet."""
+    from kalshi_daemon.emulator.faults import HANDSHAKE
+    from kalshi_daemon.errors import ConfigurationError
+
+    if not tls and any(planned.fault.place == HANDSHAKE for planned in chosen.fault):
+        raise ConfigurationError("--fault is tls, which plain HTTP does not meet; allowed: with emulator --tls")
+    return tuple(chosen.fault)
 
 
 @contextmanager
@@ -256,7 +269,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         recording=chosen.recording,
         speed=chosen.speed,
         policy=chosen.policy,
-        faults=tuple(chosen.fault),
+        faults=_faults(chosen, tls=False),
         weekly_pause=chosen.weekly_pause,
     )
     _say(summary.as_json() if chosen.json else summary.as_text())
@@ -275,7 +288,8 @@ def _emulator(chosen: argparse.Namespace) -> int:
         seed=chosen.seed,
         key_kind=chosen.key,
         weekly_pause=not chosen.no_weekly_pause,
-        faults=tuple(chosen.fault),
+        faults=_faults(chosen, tls=chosen.tls),
+        tls=chosen.tls,
         say=_say,
     )
     return 0

@@ -267,6 +267,7 @@ HTTP_SEND_S: Final = 30.0  # a peer that does not take its answer for so long is
 
 # --- emulator (its server side)
 EMULATOR_TICK_S: Final = 0.05  # how late its clock may act: expiry, opening, closing, the crowd
+EMULATOR_HANDSHAKE_S: Final = 10.0  # TLS: who needs longer is none of the clients that it is for
 EMULATOR_CONNECTIONS_MAX: Final = 400  # the exchange allows 200 streams per member; the rest is for requests
 STREAM_PING_S: Final = 10.0  # the exchange's own pace
 STREAM_QUEUE_MAX: Final = 10_000  # frames waiting for one slow reader, before its subscriptions end with error 25

@@ -25,7 +25,7 @@ NESTING_FLOOR = 6  # of what may await: shell/ and above
 SERVED = (
     *sorted(path.stem for path in (ROOT / "kalshi_daemon" / "emulator").glob("*_routes.py")),
     *("call", "market_filters", "faulty_outlet", "faulty_service", "faulty_stream", "requests", "rest"),
-    *("streams", "websocket", "server", "world"),
+    *("streams", "websocket", "server", "tls", "world"),
 )
 
 # The floor of a module, by the longest prefix of its path. Imports go down, or stay.

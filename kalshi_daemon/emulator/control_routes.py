@@ -18,7 +18,7 @@ from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
-from kalshi_daemon.emulator.faults import NETWORK
+from kalshi_daemon.emulator.faults import HANDSHAKE, NETWORK
 from kalshi_daemon.emulator.model import MarketStatus
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.shell.http_server import Request, Response
@@ -40,9 +40,12 @@ class _NotDone(Exception):
 class ControlRoutes:
     """Answers what is asked under `PREFIX`."""
 
-    def __init__(self, exchange: Exchange, faults: FaultSchedule, drop_streams: Callable[[], int]) -> None:
+    def __init__(
+        self, exchange: Exchange, faults: FaultSchedule, drop_streams: Callable[[], int], *, has_tls: bool
+    ) -> None:
         self._exchange = exchange
         self._faults = faults
+        self._has_tls = has_tls
         self._actions: dict[tuple[str, ...], Callable[[Body], Body]] = {
             ("GET", "faults"): lambda _body: {"faults": self._listed()},
             ("POST", "faults"): lambda body: {"number": self._add(body)},
@@ -120,6 +123,8 @@ class ControlRoutes:
         planned = parse_fault(text)
         if planned.fault.place == NETWORK:
             raise _NotDone(400, f"{planned.fault.word} is the network's, which is not switched here: docs/emulator.md")
+        if planned.fault.place == HANDSHAKE and not self._has_tls:
+            raise _NotDone(400, f"{planned.fault.word} is for an emulator that was started with --tls")
         return self._faults.add(planned)
 
     def _halt(self, ticker: Ticker, _body: Body) -> None:

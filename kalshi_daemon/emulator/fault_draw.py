@@ -15,7 +15,8 @@ from kalshi_daemon.emulator.faults import STATE, Fault, PlannedFault
 from kalshi_daemon.units import SECOND_MS
 
 FAULTS: Final = (3, 8)  # drawn for one run
-PERCENTS: Final = {"upgrade": 80, "request": 10, "frame": 2, "connection": 1, "network": 50}  # of the occasions
+# How likely each is, of the occasions that it meets.
+PERCENTS: Final = {"upgrade": 80, "request": 10, "frame": 2, "connection": 1, "handshake": 50, "network": 50}
 FIGURES: Final = (
     *("upgrade:429", "upgrade:502", "upgrade:503", "error:429", "error:500", "error:503", "error:504"),
     *("dropped", "dropped:POST", "late:3", "lost", "lost:POST", "lost:DELETE", "masked:503", "masked:502", "slow:1"),

@@ -62,6 +62,17 @@ def one_of(*statuses: int) -> Callable[[str], int]:
     return read
 
 
+def word_of(*words: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise FaultRefused(f"{text!r} is not one of {', '.join(words)}")
+        return text
+
+    return read
+
+
 def target(text: str) -> str:
     """A part of a path, a method, or both like `POST/orders`; empty for every request."""
     if not re.fullmatch(r"(GET|POST|PUT|DELETE)?(/[\w/.-]*)?", text, re.ASCII):

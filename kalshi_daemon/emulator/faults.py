@@ -10,11 +10,21 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.emulator.fault_figures import byte_count, figure, frame_type, one_of, seconds, skew, target
+from kalshi_daemon.emulator.fault_figures import (
+    byte_count,
+    figure,
+    frame_type,
+    one_of,
+    seconds,
+    skew,
+    target,
+    word_of,
+)
 from kalshi_daemon.units import Milliseconds
 
-Place: TypeAlias = Literal["upgrade", "request", "frame", "connection", "state", "network"]
+Place: TypeAlias = Literal["upgrade", "request", "frame", "connection", "state", "handshake", "network"]
 NETWORK: Final = "network"
+HANDSHAKE: Final = "handshake"
 STATE: Final = "state"
 
 
@@ -209,10 +219,12 @@ class NameLost:
 
 @frozen
 class CertificateWrong:
-    """The exchange shows the certificate of another name. Acts in the simulation's network, and where TLS is served."""
+    """The exchange shows a certificate of another name, or one that has expired. Acts where TLS is served, and in the
+    simulation's network."""
 
     word: ClassVar[str] = "tls"
-    place: ClassVar[Place] = "network"
+    place: ClassVar[Place] = "handshake"
+    why: str = figure(word_of("name", "expired"), "name")
 
 
 FrameFault: TypeAlias = FrameLost | FrameDoubled | FrameLate

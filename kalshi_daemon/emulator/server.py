@@ -33,6 +33,7 @@ from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.rest import Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession
+from kalshi_daemon.emulator.tls import Tls
 from kalshi_daemon.emulator.websocket import Outbox, accept, serve_frames
 from kalshi_daemon.limits import EMULATOR_CONNECTIONS_MAX, EMULATOR_TICK_S, STREAM_PING_S
 from kalshi_daemon.shell.http_server import Request, Response, serve_http
@@ -52,7 +53,8 @@ class _OpenStream:
 
 
 class EmulatorServer:
-    """Serves one exchange. The accounts of `keys` must be open there; `drivers` are stepped with the time."""
+    """Serves one exchange. The accounts of `keys` must be open there; `drivers` are stepped with the time. With
+    `tls` every connection is inside of it."""
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class EmulatorServer:
         now_ms: Callable[[], Milliseconds],
         rng: random.Random,
         drivers: Sequence[Callable[[Milliseconds], object]] = (),
+        tls: Tls | None = None,
     ) -> None:
         self.exchange = exchange
         self.connections = 0
@@ -72,9 +75,10 @@ class EmulatorServer:
         self._now_ms = now_ms
         self._rng = rng
         self._drivers = drivers
+        self._tls = tls
         self.faults = FaultSchedule(now_ms, rng)
         self._service = FaultyService(exchange, self.faults, now_ms)
-        self._control = ControlRoutes(exchange, self.faults, self.drop_streams)
+        self._control = ControlRoutes(exchange, self.faults, self.drop_streams, has_tls=tls is not None)
         self._rest = Rest(exchange, self._keys, settings, now_ms, self._service)
         self._streams: dict[int, _OpenStream] = {}  # in the order in which they were opened
         self._opened = 0
@@ -122,7 +126,10 @@ class EmulatorServer:
             return
         self.connections += 1
         try:
-            connection = FaultyStream(stream, self.faults)
+            served = stream if self._tls is None else await self._tls.secure(stream, self.faults)
+            if served is None:
+                return
+            connection = FaultyStream(served, self.faults)
             answer = partial(self._answer, connection)
             await serve_http(connection, answer, upgrade=self._open, now_ms=self._service.clock_ms)
         finally:

@@ -19,6 +19,7 @@ from kalshi_daemon.emulator.playback import Playback
 from kalshi_daemon.emulator.recording import Recording
 from kalshi_daemon.emulator.server import EmulatorServer
 from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.emulator.tls import Tls
 from kalshi_daemon.units import Milliseconds, Ticker
 
 
@@ -43,7 +44,9 @@ class World:
     tickers: tuple[Ticker, ...]
 
 
-def make_world(settings: WorldSettings, now_ms: Callable[[], Milliseconds], rng: random.Random) -> World:
+def make_world(
+    settings: WorldSettings, now_ms: Callable[[], Milliseconds], rng: random.Random, tls: Tls | None = None
+) -> World:
     """Books are there when it returns; time passes while the server runs."""
     exchange = Exchange(settings.exchange, now_ms, rng)
     drive: Callable[[Milliseconds], object]
@@ -59,7 +62,7 @@ def make_world(settings: WorldSettings, now_ms: Callable[[], Milliseconds], rng:
         crowd = Crowd(exchange, DEMO_FAIR, settings.crowd, rng)
         crowd.step(now_ms())
         drive, tickers = crowd.step, tuple(DEMO_FAIR)
-    server = EmulatorServer(exchange, {}, settings.server, now_ms, rng, [drive])
+    server = EmulatorServer(exchange, {}, settings.server, now_ms, rng, [drive], tls)
     for fault in settings.faults:
         server.faults.add(fault)
     return World(server, tickers)

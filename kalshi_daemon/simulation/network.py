@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 
@@ -17,6 +17,10 @@ from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faults import CertificateWrong, NameLost
 from kalshi_daemon.errors import Unreachable
 
+COMPLAINTS: Final = {  # as OpenSSL words them
+    "name": "Hostname mismatch, certificate is not valid for '{}'.",
+    "expired": "certificate has expired",
+}
 Handle: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
 
 
@@ -126,9 +130,9 @@ class MemoryNetwork:
         await trio.sleep(self._rng.uniform(*self._latency_s))
         if self._faults is not None and self._faults.bite(NameLost):
             raise Unreachable(f"{host}:{port} has no address (DNS: Name or service not known)", maybe_done=False)
-        if self._faults is not None and self._faults.bite(CertificateWrong):
-            text = f"Hostname mismatch, certificate is not valid for '{host}'."
-            raise Unreachable(f"{host}:{port} failed TLS: {text}", maybe_done=False)
+        wrong = None if self._faults is None else self._faults.bite(CertificateWrong)
+        if wrong is not None:
+            raise Unreachable(f"{host}:{port} failed TLS: {COMPLAINTS[wrong.why].format(host)}", maybe_done=False)
         handle = self._servers.get((host, port))
         if handle is None:
             raise Unreachable(f"{host}:{port} refused the connection", maybe_done=False)

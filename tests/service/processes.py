@@ -66,9 +66,10 @@ def emulator(home: Path, seed: int = 1, *options: str) -> Iterator[dict[str, str
     )
     try:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(5)]
+        printed = 6 if "--tls" in options else 5
+        lines = [process.stdout.readline() for _ in range(printed)]
         variables = dict(re.findall(r"^export (\w+)='(.*)'$", "".join(lines), re.MULTILINE))
-        assert len(variables) == 5, lines
+        assert len(variables) == printed, lines
         yield {**clean_environment(home), **variables, "KALSHI_METRICS_ADDRESS": ""}
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)

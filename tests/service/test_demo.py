@@ -27,6 +27,10 @@ RECORDED = ROOT.parent / "shared/kalshi/recordings/prod-2026-08/ws_orderbook_str
 TO_TRADING = ["starting.preflight", "starting.connecting", "calibrating", "trading.normal"]
 TO_THE_END = ["stopping.draining", "stopping.sealing", "stopped"]
 MARKET = "REC-DAY-A"
+FAULTY = (
+    *("--fault", "upgrade:503@0-1", "--fault", "error:503:GET%5", "--fault", "gap%1", "--fault", "reset%0.3"),
+    *("--fault", "lost:POST/orders@0-8%10", "--fault", "slow:0.3%10"),
+)
 FIRST_MS = 40_000  # of our own recording: by then a daemon trades, however slow the machine
 
 
@@ -76,6 +80,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]
         found = {
             "json": Demo(home / "json", "--seconds", "8", "--seed", "1", "--json"),
             "text": Demo(home / "text", "--seconds", "8", "--seed", "2"),
+            "faulty": Demo(home / "faulty", "--seconds", "12", "--json", *FAULTY),
             "hold": Demo(home / "hold", "--seconds", "6", "--policy", "hold", "--json"),
             "gone": Demo(home / "gone", "--seconds", "8", stdout=gone),
             "full": Demo(home / "full", "--seconds", "1", "--json", stdout=full),
@@ -165,6 +170,15 @@ def test_a_demo_that_fills_nothing_fell_short(demos: dict[str, Demo]) -> None:
     assert (summary["orders"], summary["fills"], summary["positions"]) == (0, 0, {})
     assert summary["cash_end"] == "5000.000000"
     assert summary["decisions"] > 0
+
+
+def test_a_demo_with_faults_is_exact(demos: dict[str, Demo]) -> None:
+    """Refused, reset, gapped and slow, with answers of orders lost: it trades, ends with 0, and the account agrees."""
+    demo = demos["faulty"]
+    assert (demo.ended(), demo.err) == (0, "")
+    summary = demo.summary()
+    assert (summary["daemon_exit_code"], summary["invariants"]["violated"]) == (0, [])
+    assert min(summary["invariants"]["checked"], summary["decisions"], summary["fills"]) > 0
 
 
 WELL = Summary(

@@ -94,6 +94,7 @@ class FeedWorld:
         self.moved: list[MarketChanged] = []
         self.held: Counter[Ticker] = Counter()  # what we count ourselves to hold
         self.unwanted: set[Ticker] = set()
+        self.nearest: list[Ticker] = []  # the markets that are read first
         self._build(wrap(self.network), markets if wanted is None else wanted, seed)
 
     def _build(self, network: Network, wanted: tuple[Ticker, ...], seed: int) -> None:
@@ -110,6 +111,7 @@ class FeedWorld:
             wanted=lambda ticker: ticker not in self.unwanted,
             on_step=self._on_step,
             on_alarm=self._on_alarm,
+            nearest=lambda: self.nearest,
         )
         self.fills = FillListener(self.facts.append)
         self.positions = PositionListener(lambda ticker: self.held[ticker], self._tell("doubt"))

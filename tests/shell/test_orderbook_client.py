@@ -469,6 +469,27 @@ async def test_a_read_that_lags_is_no_mismatch(moves, autojump_clock):
         assert world.books.counts["mismatches"] == (0 if moves else 1)
 
 
+async def test_a_book_without_a_snapshot_is_set_aside_and_asked_for_again(autojump_clock):
+    """Its neighbours are proven and its own snapshot never comes: after some rounds they are streamed without it, on
+    the same socket; it is unusable, and usable when its snapshot comes.
+    """
+    async with feeds() as world:
+        world.meddler.edit = withhold(B)
+        await world.until(lambda: world.books.state == "polling.fresh", 10)
+        assert world.usable() == [A, B, C]
+        rounds_s = (limits.SNAPSHOT_REQUESTS_MAX + 1) * limits.SNAPSHOT_RETRY_S
+        await world.until(lambda: world.books.streamed, rounds_s + 1)
+        assert (world.usable(), world.books.is_polled(B)) == ([A, C], True)
+        await trio.sleep(limits.AUDIT_INTERVAL_S)
+        assert (world.usable(), world.books.state) == ([A, C], "streaming.current")
+        assert world.books.counts["missing"] >= 1
+        world.meddler.edit = lambda text: [text]
+        await world.until(lambda: world.usable() == [A, B, C], limits.AUDIT_INTERVAL_S + limits.MISSING_BOOKS_S)
+        await world.wait_quiet()
+        world.assert_proven()
+        assert len(world.meddler.dials_s) == 1
+
+
 async def test_a_market_that_is_not_wanted_any_more_is_not_waited_for(autojump_clock):
     """One market's snapshot never comes: the others are read by REST; when it closes, the stream's proof is enough."""
     async with feeds() as world:

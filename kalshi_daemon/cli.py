@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.crashes import leaves_of_group
-from kalshi_daemon.errors import OperatingError
+from kalshi_daemon.errors import ConfigurationError, OperatingError
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
 
 if TYPE_CHECKING:
     from kalshi_daemon.emulator.faults import PlannedFault
+    from kalshi_daemon.emulator.setting_text import Setting
 
 # Read by libraries at import: onnxruntime carries a telemetry uploader, and OpenBLAS threads cost small batches 40 ms.
 LIBRARY_VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -99,11 +100,12 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 def _add_emulator(emulator: argparse.ArgumentParser) -> None:
     emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
     emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
-    emulator.add_argument(
-        "--key", choices=["ed25519", "rsa"], default="ed25519", help="of its account; default: ed25519"
-    )
+    emulator.add_argument("--key", choices=["ed25519", "rsa"], default="ed25519", help="default: ed25519")
     emulator.add_argument("--tls", action="store_true", help="serve https and wss; SSL_CERT_FILE is printed too")
     _add_faults(emulator)
+    emulator.add_argument(
+        "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="as in read_lag_ms=360"
+    )
     emulator.add_argument("--no-weekly-pause", action="store_true", help="trade through Thursday morning too")
     emulator.set_defaults(run=_emulator)
 
@@ -202,10 +204,18 @@ def _fault(text: str) -> PlannedFault:
     return planned
 
 
+def _setting(text: str) -> Setting:
+    from kalshi_daemon.emulator.setting_text import SettingRefused, parse_setting
+
+    try:
+        return parse_setting(text)
+    except SettingRefused as refused:
+        raise argparse.ArgumentTypeError(str(refused)) from None
+
+
 def _faults(chosen: argparse.Namespace, *, tls: bool) -> tuple[PlannedFault, ...]:
     """Raises ConfigurationError for those that nothing here would meet."""
     from kalshi_daemon.emulator.faults import HANDSHAKE
-    from kalshi_daemon.errors import ConfigurationError
 
     if not tls and any(planned.fault.place == HANDSHAKE for planned in chosen.fault):
         raise ConfigurationError("--fault is tls, which plain HTTP does not meet; allowed: with emulator --tls")
@@ -289,6 +299,7 @@ def _emulator(chosen: argparse.Namespace) -> int:
         key_kind=chosen.key,
         weekly_pause=not chosen.no_weekly_pause,
         faults=_faults(chosen, tls=chosen.tls),
+        chosen=chosen.set,
         tls=chosen.tls,
         say=_say,
     )

@@ -10,7 +10,7 @@ import os
 import random
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ from kalshi_daemon.emulator.certificates import make_certificates
 from kalshi_daemon.emulator.faults import PlannedFault
 from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.server import run_emulator
+from kalshi_daemon.emulator.setting_text import Setting, exchange_with, server_with
+from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.tls import Tls
 from kalshi_daemon.emulator.world import World, WorldSettings, make_world
 from kalshi_daemon.errors import ConfigurationError
@@ -49,11 +51,13 @@ def serve_emulator(
     key_kind: str,
     weekly_pause: bool,
     faults: tuple[PlannedFault, ...],
+    chosen: Sequence[Setting],
     tls: bool,
     say: Callable[[str], object],
 ) -> None:
     """Until a signal. `say` gets the variables of an account on it, as lines that a shell reads."""
-    settings = WorldSettings(exchange=ExchangeSettings(weekly_pause=weekly_pause), faults=faults)
+    exchange = exchange_with(ExchangeSettings(weekly_pause=weekly_pause), chosen)
+    settings = WorldSettings(exchange=exchange, server=server_with(ServerSettings(), chosen), faults=faults)
     trio.run(partial(_serve, settings, seed, port, key_kind, say, tls=tls))
 
 

@@ -56,6 +56,8 @@ REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of th
 
 # --- our clock against the exchange's
 CLOCK_EVIDENCE_MAX: Final = 32  # answers whose Date is kept
+SENDING_OVER_DATES_MS: Final[Milliseconds] = 5_000  # how far over what Dates allow a frame's time is still believed
+SENDING_ALONE_MAX_MS: Final[Milliseconds] = 86_400_000  # and over ours, where no Date is known
 CLOCK_EVIDENCE_LIFE_MS: Final[Milliseconds] = 600_000  # in ten minutes an undisciplined clock drifts by some 30 ms
 
 # --- requests

@@ -239,6 +239,7 @@ class Surface:
             "notify": {"failed": parts.notifier.failures},
             "policy": self._policy_counts(),
             "chart": self._chart_counts(),
+            "clock": {"frames_disbelieved": parts.clock.frames_disbelieved},
         }
         return {f"{part}_{name}": count for part, counts in counted.items() for name, count in counts.items()}
 

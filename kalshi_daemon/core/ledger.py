@@ -98,7 +98,7 @@ class Ledger(LedgerView):
         self._strange.update((each.market, None) for each in fact.positions if each.count)
 
     def _account_agreed(self, fact: facts.AccountAgreed, changes: list[Change]) -> None:
-        self.agreed_ms = fact.at_ms
+        self.agreed_ms = fact.as_of_ms
         self._agree(changes, agreed=True)
 
     def _day_opened(self, fact: facts.DayOpened, _changes: list[Change]) -> None:

@@ -40,7 +40,7 @@ class LedgerView:
         self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
         self.day = ""  # the US Eastern day that was opened last,
         self.bankroll: Money = 0  # and what the account was worth then: limits are shares of it
-        self.agreed_ms: Milliseconds = 0  # when a complete read last equalled this, by our clock
+        self.agreed_ms: Milliseconds = 0  # as of when a complete read last equalled this, by the exchange's clock
         self._counts: dict[str, int] = {}
         self.orders: Mapping[str, OrderRecord] = self._orders.orders
         self.positions: Mapping[Ticker, Position] = self._positions.positions

@@ -57,9 +57,10 @@ class AccountOpened:
 
 @frozen
 class AccountAgreed:
-    """A complete read of the account equals the ledger."""
+    """A complete read of the account equals the ledger; `as_of_ms` is the exchange's own time of what was read."""
 
     at_ms: Milliseconds
+    as_of_ms: Milliseconds
     settled: tuple[tuple[int, Money], ...]
     positions: int
     resting: int

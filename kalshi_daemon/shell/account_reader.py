@@ -132,7 +132,8 @@ class AccountReader:
         resting = {order.order_id for order in orders} | {order.client_order_id for order in orders}
         gone = [each.intended_ms for each in live if not {each.client_order_id, each.order_id} & (resting - {""})]
         if gone:
-            since_ms = min(gone) + self._clock.offset_ms - limits.ORDERS_READ_BEFORE_MS
+            # a clock that was ahead when they were intended may have been set back since
+            since_ms = min(min(gone) + self._clock.offset_ms, self._since_ms()) - limits.ORDERS_READ_BEFORE_MS
             orders += [order for order in await self._rest.orders(min_ms=since_ms) if order.order_id not in resting]
         return orders
 
@@ -197,5 +198,4 @@ class AccountReader:
         if not self._ledger.opened:
             # what was before is part of the opening
             return self._clock.exchange_now_ms() - limits.ORDERS_READ_BEFORE_MS
-        agreed_ms = self._ledger.agreed_ms + self._clock.offset_ms
-        return max(self._ledger.opened_ms, agreed_ms - limits.READ_OVERLAP_MS)
+        return max(self._ledger.opened_ms, self._ledger.agreed_ms - limits.READ_OVERLAP_MS)

@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
 
 import trio
 from attrs import frozen
@@ -37,6 +38,11 @@ from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock, eastern_day
 from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker, contracts, dollars
 from statecharts.order import UNK
+
+RESTING_AT_THE_OPENING: Final = (
+    "orders rest, and whether the balance leaves their collateral out is not known: an account is opened when nothing "
+    "rests; cancel them, or wait until they have expired"
+)
 
 
 @frozen
@@ -131,6 +137,10 @@ class CalibrationService:
         before = self._standing()
         read = await self._reader.read()
         if not self._ledger.opened:
+            resting = sum(1 for order in read.orders if order.status == "resting")
+            if resting:
+                await self._reader.fold((), read.orders, (), read.as_of_ms)  # whose they are, is told
+                return Comparison((), (f"{resting} {RESTING_AT_THE_OPENING}",))
             await self._open(read)
             before = self._standing()
         await self._reader.fold(read.fills, read.orders, read.settlements, read.as_of_ms)
@@ -142,7 +152,7 @@ class CalibrationService:
             cash, resting = read.balance.by_shard, len(self._ledger.live())
             held = sum(1 for position in read.positions if position.count)
             await self._open_day()  # before anybody may trade on the agreement
-            await self._settle(AccountAgreed(self._clock.now_ms(), cash, held, resting))
+            await self._settle(AccountAgreed(self._clock.now_ms(), read.as_of_ms, cash, held, resting))
         return compared
 
     async def _open_day(self) -> None:

@@ -50,6 +50,10 @@ class Clock(Protocol):
     def learn_sending(self, sending_ms: Milliseconds, received_ms: Milliseconds) -> None:
         """A frame's `sending_ts_ms`, and our `now_ms` when it came."""
 
+    @property
+    def frames_disbelieved(self) -> int:
+        """Frames that said they were sent when they cannot have been."""
+
 
 def learn_date(clock: Clock, date: str, sent_ms: Milliseconds) -> bool:
     """Hand an answer's Date header to the clock as it comes. False where it does not read, and teaches nothing."""
@@ -75,6 +79,7 @@ class Offset:
 
     def __init__(self) -> None:
         self.offset_ms: Milliseconds = 0
+        self.frames_disbelieved = 0  # that said they were sent when they cannot have been
         self._dates: deque[Evidence] = deque(
             maxlen=limits.CLOCK_EVIDENCE_MAX
         )  # oldest first; they agree with each other
@@ -105,8 +110,12 @@ class Offset:
         if floor is not None and low <= floor[0] and received_ms - floor[1] <= limits.CLOCK_EVIDENCE_LIFE_MS:
             return
         self._forget_old(received_ms)
+        most = min((date.high for date in self._dates), default=limits.SENDING_ALONE_MAX_MS)
+        if low > most + limits.SENDING_OVER_DATES_MS:
+            self.frames_disbelieved += 1  # in another unit, or a lie: a clock that was really set is in the next Date
+            return
         self._floor = (low, received_ms)
-        if self._dates and low > min(date.high for date in self._dates):
+        if low > most:
             self._dates.clear()
         self._correct()
 
@@ -139,6 +148,10 @@ class LearningClock:
     @property
     def offset_ms(self) -> Milliseconds:
         return self._offset.offset_ms
+
+    @property
+    def frames_disbelieved(self) -> int:
+        return self._offset.frames_disbelieved
 
     def now_ms(self) -> Milliseconds:
         raise NotImplementedError

@@ -241,7 +241,7 @@ class Path:
             RunStarted(now_ms, "bench00001", "0"),
             AccountOpened(now_ms, ((0, CASH),), held),
             DayOpened(now_ms, "2026-11-22", CASH),
-            AccountAgreed(now_ms, ((0, CASH),), len(held), 0),
+            AccountAgreed(now_ms, now_ms, ((0, CASH),), len(held), 0),
         ):
             await self.bus.settle(fact)
         for frame in feed.snapshots:

@@ -65,7 +65,7 @@ def facts(count: int, now_ms: Milliseconds) -> Iterator[AccountFact]:
     at_ms = now_ms - AGO_MS
     yield RunStarted(at_ms, RUN_ID, "0.1.0")
     yield AccountOpened(at_ms, ((0, CASH),), ())
-    yield AccountAgreed(at_ms, ((0, CASH),), 0, 0)
+    yield AccountAgreed(at_ms, at_ms, ((0, CASH),), 0, 0)
     left, number = count - 3, 0
     while left >= 10:  # a pair of orders
         for side in (BookSide.BID, BookSide.ASK):

@@ -70,7 +70,7 @@ def account_opened(cash: int = 1_000, *positions: facts.PositionOpening) -> fact
 
 
 def agreed() -> facts.AccountAgreed:
-    return facts.AccountAgreed(at_ms=NOON, settled=((0, 0),), positions=0, resting=0)
+    return facts.AccountAgreed(at_ms=NOON, as_of_ms=NOON, settled=((0, 0),), positions=0, resting=0)
 
 
 def intended(number: int = 1, spec: OrderSpec | None = None, reserve: Money | None = None) -> facts.OrderIntended:

@@ -114,7 +114,7 @@ def trading_world() -> World:
     world.tell(
         RunStarted(START_MS, "abcdef0123", "0.1.0"),
         AccountOpened(START_MS, ((0, 100_000_000),), ()),
-        AccountAgreed(START_MS, ((0, 100_000_000),), 0, 0),
+        AccountAgreed(START_MS, START_MS, ((0, 100_000_000),), 0, 0),
     )
     world.at_ms += 1_250
     world.step("calibrating", "feeds_ready")

@@ -42,6 +42,33 @@ async def test_the_first_agreement_of_an_eastern_day_says_what_its_limits_are_sh
         assert kinds.index(AccountAgreed) > kinds.index(DayOpened, 2)
 
 
+async def test_an_account_is_opened_when_nothing_rests(autojump_clock):
+    """What the balance leaves out of an order that rests is not known: the account waits for its end, and whose it is
+    is told meanwhile. Then the cash is the exchange's own, to the micro-dollar.
+    """
+    async with account_world(opened=False) as world:
+        resting = world.elsewhere(A, BookSide.BID, 5, 20)
+        assert await world.calibration.calibrate() == "incomplete"
+        assert "1 orders rest" in world.calibration.detail
+        await world.told()
+        assert world.held() == ["foreign"]
+        assert world.of(AccountOpened) == []
+        world.exchange.cancel_order(world.account, resting.order_id, A)
+        await trio.sleep(5)
+        assert await world.calibration.calibrate() == "agreed"
+        assert world.ledger.settled(0) == world.account.cash[0] == 1_000 * DOLLAR
+
+
+async def test_a_start_after_a_clock_that_was_ahead_reads_from_the_exchanges_own_time(autojump_clock):
+    """Agreed while our clock was an hour ahead: the next run reads fills from what the exchange said it was."""
+    async with account_world(skew_ms=3_600_000) as world:
+        ahead_ms = world.clock.now_ms()
+        await world.told()
+        agreed = world.of(AccountAgreed)[-1]
+        assert agreed.at_ms >= ahead_ms - 10_000
+        assert abs(world.ledger.agreed_ms - (ahead_ms - 3_600_000)) < 10_000
+
+
 async def test_positions_from_before_this_journal_are_taken_over_and_held(autojump_clock):
     """They are part of the opening, at their cost; whose they are is for a person to say. Older fills change
     nothing.

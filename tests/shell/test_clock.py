@@ -74,10 +74,22 @@ def test_the_newest_evidence_wins_over_what_contradicts_it() -> None:
     offset.learn(NOW_MS, NOW_MS, NOW_MS + 10)
     offset.learn(NOW_MS + 3_600_000, NOW_MS + 20, NOW_MS + 30)
     assert abs(offset.offset_ms - 3_600_000) <= 500
-    offset.learn_sending(NOW_MS + 7_200_000, NOW_MS + 40)
-    assert offset.offset_ms == 7_199_960
+    offset.learn_sending(NOW_MS + 3_603_000, NOW_MS + 40)
+    assert offset.offset_ms == 3_602_960
     offset.learn(NOW_MS, NOW_MS + 50, NOW_MS + 60)
     assert -60 <= offset.offset_ms <= 949
+
+
+def test_a_frame_that_cannot_be_true_is_passed_over_and_counted() -> None:
+    """In another unit, or days ahead: beside a Date five seconds are believed, without one a day."""
+    offset = Offset()
+    offset.learn_sending(NOW_MS * 1_000, NOW_MS)
+    assert (offset.offset_ms, offset.frames_disbelieved) == (0, 1)
+    offset.learn(NOW_MS, NOW_MS, NOW_MS + 10)
+    before_ms = offset.offset_ms
+    for ahead_ms in (864_000_000, 2**50, 6_011):
+        offset.learn_sending(NOW_MS + 10 + ahead_ms, NOW_MS + 10)
+    assert (offset.offset_ms, offset.frames_disbelieved) == (before_ms, 4)
 
 
 def test_a_clock_set_back_during_a_request_proves_nothing() -> None:

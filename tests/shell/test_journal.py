@@ -25,7 +25,7 @@ from kalshi_daemon.shell.journal import KINDS, MEMORY, Journal, in_place, read_j
 FACTS: list[AccountFact] = [
     RunStarted(1_000, "0t64csg00001", "0.1.0"),
     OrderSent(1_001, "kd-0t64csg00001-1"),
-    AccountAgreed(1_002, ((0, 5_000_000), (3, -7)), 2, 1),
+    AccountAgreed(1_002, 1_001, ((0, 5_000_000), (3, -7)), 2, 1),
     Alarmed(1_003, "divergence", "ünïcode ¢ and \x00"),
 ]
 

@@ -93,7 +93,9 @@ def test_a_network_that_goes_away_is_recovered_from() -> None:
 
     run = settled(run_virtually(2, scenario, LIVELY))
     assert "recovering.backing_off" in run.states
-    assert run.states[-5:-3] == ("calibrating", "trading.normal")
+    back = run.states[run.states.index("recovering.backing_off") :]
+    assert "calibrating" in back
+    assert back[-4] == "trading.normal"  # by way of reducing, where books were read by REST before they were streamed
 
 
 def test_a_start_without_a_network_goes_on_trying() -> None:

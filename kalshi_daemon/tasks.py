@@ -25,7 +25,7 @@ from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
-from kalshi_daemon.shell.watches import read_hours, watch_clock, watch_exchange, watch_hours, watch_limits
+from kalshi_daemon.shell.watches import read_hours, watch_clock, watch_exchange, watch_hours, watch_limits, watch_region
 from kalshi_daemon.surface import Surface
 from statecharts.actor import ACTOR
 
@@ -109,6 +109,7 @@ class Tasks:
             for rest in dict.fromkeys((parts.rest, parts.market_rest)):
                 nursery.start_soon(watch_limits, rest)
             nursery.start_soon(parts.market_watch.run)
+            nursery.start_soon(watch_region, parts.market_rest, parts.clock, self._alarm)
             nursery.start_soon(read_hours, parts.market_rest, parts.hours)
             nursery.start_soon(watch_hours, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
             await watch_exchange(parts.market_rest, parts.hours, parts.ledger, parts.clock, parts.bus.settle)

@@ -32,8 +32,6 @@ from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import feed
 from kalshi_daemon.wire.feed import decode_frame
 
-DAY_MS: Final[Milliseconds] = 86_400 * SECOND_MS
-REGION_WARNING_MS: Final = limits.REGION_WARNING_DAYS * DAY_MS
 BOOKS: Final = "orderbook_delta"
 LIFECYCLE: Final = "market_lifecycle_v2"  # of all markets: where none is open, this is subscribed
 
@@ -182,11 +180,9 @@ class Doctor:
         if ends_ms is None:
             return "no location was attested, or none is needed"
         left_ms = ends_ms - self._clock.exchange_now_ms()
-        if left_ms < REGION_WARNING_MS:
-            days = left_ms // DAY_MS
-            said = f"ends in {days} days" if left_ms > 0 else "has ended"
-            raise Warned(f"the location attested for the key {said}", advice.REGION)
-        return f"attested for {left_ms // DAY_MS} more days"
+        if warning := advice.region_warning(left_ms):
+            raise Warned(warning, advice.REGION)
+        return f"attested for {left_ms // advice.DAY_MS} more days"
 
     def _client(self, url: str, signer: Signs) -> RestClient:
         return RestClient([url], signer, self._network, self._clock, lanes=1, rng=self._rng, attempts=1)

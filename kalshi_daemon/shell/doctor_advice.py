@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from kalshi_daemon.errors import AccessRefused, ClockRefused, OperatingError, RateLimited, WireError
+from kalshi_daemon.limits import REGION_WARNING_DAYS
+from kalshi_daemon.units import SECOND_MS, Milliseconds
 
+DAY_MS: Final[Milliseconds] = 86_400 * SECOND_MS
 PAUSED: Final = "wait: trading is paused on Thursdays from 03:00 to 05:00 US Eastern, and at times otherwise"
 REGION: Final = "attest your location again on the exchange's API keys page: without it the key cannot trade everything"
 REGION_UNREAD: Final = "see by hand until when your location is attested, on the exchange's API keys page"
@@ -43,3 +46,10 @@ def _for_access(error: AccessRefused) -> str:
     if "INCORRECT_API_KEY_SIGNATURE" in error.details:
         return WRONG_PAIR
     return UNKNOWN_KEY if "NOT_FOUND" in error.details else ACCESS
+
+
+def region_warning(left_ms: Milliseconds) -> str:
+    """What is said of the location attested for a key that holds for so long; empty where it holds long enough."""
+    if left_ms >= REGION_WARNING_DAYS * DAY_MS:
+        return ""
+    return f"the location attested for the key {f'ends in {left_ms // DAY_MS} days' if left_ms > 0 else 'has ended'}"

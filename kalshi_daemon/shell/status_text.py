@@ -44,6 +44,11 @@ def why(status: Status) -> str:
     if status.pause is not None:
         lines += [f"known ahead: {_pause_line(status, status.pause)}"]
     lines += _section("for the next order to pass", list(what_next(status)) or ["nothing stands in its way"])
+    unknown = status.activity.labelled.get("unknown_codes", {})
+    if unknown:
+        most = sorted(unknown.items(), key=lambda each: -each[1])[:LISTED_MAX]
+        named = ", ".join(f"{code} {count}" for code, count in most)
+        lines += [f"error codes that this version does not know: {named}; see the exchange's changelog"]
     if status.last_refusal is not None:
         last = status.last_refusal
         refusal = f"{last.code} on {last.market}, {last.control}: {last.figure}, allowed {last.limit}"

@@ -18,6 +18,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, HoldPlaced
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.doctor_advice import REGION, region_warning
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.notify import Notifier
@@ -103,6 +104,20 @@ async def watch_limits(rest: RestClient) -> None:
         await trio.sleep(limits.LIMITS_READ_S)
         with suppress(ExchangeError, Unreachable):  # counted by the client; the next round asks again
             await learn_limits(rest)
+
+
+async def watch_region(rest: RestClient, clock: Clock, alarm: Alarm) -> None:
+    """Never returns. Alarms, day after day, from two weeks before the location attested for the key ends: without one
+    it cannot trade everything. A read that fails is made again in an hour; a key need not be allowed to make it.
+    """
+    while True:
+        wait_s = limits.REGION_RETRY_S
+        with suppress(ExchangeError, Unreachable):  # counted by the client
+            ends_ms = await rest.region_ends_ms()
+            wait_s = limits.REGION_READ_S
+            if ends_ms is not None and (warning := region_warning(ends_ms - clock.exchange_now_ms())):
+                alarm("key_region", f"{warning}; {REGION}")
+        await trio.sleep(wait_s)
 
 
 async def watch_clock(clock: Clock, tick: Callable[[int], None], alarm: Alarm) -> None:

@@ -9,6 +9,7 @@ from status_world import MARKET, START_MS, intended, trading_world
 from kalshi_daemon.core.chart_states import sentences
 from kalshi_daemon.core.degradation import Degradation, Degraded
 from kalshi_daemon.core.exchange_hours import Pause
+from kalshi_daemon.errors import ExchangeError
 from kalshi_daemon.facts import (
     AccountDiffers,
     HoldKind,
@@ -67,6 +68,16 @@ def test_why_names_every_degradation() -> None:
     assert lines[start + 1].startswith("  books_polled: read by REST, for reductions only: KXA-26; since 2026-")
     assert lines[start + 1].endswith("(1 min 1 s ago)")
     assert lines[start + 2].startswith("  clock_offset: our clock is +9000 ms from the exchange's; since 2026-")
+
+
+def test_why_names_the_error_codes_that_nobody_told_us_of() -> None:
+    """One line, the most frequent first."""
+    world = trading_world()
+    for code, count in (("news", 1), ("weather", 3)):
+        for _ in range(count):
+            world.errors.note(ExchangeError(409, code, "", ""))
+    line = "error codes that this version does not know: 409 weather 3, 409 news 1; see the exchange's changelog"
+    assert line in why(world.status()).splitlines()
 
 
 def test_the_table_of_markets() -> None:

@@ -7,19 +7,20 @@ import socket
 
 import pytest
 import trio
-from account_world import account_world
+from account_world import START_MS, account_world
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_manager import OrderManager
+from kalshi_daemon.emulator import server
 from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.errors import OperatingError
 from kalshi_daemon.facts import Alarmed, HoldKind, SweepVerified
 from kalshi_daemon.shell.clock import EASTERN, VirtualClock
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.notify import Notifier
-from kalshi_daemon.shell.watches import Watchdog, watch_clock, watch_exchange, watch_hours, watch_limits
+from kalshi_daemon.shell.watches import Watchdog, watch_clock, watch_exchange, watch_hours, watch_limits, watch_region
 from kalshi_daemon.simulation.faulty_link import UNAVAILABLE
 from kalshi_daemon.units import MINUTE_MS
 from kalshi_daemon.wire.schedule import Schedule
@@ -247,3 +248,22 @@ async def test_the_accounts_limits_are_read_again(autojump_clock, nursery):
         assert world.rest.governor.tier == "advanced"
         assert [each.capacity for each in world.rest.governor.statuses(trio.current_time())] == [600, 600, 1]
         nursery.cancel_scope.cancel()
+
+
+async def test_the_end_of_the_keys_region_is_alarmed_from_two_weeks_before(autojump_clock, nursery, monkeypatch):
+    """Sixteen days are left: silence at two daily reads, a word at the third; one that failed is made again soon."""
+    monkeypatch.setattr(server, "EMULATOR_TICK_S", 60.0)
+    alarms: list[tuple[float, str, str]] = []
+    now_s = START_MS // 1_000
+    async with account_world(settings=ServerSettings(key_region_ends_s=now_s + 16 * 86_400)) as world:
+        world.fail("GET", "/api_keys", UNAVAILABLE)
+        nursery.start_soon(
+            watch_region, world.rest, world.clock, lambda *said: alarms.append((trio.current_time(), *said))
+        )
+        await trio.sleep(limits.REGION_RETRY_S - 60)
+        world.mend()
+        await trio.sleep(3 * limits.REGION_READ_S)
+        nursery.cancel_scope.cancel()
+    assert [(name, text.partition(";")[0]) for _at_s, name, text in alarms] == [
+        ("key_region", "the location attested for the key ends in 13 days")
+    ]

@@ -1,6 +1,7 @@
 """`kalshi-daemon emulator`: the exchange alone on loopback; and what a daemon needs to trade on it, as in the demo.
 
-Rule: the account, its key and the certificates live as long as the exchange. Its folder is removed when it ends.
+Rule: the account, its key, its journal and the certificates live as long as the exchange. Its folder is removed when it
+ends.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ PRINTED: Final = (
     "KALSHI_MARKETS",
     "KALSHI_REST_URLS",
     "KALSHI_WS_URLS",
+    "KALSHI_STATE_DIR",  # else a daemon would hold a new account against the journal of the last
     "SSL_CERT_FILE",
 )
+NEXT: Final = "# next, in another terminal: paste these lines, then kalshi-daemon run. Ctrl-C here ends the exchange"
 
 
 def serve_emulator(
@@ -65,7 +68,13 @@ async def _serve(
     settings: WorldSettings, seed: int, port: int, key_kind: str, say: Callable[[str], object], *, tls: bool
 ) -> None:
     clock = SystemClock()
-    with stop_signals() as signals, tempfile.TemporaryDirectory(prefix="kalshi-emulator-") as folder:
+    with (
+        stop_signals() as signals,
+        tempfile.TemporaryDirectory(
+            prefix="kalshi-emulator-",
+            ignore_cleanup_errors=True,  # a daemon that still runs may write meanwhile
+        ) as folder,
+    ):
         served = make_tls(Path(folder), clock.now_ms()) if tls else None
         world = make_world(settings, clock.now_ms, random.Random(seed), served)  # noqa: S311 - a seeded market
         key = world.server.join(CASH, kind=key_kind)
@@ -78,7 +87,8 @@ async def _serve(
             if refused:
                 raise ConfigurationError(f"--port is {port}, which cannot be had: {refused}; allowed: a free one, or 0")
             variables = environment_of(world, key, port, Path(folder), tls=tls)
-            say("\n".join(f"export {name}='{variables[name]}'" for name in PRINTED if name in variables))
+            exported = [f"export {name}='{variables[name]}'" for name in PRINTED if name in variables]
+            say("\n".join([*exported, NEXT]))
             async for _ in signals:
                 nursery.cancel_scope.cancel()
 

@@ -79,6 +79,7 @@ def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, ca
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     assert "no daemon answers at" in shown.err
+    assert "--socket or KALSHI_CONTROL_SOCKET" in shown.err
 
 
 @pytest.mark.parametrize(

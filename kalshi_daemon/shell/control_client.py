@@ -53,7 +53,10 @@ def ask(path: Path, command: str, **fields: str | bool) -> object:
             stream.sendall(line)
             answer = _read_line(stream, path)
     except (FileNotFoundError, ConnectionRefusedError):
-        raise DaemonAbsent(f"no daemon answers at {path}: start one with `kalshi-daemon run`") from None
+        raise DaemonAbsent(
+            f"no daemon answers at {path}: start one with `kalshi-daemon run` "
+            "(or name its socket with --socket or KALSHI_CONTROL_SOCKET)"
+        ) from None
     except PermissionError:
         raise DaemonAbsent(f"{path} is not yours to open: ask as the daemon's user or a member of its group") from None
     except TimeoutError:

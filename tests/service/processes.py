@@ -66,10 +66,12 @@ def emulator(home: Path, seed: int = 1, *options: str) -> Iterator[dict[str, str
     )
     try:
         assert process.stdout is not None
-        printed = 6 if "--tls" in options else 5
-        lines = [process.stdout.readline() for _ in range(printed)]
+        printed = 7 if "--tls" in options else 6
+        lines = [process.stdout.readline() for _ in range(printed + 1)]
         variables = dict(re.findall(r"^export (\w+)='(.*)'$", "".join(lines), re.MULTILINE))
         assert len(variables) == printed, lines
+        assert lines[-1].startswith("# "), lines  # for a person; a shell passes it over
+        assert Path(variables["KALSHI_STATE_DIR"]).parent == Path(variables["KALSHI_PRIVATE_KEY_FILE"]).parent
         yield {**clean_environment(home), **variables, "KALSHI_METRICS_ADDRESS": ""}
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE_S)

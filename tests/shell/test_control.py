@@ -290,7 +290,7 @@ async def test_the_file_goes_with_the_service(path: Path) -> None:
         await nursery.start(Control(path, OPERATIONS).run)
         nursery.cancel_scope.cancel()
     assert not exists(path)
-    with pytest.raises(DaemonAbsent, match=r"^no daemon answers at .*: start one with `kalshi-daemon run`$"):
+    with pytest.raises(DaemonAbsent, match=r"^no daemon answers at .*: start one with `kalshi-daemon run` .*--socket"):
         ask(path, "who")
 
 

@@ -19,7 +19,7 @@ from processes import PATIENCE_S, ROOT, clean_environment, command, emulator, he
 
 from kalshi_daemon.cli import INTERRUPTED
 from kalshi_daemon.demo import read_recording
-from kalshi_daemon.demo_summary import Asked, StateEntered, Summary
+from kalshi_daemon.demo_summary import Asked, Profit, StateEntered, Summary
 from kalshi_daemon.emulator.recording import RecordedLevel
 from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED
 
@@ -132,6 +132,7 @@ def test_the_summary(demos: dict[str, Demo]) -> None:
         "refused": dict,
         "cash_start": str,
         "cash_end": str,
+        "profit": dict,
         "positions": dict,
         "invariants": dict,
         "daemon_exit_code": int,
@@ -157,7 +158,7 @@ def test_without_json_it_is_text_that_can_be_read_in_a_log(demos: dict[str, Demo
     lines = demo.out.splitlines()
     assert " · " in lines[0]
     assert lines[lines.index("states") + 4].split()[2:] == ["trading.normal", "calibrated"]
-    assert any(line.startswith("cash        $5000.000000 before, $") for line in lines)
+    assert any(line.startswith("cash        $5,000.00 before, $") for line in lines)
     assert any(line.startswith("invariants  ") and line.endswith(" 0 violated") for line in lines)
     assert "\x1b" not in demo.out
 
@@ -165,7 +166,7 @@ def test_without_json_it_is_text_that_can_be_read_in_a_log(demos: dict[str, Demo
 def test_a_demo_that_fills_nothing_fell_short(demos: dict[str, Demo]) -> None:
     """The policy `hold` decides and never orders: the summary is printed, the exit code is 1, and a line says why."""
     demo = demos["hold"]
-    assert (demo.ended(), demo.err) == (1, "kalshi-daemon: the demo fell short: no order was filled\n")
+    assert (demo.ended(), demo.err) == (1, "kalshi-daemon: the demo fell short: no order was filled (try longer)\n")
     summary = demo.summary()
     assert (summary["orders"], summary["fills"], summary["positions"]) == (0, 0, {})
     assert summary["cash_end"] == "5000.000000"
@@ -190,7 +191,8 @@ WELL = Summary(
     fills=1,
     refused={},
     cash_start="1.000000",
-    cash_end="1.000000",
+    cash_end="4927.871000",
+    profit=Profit("-1.710000", "0.500000", "-2.000000", "0.210000", 0),
     positions={},
     invariants=Asked(1, ()),
     daemon_exit_code=0,
@@ -202,7 +204,7 @@ WELL = Summary(
     [
         ({}, False, ""),
         ({"fills": 0}, True, ""),
-        ({"fills": 0}, False, "no order was filled"),
+        ({"fills": 0}, False, "no order was filled (try longer)"),
         ({"decisions": 0}, True, "it took no decision"),
         ({"seconds_to_trading": None}, True, "it never reached trading"),
         ({"invariants": Asked(9, ("3: an order rests",))}, True, "an invariant was violated"),
@@ -212,6 +214,14 @@ WELL = Summary(
 def test_what_a_demo_must_have_shown(changed: dict[str, Any], recorded: bool, says: str) -> None:
     """Trading, decisions, no violation, a clean end of the daemon, and, outside recordings, fills."""
     assert evolve(WELL, **changed).shortfall(recorded=recorded) == says
+
+
+def test_money_is_shown_as_in_the_live_lines() -> None:
+    """Cash with its thousands apart, and profit with its parts; the JSON keeps every micro-dollar."""
+    lines = WELL.as_text().splitlines()
+    assert "cash        $1.00 before, $4,927.871 after" in lines
+    assert "profit      -$1.71 (realised $0.50, unrealised -$2.00, fees $0.21)" in lines
+    assert json.loads(WELL.as_json())["profit"]["total"] == "-1.710000"
 
 
 # ---------------------------------------------------------------------------------------------------------- signals
@@ -228,7 +238,7 @@ def test_a_signal_ends_it_with_a_summary(number: signal.Signals, tmp_path: Path)
     demo.process.send_signal(number)
     demo.process.send_signal(number)
     code = demo.ended()
-    assert (code, demo.err) in {(0, ""), (1, "kalshi-daemon: the demo fell short: no order was filled\n")}
+    assert (code, demo.err) in {(0, ""), (1, "kalshi-daemon: the demo fell short: no order was filled (try longer)\n")}
     summary = demo.summary()
     assert [each["state"] for each in summary["states"]][-3:] == TO_THE_END
     assert (summary["daemon_exit_code"], summary["invariants"]["violated"]) == (0, [])

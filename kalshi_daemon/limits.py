@@ -123,6 +123,9 @@ SOCKET_MARKETS: Final = 250  # markets of one session: what one gap costs
 SOCKET_MARKETS_LEAST: Final = 10  # of 1,000 markets that is 100 sessions; the exchange allows 200 (api.md 5)
 SUBSCRIBE_CHUNK: Final = 250  # tickers in one command
 CHANGE_ANSWER_S: Final = 10.0  # a change of the markets of a live socket is answered; as long as subscribing may take
+# until a refused subscription or change of its markets is asked for again, doubled each time: a limit of commands is
+# over within a second, one of markets when others went
+REFUSED_COMMAND_S: Final = (1.0, 60.0)
 FRAME_LOG_INTERVAL_S: Final = 60.0  # one line per kind of bad frame and minute
 POLL_INTERVAL_S: Final = 1.0  # from one round to the next of reading the books by REST: half of what keeps them fresh
 POLL_CHUNK: Final = 100  # books in one batched read (api.md 4.2)

@@ -96,7 +96,7 @@ class Session:
         self.reconnects = 0
         self.lag_ms: Milliseconds = 0  # of the last frame that said when it was sent, by the exchange's time
         # frames that were not passed on, by why
-        self.counts = Counter(unread=0, repeated=0, unwanted=0, foreign=0, refused=0)
+        self.counts = Counter(unread=0, repeated=0, unwanted=0, foreign=0, refused=0, refused_commands=0)
         self._seams = seams
         self._door = seams.market if Role.ORDERBOOK in roles else seams.account
         self._lifecycle = lifecycle
@@ -285,13 +285,11 @@ class Session:
 
     async def _subscribe(self, stay: Stay) -> str:  # noqa: ARG002
         """How long the answers may take is the chart's to say."""
-        opened = self._open
-        if opened is None:
+        if (opened := self._open) is None:
             return await trio.sleep_forever()  # as above
         await opened.subscriber.subscribe()
         opened.subscribed.set()
-        known = opened.subscriber.known
-        if known.refused:
+        if (known := opened.subscriber.known).refused:
             self._tell_refused(known)
         return "answered" if known.sids else "all_refused"
 
@@ -323,7 +321,8 @@ class Session:
             subscriptions.sids[decoded.channel] = decoded.sid
             subscriptions.answer(decoded.request_id)
         elif isinstance(decoded, SubscriptionUpdated):
-            subscriptions.answer(decoded.request_id)
+            subscriptions.answer(decoded.request_id, sid=decoded.sid)
+            self._seams.on_change(self)
         elif isinstance(decoded, StreamRefused):
             self._refuse(subscriptions, decoded)
         elif isinstance(decoded, Unsubscribed):  # never asked for
@@ -360,10 +359,12 @@ class Session:
         text = f"{refused.code} {refused.message}"
         if refused.code in DEAD_SUBSCRIPTION:
             raise _ended(text)
+        said = dict(subscriptions.refused)
         if refused.request_id in subscriptions.snapshot_ids:
             self.reconnect(f"the exchange refused snapshots: {text}")
         elif subscriptions.answer(refused.request_id, text):
-            if self.live:  # a change of the markets; what is refused before is told once all is answered
+            self.counts["refused_commands"] += 1
+            if self.live and subscriptions.refused != said:  # before, all is told once everything is answered
                 self._tell_refused(subscriptions)
         else:
             self.counts["refused"] += 1

@@ -7,17 +7,22 @@ for: a channel for each of ours, a command for each chunk of markets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import trio
 from attrs import Factory, define
 
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS
+from kalshi_daemon.units import Ticker
 
 
 @define(eq=False)
 class Asked:
-    """A command under way, and the channel that it is about."""
+    """A command, the channel that it is about, and the markets that it names."""
 
     channel: str
+    markets: Sequence[Ticker] = ()
+    accepted: bool = False
     answered: trio.Event = Factory(trio.Event)
 
 
@@ -52,17 +57,24 @@ class Subscriptions:
             self.repeats += 1
         return seq - highest
 
-    def ask(self, request_id: int, channel: str) -> Asked:
-        command = self._asked[request_id] = Asked(channel)
+    def ask(self, request_id: int, channel: str, markets: Sequence[Ticker] = ()) -> Asked:
+        command = self._asked[request_id] = Asked(channel, markets)
         return command
 
-    def answer(self, request_id: int | None, refused: str = "") -> bool:
-        """Whether it was asked."""
+    def answer(self, request_id: int | None, refused: str = "", sid: int | None = None) -> bool:
+        """Whether it was asked. What is accepted ends what was refused of its channel before. `sid`: of the
+        subscription, where one that was open already is what a subscribe was answered with.
+        """
         command = None if request_id is None else self._asked.pop(request_id, None)
         if command is None:
             return False
         if refused:
             self.refused[command.channel] = refused
+        else:
+            command.accepted = True
+            self.refused.pop(command.channel, None)
+            if sid is not None:
+                self.sids.setdefault(command.channel, sid)
         command.answered.set()
         return True
 

@@ -22,6 +22,7 @@ from kalshi_daemon.shell.feeds import ANY_CHANNEL, Role
 from kalshi_daemon.shell.session import Session, SessionSeams
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.subscriber import Subscriber
+from kalshi_daemon.shell.subscriptions import Asked
 from kalshi_daemon.simulation.network import MemoryNetwork
 from kalshi_daemon.wire.feed import Decoded, decode_frame
 
@@ -86,7 +87,7 @@ def session_that_hears() -> tuple[Session, Subscriber, Heard]:
     )
     session = Session("market", (Role.ORDERBOOK,), MARKETS, seams)
     subscriber = Subscriber(("orderbook_delta",), MARKETS, count(1), nothing)
-    subscriber._asked.update(dict.fromkeys(MARKETS))
+    subscriber._channels["orderbook_delta"].asked = dict.fromkeys(MARKETS, Asked("orderbook_delta", accepted=True))
     subscriber.known.sids["orderbook_delta"] = 1
     return session, subscriber, heard
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import trio
@@ -19,6 +21,24 @@ def changes(world: FeedWorld) -> list[tuple[str, int, list[Ticker]]]:
     """What was asked of the subscriptions since they were made."""
     params = [command["params"] for command in world.meddler.commands if command["cmd"] == "update_subscription"]
     return [(each["action"], each["sid"], each["market_tickers"]) for each in params]  # type: ignore[index]
+
+
+def refusing(code: int, which: Callable[[Frame], bool]) -> Callable[[FeedWorld, Frame], bool]:
+    """The exchange's own refusal of these commands, with its number in the sequence."""
+
+    def hear(world: FeedWorld, command: Frame) -> bool:
+        if which(command) and command["params"].get("action") != "get_snapshot":  # type: ignore[attr-defined]
+            world.server.refuse_next_command(code)
+        return True
+
+    return hear
+
+
+async def change_all(world: FeedWorld) -> None:
+    """A tenth of a second, in which every book changes."""
+    for market in (A, B, C):
+        world.place(market, world.rng.randrange(1, 40), world.rng.randrange(1, 5))
+    await trio.sleep(0.1)
 
 
 @pytest.mark.parametrize("sockets", [1, 2, 3])
@@ -138,18 +158,82 @@ async def test_a_change_that_is_not_answered_gives_the_socket_up(autojump_clock)
 
 
 async def test_a_change_that_is_refused_is_said_and_spoils_no_other_book(autojump_clock):
+    """Nor its own: while its changes do not come a market is not usable, whatever snapshots it is asked for; the
+    addition is asked for again, later each time, until it is accepted.
+    """
+    async with feeds(wanted=(A, B)) as world:
+        await world.until_proven()
+        refuse = refusing(26, lambda command: command["cmd"] == "update_subscription")
+        world.meddler.hear = partial(refuse, world)
+        world.coordinator.want([A, B, C])
+        await world.wait_quiet()
+        assert world.texts("subscription_refused")[0].endswith("orderbook_delta: 26 Subscription market limit exceeded")
+        assert not world.session.carries(Role.ORDERBOOK)
+        for _ in range(100):
+            assert world.usable() == [A, B]
+            await change_all(world)
+            assert set(world.usable()) & set(world.differing()) == set()
+        said = len(world.texts("subscription_refused"))
+        asked = [sid for action, sid, _ in changes(world) if action == "add_markets"]
+        assert asked == [1, 2] * 4, "after 1, 2, 4 seconds"
+        assert world.session.counts["refused_commands"] == len(asked)
+        world.meddler.hear = lambda command: True
+        await world.until_proven(limits.REFUSED_COMMAND_S[1])
+        await world.until(lambda: world.usable() == [A, B, C], 1)
+        await change_all(world)
+        world.assert_proven()
+        assert said == len(world.texts("subscription_refused")) == 2, "what is refused again is not said again"
+        assert len(world.meddler.dials_s) == 1
+
+
+async def test_a_market_whose_prints_are_refused_keeps_its_book(autojump_clock):
+    """Each channel is asked for what it was refused, and for nothing that it carries."""
+    async with feeds(wanted=(A, B)) as world:
+        await world.until_proven()
+        world.meddler.hear = partial(refusing(27, lambda command: command["params"].get("sid") == 2), world)
+        world.coordinator.want([A, B, C])
+        await world.until(lambda: world.usable() == [A, B, C], 1)
+        world.meddler.hear = lambda command: True
+        assert not world.session.carries(Role.ORDERBOOK)
+        await world.until_proven(2)
+        assert changes(world) == [("add_markets", sid, [C]) for sid in (1, 2, 2)]
+
+
+async def test_a_removal_that_is_refused_is_asked_for_again(autojump_clock):
+    """Its market may be wanted again meanwhile: then it is added, and asked for by itself where it was never gone."""
+    async with feeds() as world:
+        await world.until_proven()
+        world.meddler.hear = partial(refusing(18, lambda command: True), world)
+        world.coordinator.want([A, C])
+        await world.wait_quiet()
+        world.meddler.hear = lambda command: True
+        await world.until_proven(2)
+        assert changes(world) == [("delete_markets", sid, [B]) for sid in (1, 2, 1, 2)]
+        world.meddler.hear = partial(refusing(18, lambda command: True), world)
+        world.coordinator.want([A])
+        await world.wait_quiet()
+        world.meddler.hear = lambda command: True
+        world.coordinator.want([A, C])
+        for _ in range(100):
+            await change_all(world)
+            assert set(world.usable()) & set(world.differing()) == set()
+        world.assert_proven()
+        assert len(world.meddler.dials_s) == 1
+
+
+async def test_a_snapshot_that_outruns_the_answer_to_an_addition_proves_nothing(autojump_clock):
+    """Asked for while the addition was under way, and the addition is refused: nothing follows it."""
     async with feeds(wanted=(A, B)) as world:
         await world.until_proven()
         held: list[Frame] = []
         world.meddler.hear = lambda command: bool(held.append(command))
         world.coordinator.want([A, B, C])
         await world.wait_quiet()
-        msg = {"code": 26, "msg": "Subscription market limit exceeded"}
-        await world.meddler.say(*[json.dumps({"id": each["id"], "type": "error", "msg": msg}) for each in held])
+        msg = {"market_ticker": C, "yes_dollars_fp": [["0.1000", "5.00"]]}
+        await world.meddler.say(json.dumps({"type": "orderbook_snapshot", "sid": 1, "seq": 3, "msg": msg}))
         await world.wait_quiet()
         assert world.usable() == [A, B]
-        assert world.texts("subscription_refused")[0].endswith("orderbook_delta: 26 Subscription market limit exceeded")
-        assert not world.session.carries(Role.ORDERBOOK)
+        assert world.session.counts["unwanted"] == 1
 
 
 async def test_without_any_market_there_is_no_feed_of_all_of_them(autojump_clock):

@@ -123,7 +123,7 @@ def environment_of(world: World, key: KeyPair, port: int, folder: Path, *, tls: 
         "KALSHI_REST_URLS": f"http{secure}://{LOOPBACK}:{port}/trade-api/v2",
         "KALSHI_WS_URLS": f"ws{secure}://{LOOPBACK}:{port}/trade-api/ws/v2",
         "KALSHI_STATE_DIR": str(folder / "state"),
-        "KALSHI_CONTROL_SOCKET": str(folder / "control" / "control.sock"),
+        "KALSHI_CONTROL_SOCKET": str(folder / "run" / "sock"),
         "KALSHI_METRICS_ADDRESS": "",
         **({"SSL_CERT_FILE": str(folder / AUTHORITY)} if tls else {}),
     }

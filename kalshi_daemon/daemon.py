@@ -19,7 +19,15 @@ from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Escalation, Runner
 from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, ProposeOrder, RaiseAlarm
 from kalshi_daemon.config import Config
-from kalshi_daemon.core.changes import Change, Diverged, FillBooked, OrderMoved, PositionSettled
+from kalshi_daemon.core.changes import (
+    Change,
+    Diverged,
+    FillBooked,
+    HoldsChanged,
+    OrderMoved,
+    PositionSettled,
+    RestrictionsChanged,
+)
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.market_universe import MarketChange, MarketMoved
 from kalshi_daemon.errors import EXIT_CRASHED, EXIT_STOPPED, EXIT_UNVERIFIED, OperatingError
@@ -29,6 +37,7 @@ from kalshi_daemon.facts import (
     Alarmed,
     CancelSent,
     HoldKind,
+    HoldLifted,
     OrderRefused,
     RestrictionKind,
     RestrictionLifted,
@@ -164,6 +173,24 @@ class Daemon:
             self._order_refused(news.fact)
         for change in news.changes:
             self._account_changed(change)
+            self._say_why(change, news.fact)
+
+    def _say_why(self, change: Change, fact: AccountFact) -> None:
+        """What keeps it from trading is in the log when it begins and when it ends, with its cause."""
+        ledger = self.parts.ledger
+        by = fact.by if isinstance(fact, HoldLifted | RestrictionLifted) else "a new run"
+        if isinstance(change, HoldsChanged):
+            held = ledger.find_hold(change.hold, change.subject)
+            if change.placed and held is not None:
+                log.warning("hold", kind=held.kind, subject=held.subject, cause=held.cause, cleared_by=held.cleared_by)
+            elif not change.placed:
+                log.info("hold_lifted", kind=change.hold, subject=change.subject, by=by)
+        elif isinstance(change, RestrictionsChanged):
+            cause = next((each.cause for each in ledger.restrictions if each.kind == change.restriction), "")
+            if change.placed:
+                log.warning("restriction", kind=change.restriction, cause=cause, until_then="only reductions pass")
+            else:
+                log.info("restriction_lifted", kind=change.restriction, by=by)
 
     def _order_refused(self, fact: OrderRefused) -> None:
         """A 409 outranks what the exchange's status and the market's own say."""

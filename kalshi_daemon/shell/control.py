@@ -11,6 +11,7 @@ the service. The file of a daemon that died is removed, that of one that answers
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -23,8 +24,15 @@ import msgspec
 import trio
 
 from kalshi_daemon.errors import OperatingError
-from kalshi_daemon.limits import CONTROL_CLIENT_S, CONTROL_CLIENTS_MAX, CONTROL_LINE_MAX
+from kalshi_daemon.limits import (
+    CONTROL_ACCEPT_PAUSE_S,
+    CONTROL_CLIENT_S,
+    CONTROL_CLIENTS_MAX,
+    CONTROL_CLIENTS_TOLD_MAX,
+    CONTROL_LINE_MAX,
+)
 from kalshi_daemon.shell.control_client import somebody_answers
+from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.state_directory import make_directory
 
 SOCKET_MODE: Final = 0o660
@@ -70,7 +78,14 @@ class Control:
             async with trio.open_nursery() as nursery:
                 task_status.started()
                 while True:
-                    stream, _address = await listening.accept()
+                    try:
+                        stream, _address = await listening.accept()
+                    except OSError as error:
+                        if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                            raise
+                        log.warning("control_starved", cause=error.strerror, next="tried again, without end")
+                        await trio.sleep(CONTROL_ACCEPT_PAUSE_S)  # clients that end give their descriptors back
+                        continue
                     nursery.start_soon(self._serve, trio.SocketStream(stream))
         finally:
             listening.close()
@@ -81,6 +96,8 @@ class Control:
         self.clients += 1
         try:
             async with stream:
+                if self.clients > CONTROL_CLIENTS_TOLD_MAX:
+                    return  # a flood: not even told
                 refusal, buffer = self._refusal(stream), bytearray()
                 if refusal:
                     await _read_line(stream, buffer)  # so that its request does not meet a closed socket

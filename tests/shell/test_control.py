@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -14,7 +15,8 @@ import trio
 from attrs import frozen
 
 from kalshi_daemon.errors import CommandRefused, DaemonAbsent, OperatingError
-from kalshi_daemon.limits import CONTROL_CLIENT_S, CONTROL_CLIENTS_MAX, CONTROL_LINE_MAX
+from kalshi_daemon.limits import CONTROL_CLIENT_S, CONTROL_CLIENTS_MAX, CONTROL_CLIENTS_TOLD_MAX, CONTROL_LINE_MAX
+from kalshi_daemon.shell import control as control_module
 from kalshi_daemon.shell.control import Control, ControlRequest
 from kalshi_daemon.shell.control_client import ask, find_socket
 from kalshi_daemon.shell.state_directory import lock_directory, make_private
@@ -220,6 +222,43 @@ async def test_more_clients_than_allowed_are_told_so(path: Path, started: Starte
     while control.clients:
         await trio.lowlevel.checkpoint()
     assert await asked(path, "who")
+
+
+async def test_a_flood_of_clients_is_not_even_told(path: Path, started: Started) -> None:
+    """Beyond the clients that are told, each is closed at once; those who were there are still answered."""
+    control = await started()
+    streams = [await trio.open_unix_socket(path) for _ in range(CONTROL_CLIENTS_TOLD_MAX)]
+    while control.clients < CONTROL_CLIENTS_TOLD_MAX:
+        await trio.lowlevel.checkpoint()
+    async with await trio.open_unix_socket(path) as late:
+        assert await late.receive_some() == b""
+    await streams[0].send_all(b'{"command": "who"}\n')
+    assert b"uid " in await streams[0].receive_some()
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_a_process_without_descriptors_serves_again_when_it_has_some(
+    path: Path, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service does not end for it."""
+    refusals = [errno.EMFILE, errno.ENFILE]
+    monkeypatch.setattr(control_module, "CONTROL_ACCEPT_PAUSE_S", 0.0)
+    listen = control_module._listen
+
+    class Starved:
+        def __init__(self, listening: trio.socket.SocketType) -> None:
+            self.accepting, self.close = listening.accept, listening.close
+
+        async def accept(self) -> object:
+            if refusals:
+                raise OSError(refusals.pop(), "no descriptor")
+            return await self.accepting()
+
+    monkeypatch.setattr(control_module, "_listen", lambda at: Starved(listen(at)))
+    await started()
+    assert await asked(path, "who")
+    assert refusals == []
 
 
 async def test_a_silent_client_is_dropped(path: Path, started: Started, autojump_clock: trio.abc.Clock) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 import pytest
+import structlog
+import structlog.testing
 import trio
 from daemon_world import QUIET, STREAM, exchange_site
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.facts import HoldKind, RestrictionKind, RestrictionPlaced
+from kalshi_daemon.facts import HoldKind, HoldLifted, RestrictionKind, RestrictionLifted, RestrictionPlaced
 from kalshi_daemon.shell.status_text import why
 from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, UNAVAILABLE
 
@@ -67,6 +70,29 @@ async def test_a_state_that_lasts_is_reminded_of(autojump_clock, monkeypatch, pl
         assert len(told) == 2
         assert all(text.startswith(f"still {state} by {kind}") for text in told)
         assert await running.stop() == 0
+
+
+async def test_the_log_says_what_holds_and_what_lifted_it(autojump_clock):
+    """Each hold and restriction once when it is placed, with its cause and what clears it, and once when it ends."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    with structlog.testing.capture_logs() as logged:
+        async with exchange_site(QUIET) as site:
+            running = site.start()
+            await running.until("trading.normal")
+            now_ms, settle = running.parts.clock.now_ms(), running.parts.bus.settle
+            await settle(RestrictionPlaced(now_ms, RestrictionKind.CASH_RESERVE, "cash is low"))
+            await settle(RestrictionLifted(now_ms, RestrictionKind.CASH_RESERVE, "a deposit"))
+            await settle(hold(HoldKind.OPERATOR, "lunch", now_ms))
+            await settle(HoldLifted(now_ms, HoldKind.OPERATOR, "", "uid 7: back"))
+            await trio.sleep(1)
+            assert await running.stop() == 0
+    said = {line["event"]: line for line in logged if line["event"].startswith(("hold", "restriction"))}
+    assert list(said) == ["restriction", "restriction_lifted", "hold", "hold_lifted"]
+    assert said["restriction"]["cause"] == "cash is low"
+    assert said["restriction_lifted"]["by"] == "a deposit"
+    assert (said["hold"]["kind"], said["hold"]["cause"]) == ("operator", "lunch")
+    assert "resume" in said["hold"]["cleared_by"]
+    assert said["hold_lifted"]["by"] == "uid 7: back"
 
 
 async def test_books_that_cannot_be_read_by_rest_either_are_an_alarm(autojump_clock):

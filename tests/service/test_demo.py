@@ -251,6 +251,8 @@ def in_main(process: subprocess.Popen[str]) -> bool:
 
 def test_ctrl_c_at_any_moment_of_the_start_is_quiet(tmp_path: Path) -> None:
     """While it imports, builds, connects: no traceback, no folder left; 130 where there is no daemon yet."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        pytest.skip("whoever runs the tests had SIGINT ignored")
     draw = random.Random(5)
     starting = [Demo(tmp_path / str(number), "--json") for number in range(6)]
     for demo in starting:

@@ -58,7 +58,7 @@ def test_a_stop_at_every_step_of_the_start_is_a_clean_end() -> None:
     trades: nothing crashes, and all is verified.
     """
     found = set()
-    for turns, seconds in [*((turns, 0.0) for turns in range(0, 60, 3)), *((0, each / 1_000) for each in range(1, 45))]:
+    for turns, seconds in [*((turns, 0.0) for turns in range(0, 60, 3)), *((0, each / 2_000) for each in range(1, 90))]:
 
         async def scenario(stage: Stage, turns: int = turns, seconds: float = seconds) -> None:
             for _ in range(turns):

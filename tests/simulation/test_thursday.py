@@ -69,7 +69,7 @@ def test_an_exchange_without_the_pause_is_traded_through_it() -> None:
 
     async def scenario(stage: Stage) -> None:
         await until(stage, "trading.normal", 5)
-        await trio.sleep(30)
+        await trio.sleep(180)
 
     run = run_virtually(3, scenario, WorldSettings(crowd=LIVELY), start_ms=thursday(4, 0))
     assert (run.exit_code, run.violated) == (EXIT_STOPPED, ())

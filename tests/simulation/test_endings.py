@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import structlog
 import trio
 from attrs import evolve
 
+from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.charts.runner import Stay
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
@@ -54,23 +56,36 @@ def closed(stage: Stage) -> bool:
 
 
 def test_a_stop_at_every_step_of_the_start_is_a_clean_end() -> None:
-    """Asked before the first step, after some of the first turns of the scheduler, and each millisecond until it
-    trades: nothing crashes, and all is verified.
+    """Asked before the first step, after some of the first turns of the scheduler, and as soon as each state of the
+    way to trading is entered: nothing crashes, and all is verified.
     """
-    found = set()
-    for turns, seconds in [*((turns, 0.0) for turns in range(0, 60, 3)), *((0, each / 2_000) for each in range(1, 90))]:
 
-        async def scenario(stage: Stage, turns: int = turns, seconds: float = seconds) -> None:
-            for _ in range(turns):
-                await trio.lowlevel.checkpoint()
-            await trio.sleep(seconds)
-            found.add(stage.daemon.runner.innermost)
+    async def after_turns(stage: Stage, count: int) -> None:
+        for _ in range(count):
+            await trio.lowlevel.checkpoint()
 
+    async def after_steps(stage: Stage, count: int) -> None:
+        taken, tell, left = trio.Event(), stage.daemon.surface.stepped, count
+
+        def stepped(chart: str, step: Step) -> None:
+            nonlocal left
+            tell(chart, step)
+            left -= chart == "trader"
+            if left == 0 and not taken.is_set():
+                taken.set()
+                found.append(stage.daemon.runner.innermost)
+
+        stage.daemon.surface.stepped = stepped  # type: ignore[method-assign]
+        await taken.wait()
+
+    found: list[str] = []
+    moments = [(after_turns, turns) for turns in range(0, 60, 3)] + [(after_steps, steps) for steps in range(1, 5)]
+    for seed, (moment, count) in enumerate(moments):
         with structlog.testing.capture_logs() as logged:
-            run = run_virtually(turns, scenario, QUIET)
+            run = run_virtually(seed, partial(moment, count=count), QUIET)
         assert [line for line in logged if line["log_level"] == "error"] == []
         assert (run.exit_code, run.violated, run.states[-3:]) == (EXIT_STOPPED, (), TO_THE_END)
-    assert found >= {"", "starting.preflight", "starting.connecting", "calibrating", "trading.normal"}
+    assert found == ["starting.preflight", "starting.connecting", "calibrating", "trading.normal"]
 
 
 def test_a_journal_that_cannot_be_opened_ends_it_whoever_asks_first() -> None:

@@ -67,10 +67,16 @@ ROWS: Final[tuple[tuple[int, str, Meaning], ...]] = (
     (400, "invalid_", _OURS),  # price, order, order_size, parameters, content_type
     (400, "bad_request", _OURS),
     (400, "market_inactive", _CLOSED),
+    (400, "order_id_and_client_order_id_mismatch", _OURS),  # of an amendment; the status of the three is assumed
+    (400, "order_side_mismatch", _OURS),
+    (400, "order_ticker_mismatch", _OURS),
     (401, "header_timestamp_expired", Meaning(Fault.TRANSIENT, Remedy.RETRY_AT_ONCE, _REFUSED, _REFUSED)),
     (401, "authentication_error", _ACCESS),
     (401, "signature_is_missing", _ACCESS),
     (401, "user_not_found", _ACCESS),
+    (403, "forbidden", _ACCESS),  # assumed, as the two below: what is known of a 403 is its reasons, not its codes
+    (403, "scope", _ACCESS),
+    (403, "region", _ACCESS),
     (404, "market_not_found", Meaning(Fault.OURS, create=_REFUSED, cancel=Verdict.MISSING)),
     (404, "not_found", Meaning(Fault.OURS, cancel=Verdict.MISSING)),
     (409, "order_already_exists", Meaning(Fault.OURS, create=Verdict.DUPLICATE)),

@@ -298,5 +298,6 @@ HALF_OPEN_MAX_S: Final = 3_600.0  # a silent connection is held so long for a pe
 SUBACCOUNTS_MAX: Final = 63  # beside the primary one; the exchange's number
 ORDER_GROUPS_MAX: Final = 100_000  # of one member; the exchange's number
 EMULATOR_BARS_MAX: Final = 10_080  # minutes of candlesticks kept of each market: a week
+EMULATOR_FEE_CHANGES_MAX: Final = 1_000  # changes of fees listed: those made, and as many to come
 EMULATOR_TRADES_MAX: Final = 1_000  # public prints kept of each market: one page of the list
 CROWD_LAG_MAX_MS: Final[Milliseconds] = 5_000  # a crowd further behind leaves out what it missed

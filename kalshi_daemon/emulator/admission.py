@@ -136,17 +136,20 @@ def check_money(venue: Venue, account: Account, state: MarketState, order: LiveO
     shard = state.market.exchange_index
     held = account.count(order.market)
     opening = order.remaining - min(order.remaining, max(0, -held * order.side.sign))
-    needed = account.collateral(order.market, order) + trade_fee(state.series, order.price, opening, is_taker=True)
+    now_ms = venue.now_ms()
+    fee = trade_fee(state.charges(now_ms), order.price, opening, is_taker=True)
+    needed = account.collateral(order.market, order) + fee
     for ticker, orders in account.resting.items():
         other = venue.states[ticker]
         if other.market.exchange_index != shard:
             continue
         if ticker != order.market:
             needed += account.collateral(ticker)
-        needed += _maker_fees(other, orders)
+        needed += _maker_fees(other, orders, now_ms)
     if needed > account.cash[shard]:
         raise refusals.insufficient_balance()
 
 
-def _maker_fees(state: MarketState, orders: dict[str, LiveOrder]) -> Money:
-    return sum(trade_fee(state.series, o.price, o.remaining, is_taker=False) for o in orders.values())
+def _maker_fees(state: MarketState, orders: dict[str, LiveOrder], now_ms: Milliseconds) -> Money:
+    series = state.charges(now_ms)
+    return sum(trade_fee(series, o.price, o.remaining, is_taker=False) for o in orders.values())

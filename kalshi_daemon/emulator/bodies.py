@@ -17,6 +17,7 @@ from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
     EventTerms,
+    FeeChange,
     Fill,
     Market,
     MarketFigures,
@@ -154,6 +155,8 @@ def market_body(market: Market, figures: MarketFigures) -> Body:
     }
     if market.settlement_value is not None:
         body["settlement_value_dollars"] = price_text(market.settlement_value)
+    if market.fee_waiver_ms is not None:
+        body["fee_waiver_expiration_time"] = time_text(market.fee_waiver_ms)
     if market.settled_ms is not None:
         body["settlement_ts"] = time_text(market.settled_ms)
     return body
@@ -229,6 +232,19 @@ def event_body(event: EventTerms, series: Series) -> Body:
     if event.multiplier_ppm is not None:
         body["fee_multiplier_override"] = multiplier(event.multiplier_ppm)
     return body
+
+
+def fee_change_body(change: FeeChange) -> Body:
+    """A change of fees; of an event's, null is what is left to the series."""
+    override = "_override" if change.event else ""
+    named: Body = {"event_ticker": change.event} if change.event else {}
+    return named | {
+        "id": change.change_id,
+        "series_ticker": change.series,
+        "fee_type" + override: None if change.fee_type is None else change.fee_type.value,
+        "fee_multiplier" + override: None if change.multiplier_ppm is None else multiplier(change.multiplier_ppm),
+        "scheduled_ts": time_text(change.scheduled_ms),
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------- portfolio

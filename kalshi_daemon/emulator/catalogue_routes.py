@@ -1,6 +1,6 @@
-"""Series and events over REST, and the changes of their fees that are to come (api.md 4.2). Needs no signature.
+"""Series and events over REST, and the changes of their fees (api.md 3.3 and 4.2). Needs no signature.
 
-Each function answers one endpoint. An override of an event's fees works at once here, so no change is ever to come.
+Each function answers one endpoint. Multivariate events are not in the list of events, and are found by their tickers.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from kalshi_daemon.emulator import refusals
-from kalshi_daemon.emulator.bodies import Body, event_body, series_body
+from kalshi_daemon.emulator.bodies import Body, event_body, fee_change_body, series_body
 from kalshi_daemon.emulator.call import Call
-from kalshi_daemon.emulator.market_filters import STATUS_FILTERS
+from kalshi_daemon.emulator.market_filters import COMBO, STATUS_FILTERS
 from kalshi_daemon.emulator.model import Market
-from kalshi_daemon.emulator.pages import page
+from kalshi_daemon.emulator.pages import newest_first, page
 from kalshi_daemon.emulator.public_routes import market
 from kalshi_daemon.emulator.requests import csv, page_size, parameter, seconds
 from kalshi_daemon.units import SECOND_MS
@@ -34,12 +34,20 @@ def one_series(call: Call, ticker: str) -> Body:
     return {"series": series_body(series)}
 
 
-def series_fee_changes(_call: Call) -> Body:
-    return {"series_fee_change_arr": []}
+def series_fee_changes(call: Call) -> Body:
+    """Of all series or one: those that are to come, and on request those that were made."""
+    made, series = parameter(call.request, "show_historical") == "true", parameter(call.request, "series_ticker")
+    listed = [one for one in call.exchange.fees.changes(made=made) if not one.event and series in {"", one.series}]
+    return {"series_fee_change_arr": [fee_change_body(one) for one in listed]}
 
 
-def event_fee_changes(_call: Call) -> Body:
-    return {"cursor": "", "event_fee_changes": []}
+def event_fee_changes(call: Call) -> Body:
+    """Of all events or one, newest first (assumed), those that were made among them."""
+    event = parameter(call.request, "event_ticker")
+    listed = [one for one in call.exchange.fees.changes(made=True) if one.event and event in {"", one.event}]
+    size = page_size(call.request, "GetEventFeeChanges")
+    shown, cursor = page(newest_first(listed), parameter(call.request, "cursor"), size)
+    return {"cursor": cursor, "event_fee_changes": [fee_change_body(one) for one in shown]}
 
 
 def list_events(call: Call) -> Body:
@@ -57,6 +65,7 @@ def list_events(call: Call) -> Body:
         (place, event)
         for place, event in enumerate(call.exchange.events.values())
         if (not tickers or event.ticker in tickers)
+        and not event.ticker.startswith(COMBO)
         and series in {"", event.series}
         and any(
             (not status or STATUS_FILTERS[status](one, call.now_ms)) and one.close_ms >= closing_s * SECOND_MS

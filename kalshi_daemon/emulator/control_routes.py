@@ -19,13 +19,15 @@ from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
 from kalshi_daemon.emulator.faults import HANDSHAKE, NETWORK
-from kalshi_daemon.emulator.model import MarketStatus
+from kalshi_daemon.emulator.model import FeeChange, MarketStatus
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.shell.http_server import Request, Response
-from kalshi_daemon.units import PRICE_ONE, SECOND_MS, Price, Ticker
+from kalshi_daemon.units import PRICE_ONE, SECOND_MS, FeeType, Milliseconds, Price, Ticker
 
 PREFIX: Final = "/emulator"
-CLOSE_S_MAX: Final = 366 * 24 * 3_600
+SECONDS_MAX: Final = 366 * 24 * 3_600
+MULTIPLIER_PPM_MAX: Final = 100_000_000  # real ones are 0, 0.5 and 1
+FEES: Final = frozenset({"fee_type", "multiplier", "seconds"})
 OPEN: Final = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE, MarketStatus.CLOSED)
 
 
@@ -63,6 +65,7 @@ class ControlRoutes:
             "settle": self._settle,
             "dispute": self._dispute,
             "amend": self._amend,
+            "waive": self._waive,
         }
 
     @staticmethod
@@ -89,6 +92,13 @@ class ControlRoutes:
             case "POST", "markets", ticker, name if name in self._market_actions:
                 self._market_actions[name](ticker, body)
                 return {"status": self._exchange.market(ticker).status}
+            case "POST", "events", event, "fees" if event in self._exchange.events:
+                return _announced(self._exchange.override_fees(event, *self._fees(body)))
+            case "POST", "series", series, "fees" if series in self._exchange.series:
+                fee_type, multiplier_ppm, at_ms = self._fees(body)
+                if fee_type is None or multiplier_ppm is None:
+                    raise _NotDone(400, "a series needs both: fee_type and multiplier")
+                return _announced(self._exchange.change_series_fees(series, fee_type, multiplier_ppm, at_ms))
         raise _NotDone(404, f"{request.method} {request.path} is not here: docs/emulator.md lists what is")
 
     def _trade(self, *, active: bool) -> Body:
@@ -138,10 +148,34 @@ class ControlRoutes:
     def _close(self, ticker: Ticker, body: Body) -> None:
         """Move the close, either way: so many seconds from now. A closed market stands halted then."""
         self._expect(ticker, *OPEN)
+        self._exchange.move_close(ticker, self._then_ms(body))
+
+    def _waive(self, ticker: Ticker, body: Body) -> None:
+        """Charge nothing for so many seconds from now."""
+        self._expect(ticker, *OPEN)
+        self._exchange.waive_fees(ticker, self._then_ms(body))
+
+    def _then_ms(self, body: Body) -> Milliseconds:
         seconds = body.get("seconds")
-        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= CLOSE_S_MAX:
-            raise _NotDone(400, f'{{"seconds": N}} is needed: whole ones from now, at most {CLOSE_S_MAX}')
-        self._exchange.move_close(ticker, self._exchange.now_ms + seconds * SECOND_MS)
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= SECONDS_MAX:
+            raise _NotDone(400, f'{{"seconds": N}} is needed: whole ones from now, at most {SECONDS_MAX}')
+        return self._exchange.now_ms + seconds * SECOND_MS
+
+    def _fees(self, body: Body) -> tuple[FeeType | None, int | None, Milliseconds]:
+        """What is to be charged, and from when; what is left out or null is the series'."""
+        if unknown := body.keys() - FEES:
+            raise _NotDone(400, f"{', '.join(sorted(unknown))}: only {', '.join(sorted(FEES))} are known here")
+        word, multiplier = body.get("fee_type"), body.get("multiplier")
+        if word is not None and word not in list(FeeType):
+            raise _NotDone(400, f"fee_type: one of {', '.join(FeeType)}")
+        if multiplier is not None and not isinstance(multiplier, str):
+            raise _NotDone(400, 'multiplier: a text, as "0.5"')
+        ppm = None if multiplier is None else requests.read_multiplier(multiplier)
+        if ppm is not None and ppm > MULTIPLIER_PPM_MAX:
+            raise _NotDone(400, f"multiplier: at most {MULTIPLIER_PPM_MAX // requests.PPM}")
+        if self._exchange.fees.is_full:
+            raise _NotDone(409, "too many changes of fees are to come")
+        return None if word is None else FeeType(str(word)), ppm, self._then_ms({"seconds": 0} | body)
 
     def _settle(self, ticker: Ticker, body: Body) -> None:
         self._expect(ticker, *OPEN)
@@ -172,6 +206,10 @@ class ControlRoutes:
         status = self._exchange.market(ticker).status
         if status not in statuses:
             raise _NotDone(409, f"{ticker} is {status}: this takes one that is {' or '.join(statuses)}")
+
+
+def _announced(change: FeeChange) -> Body:
+    return {"id": change.change_id, "scheduled_ms": change.scheduled_ms}
 
 
 def _body(request: Request) -> Body:

@@ -204,7 +204,7 @@ class Execution:
         if account.credit or order is None:
             account.cash[shard] += revenue
             return 0
-        fee = trade_fee(state.series, trade.price, trade.count, is_taker=is_taker)
+        fee = trade_fee(state.charges(trade.ts_ms), trade.price, trade.count, is_taker=is_taker)
         charged = charge(revenue, fee, order.gathered, self._venue.settings.balance_grain)
         order.gathered = charged.gathered
         account.cash[shard] += revenue - charged.fee

@@ -14,14 +14,15 @@ from collections.abc import Iterable
 from attrs import evolve
 
 from kalshi_daemon.emulator.accounts import Account, Position
-from kalshi_daemon.emulator.events import EventFeesChanged, EventListed, MarketMoved, PositionChanged
+from kalshi_daemon.emulator.events import EventListed, MarketMoved, PositionChanged
 from kalshi_daemon.emulator.execution import EXPIRY, Execution
+from kalshi_daemon.emulator.fee_desk import FEES, FeeDesk
 from kalshi_daemon.emulator.grid import STRUCTURES, contains
 from kalshi_daemon.emulator.model import EventTerms, Market, MarketStatus, Settlement, UpdateReason
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.pauses import PAUSE, Pauses
 from kalshi_daemon.emulator.venue import MarketState, Venue
-from kalshi_daemon.units import PRICE_ONE, FeeType, Milliseconds, Price, Ticker
+from kalshi_daemon.units import PRICE_ONE, Milliseconds, Price
 
 MARKET = "market"  # the calendar's kind for a market's next step
 
@@ -31,10 +32,11 @@ _BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INA
 class Lifecycle:
     """Moves markets through their statuses."""
 
-    def __init__(self, venue: Venue, execution: Execution, pauses: Pauses) -> None:
+    def __init__(self, venue: Venue, execution: Execution, pauses: Pauses, fees: FeeDesk) -> None:
         self._venue = venue
         self._execution = execution
         self._pauses = pauses
+        self._fees = fees
 
     def list_event(self, market: Market) -> None:
         """A market is about to be listed: tell of its event, if it is the first of it."""
@@ -52,7 +54,7 @@ class Lifecycle:
         self.advance()
 
     def advance(self) -> None:
-        """Do everything that is due: expiries and the steps of markets, in the order of their times."""
+        """Do everything that is due: expiries, changes of fees, the steps of markets, in the order of their times."""
         now = self._venue.now_ms()
         while (due := self._venue.take_due(now)) is not None:
             kind, key = due
@@ -60,6 +62,8 @@ class Lifecycle:
                 self._step(self._venue.states[key], now)
             elif kind == PAUSE:
                 self._pauses.step(key)
+            elif kind == FEES:
+                self._fees.step(key)
             else:
                 assert kind == EXPIRY, kind
                 order = self._venue.live.get(key)
@@ -136,14 +140,8 @@ class Lifecycle:
     def rename(self, state: MarketState, yes_subtitle: str) -> None:
         self._venue.change_market(state, evolve(state.market, yes_subtitle=yes_subtitle), "metadata_updated")
 
-    def override_fees(self, event: Ticker, fee_type: FeeType | None, multiplier_ppm: int | None) -> None:
-        """Set or clear an event's own fees; fills from now on pay them."""
-        terms = evolve(self._venue.events[event], fee_type=fee_type, multiplier_ppm=multiplier_ppm)
-        self._venue.events[event] = terms
-        for state in self._venue.states.values():
-            if state.market.event == event:
-                state.series = self._venue.fees_of(event)
-        self._venue.emit(EventFeesChanged(terms, self._venue.now_ms()))
+    def waive_fees(self, state: MarketState, until_ms: Milliseconds) -> None:
+        self._venue.change_market(state, evolve(state.market, fee_waiver_ms=until_ms), "")
 
     def _resting(self, state: MarketState) -> list[LiveOrder]:
         legs = (state.book.yes, state.book.no)

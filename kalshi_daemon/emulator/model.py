@@ -121,12 +121,24 @@ class EventTerms:
 
 
 @frozen
+class FeeChange:
+    """A change of a series' fees, or with `event` of that event's own; there None leaves a field to the series."""
+
+    change_id: str
+    series: Ticker
+    event: Ticker
+    fee_type: FeeType | None
+    multiplier_ppm: int | None
+    scheduled_ms: Milliseconds
+
+
+@frozen
 class Market:
     """One market: its terms, and where it stands in its life. Replaced, never changed.
 
     `planned_result`, if set, is what it is determined as, `determination_delay_ms` after its close, without anybody
-    asking. `settlement_timer_ms` passes between determination and payment. `invented`: terms that no exchange ever
-    published.
+    asking. `settlement_timer_ms` passes between determination and payment. Until `fee_waiver_ms` it charges nothing
+    (assumed: the exchange only names the time). `invented`: terms that no exchange ever published.
     """
 
     ticker: Ticker
@@ -153,6 +165,7 @@ class Market:
     settlement_value: Price | None = None  # of the YES leg, once determined
     determined_ms: Milliseconds | None = None
     settled_ms: Milliseconds | None = None
+    fee_waiver_ms: Milliseconds | None = None
     invented: bool = False
 
 

@@ -13,9 +13,10 @@ from attrs import evolve
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.execution import Execution
+from kalshi_daemon.emulator.fee_desk import FeeDesk
 from kalshi_daemon.emulator.hours import By, Hours
 from kalshi_daemon.emulator.lifecycle import Lifecycle
-from kalshi_daemon.emulator.model import EventTerms, ExchangeSettings, Market, Series
+from kalshi_daemon.emulator.model import EventTerms, ExchangeSettings, FeeChange, Market, Series
 from kalshi_daemon.emulator.pauses import Pauses
 from kalshi_daemon.emulator.venue import MarketState, Venue
 from kalshi_daemon.units import FeeType, Milliseconds, Price, Ticker
@@ -29,7 +30,8 @@ class Operations:
         self._venue = Venue(settings, now_ms, rng)
         self._execution = Execution(self._venue)
         self._pauses = Pauses(self._venue, self._execution)
-        self._lifecycle = Lifecycle(self._venue, self._execution, self._pauses)
+        self._fees = FeeDesk(self._venue)
+        self._lifecycle = Lifecycle(self._venue, self._execution, self._pauses, self._fees)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Hear every event, in order, while it happens. A listener must not call back into the exchange."""
@@ -93,9 +95,47 @@ class Operations:
         """Change what the YES side of a market is called."""
         self._lifecycle.rename(self._state(ticker), yes_subtitle)
 
-    def override_fees(self, event: Ticker, fee_type: FeeType | None, multiplier_ppm: int | None) -> None:
-        """Let an event's markets have other fees than its series, from now on; both None: the series' again."""
-        self._lifecycle.override_fees(event, fee_type, multiplier_ppm)
+    # ---------------------------------------------------------------------------------------------------------- fees
+
+    def override_fees(
+        self,
+        event: Ticker,
+        fee_type: FeeType | None,
+        multiplier_ppm: int | None,
+        at_ms: Milliseconds | None = None,
+    ) -> FeeChange:
+        """Let an event's markets have other fees than its series, from now on or from then; both None: the series'."""
+        return self._change_fees(self.events[event].series, event, fee_type, multiplier_ppm, at_ms)
+
+    def change_series_fees(
+        self, series: Ticker, fee_type: FeeType, multiplier_ppm: int, at_ms: Milliseconds | None = None
+    ) -> FeeChange:
+        """Give a series another schedule, from now on or from then."""
+        return self._change_fees(series, "", fee_type, multiplier_ppm, at_ms)
+
+    def _change_fees(
+        self,
+        series: Ticker,
+        event: Ticker,
+        fee_type: FeeType | None,
+        multiplier_ppm: int | None,
+        at_ms: Milliseconds | None,
+    ) -> FeeChange:
+        due_ms = self.now_ms if at_ms is None else at_ms
+        change = FeeChange(self._venue.new_id(), series, event, fee_type, multiplier_ppm, due_ms)
+        self.advance()
+        self._fees.announce(change)
+        return change
+
+    @property
+    def fees(self) -> FeeDesk:
+        """Which changes of fees are listed; to be read."""
+        self.advance()
+        return self._fees
+
+    def waive_fees(self, ticker: Ticker, until_ms: Milliseconds) -> None:
+        """Let a market charge nothing until then."""
+        self._lifecycle.waive_fees(self._state(ticker), until_ms)
 
     # -------------------------------------------------------------------------------------------------------- pauses
 

@@ -59,6 +59,7 @@ CANCEL: Final = {"order_id": "string", "market_ticker": "string", "subaccount": 
 REQUIRED: Final = ("ticker", "side", "count", "price", "time_in_force", "self_trade_prevention_type")
 PAGE_MAX: Final = 1_000
 PAGE_DEFAULT: Final = 100
+PPM: Final = 1_000_000
 _DECIMAL: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
 _INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 Word = TypeVar("Word", bound=StrEnum)
@@ -213,10 +214,15 @@ def read_count(text: str) -> Count:
     return _read_decimal(text, 2, CONTRACT, refusals.invalid_order_size())
 
 
+def read_multiplier(text: str) -> int:
+    """A fee multiplier, in millionths."""
+    return _read_decimal(text, 6, PPM, refusals.invalid_parameters("multiplier"))
+
+
 def _read_decimal(text: str, places: int, one: int, too_fine: Refused) -> int:
     match = _DECIMAL.fullmatch(text)
     if match is None:
-        raise refusals.invalid_parameters("a price or a count is a decimal number in a string")
+        raise refusals.invalid_parameters("a price, a count and a multiplier are decimal numbers in strings")
     whole, fraction = match.group(1), (match.group(2) or "").rstrip("0")
     if len(fraction) > places:
         raise too_fine

@@ -36,7 +36,7 @@ from kalshi_daemon.units import PRICE_ONE, Count, Milliseconds, Money, Price, Ti
 
 @define(eq=False)
 class MarketState:
-    """One market while the exchange runs. `series` has the fees that hold for it now."""
+    """One market while the exchange runs. `series` has the fees that hold for it now, waivers apart."""
 
     market: Market
     series: Series
@@ -50,6 +50,11 @@ class MarketState:
     dollar_volume: Money = 0
     trades: deque[Trade] = field(factory=lambda: deque(maxlen=EMULATOR_TRADES_MAX))
     told: MarketFigures | None = None  # by the last TickerChanged
+
+    def charges(self, now_ms: Milliseconds) -> Series:
+        """The schedule by which a fill pays at that time."""
+        waived_ms = self.market.fee_waiver_ms
+        return self.series if waived_ms is None or now_ms >= waived_ms else evolve(self.series, multiplier_ppm=0)
 
     def figures(self) -> MarketFigures:
         yes, no = self.book.yes, self.book.no

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.rest import ROUTES, Route
 from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
-from kalshi_daemon.units import DOLLAR, BookSide
+from kalshi_daemon.units import DOLLAR, BookSide, FeeType
 
 RATE = 100_000
 LIMITS = RateLimits(read_rate=RATE, read_capacity=RATE, write_rate=RATE, write_capacity=RATE, balance_rate=RATE)
@@ -142,6 +142,12 @@ async def reads(judge: Judge) -> None:
     for target in ("/markets", f"/markets/{A}", f"/markets/{B}", f"/markets/{A}/orderbook", "/markets/trades"):
         await judge("GET", target, signed=False)
     await judge("GET", f"/markets/orderbooks?tickers={A}&tickers={C}", signed=False)
+    exchange, soon_ms = judge.emulator.exchange, now_ms() + 3_600_000
+    exchange.override_fees("DEMOTEMP-DAY1", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
+    exchange.override_fees("DEMOGAME-HEROWL", None, 0, soon_ms)
+    exchange.change_series_fees("DEMOTEMP", FeeType.QUADRATIC, 500_000, soon_ms)
+    exchange.waive_fees(A, soon_ms)
+    await judge("GET", f"/markets/{A}")
     for target in ("", "/fee_changes", "/DEMOTEMP", "?category=Sports"):
         await judge("GET", "/series" + target)
     for target in (

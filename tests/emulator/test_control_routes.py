@@ -8,6 +8,9 @@ from emulator_world import V2, A, Answer, B, World, world
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
+from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX
+from kalshi_daemon.units import FeeType
+
 FAULTS = "/emulator/faults"
 EMPTY: dict[str, object] = {}
 
@@ -66,6 +69,18 @@ async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
         ("POST", f"/emulator/markets/{A}/close", {"seconds": -1}, 400, '"seconds"'),
         ("POST", f"/emulator/markets/{A}/close", {"seconds": True}, 400, '"seconds"'),
         ("POST", f"/emulator/markets/{A}/close", {"seconds": 10**9}, 400, '"seconds"'),
+        ("POST", f"/emulator/markets/{A}/waive", {}, 400, '"seconds"'),
+        ("POST", "/emulator/events/OTHER/fees", {}, 404, "is not here"),
+        ("POST", "/emulator/series/OTHER/fees", {}, 404, "is not here"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"multipler": "1"}, 400, "multipler: only fee_type, mult"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"multiplier": 1}, 400, 'a text, as "0.5"'),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"multiplier": "-1"}, 400, "decimal numbers"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"multiplier": "0.0000001"}, 400, "decimal numbers"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"multiplier": "101"}, 400, "at most 100"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"fee_type": "flat"}, 400, "fee_type: one of quadratic"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"fee_type": []}, 400, "fee_type: one of quadratic"),
+        ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"seconds": -1}, 400, '"seconds"'),
+        ("POST", "/emulator/series/DEMOTEMP/fees", {"multiplier": "1"}, 400, "a series needs both"),
         ("POST", f"/emulator/markets/{A}/settle", {}, 400, '"result"'),
         ("POST", f"/emulator/markets/{A}/settle", {"result": "scalar"}, 400, '"value"'),
         ("POST", f"/emulator/markets/{A}/settle", {"result": "yes", "value": "0.5"}, 400, '"value"'),
@@ -140,3 +155,26 @@ async def test_a_close_moves_and_a_result_is_disputed(autojump_clock: MockClock)
             statuses.append((await asked(emulator, "POST", f"/emulator/markets/{A}/{step}", body)).json["status"])
         assert statuses == ["closed", "inactive", "active", "determined", "disputed", "amended"]
         assert emulator.exchange.market(A).settlement_value == 2_500
+
+
+async def test_fees_change_now_or_later(autojump_clock: MockClock) -> None:
+    """An event's, a series' and a market's waiver; as many as may wait are taken."""
+    async with world() as emulator:
+        exchange = emulator.exchange
+        event, series = "/emulator/events/DEMOTEMP-DAY1/fees", "/emulator/series/DEMOTEMP/fees"
+        told = await asked(emulator, "POST", event, {"fee_type": "quadratic_with_maker_fees", "multiplier": "0.25"})
+        assert told.json["scheduled_ms"] == exchange.now_ms
+        terms = exchange.events["DEMOTEMP-DAY1"]
+        assert (terms.fee_type, terms.multiplier_ppm) == (FeeType.QUADRATIC_WITH_MAKER_FEES, 250_000)
+        await asked(emulator, "POST", series, {"fee_type": "quadratic", "multiplier": "2", "seconds": 30})
+        await asked(emulator, "POST", event, {"seconds": 30})
+        assert exchange.series["DEMOTEMP"].multiplier_ppm == 1_000_000
+        await trio.sleep(31)
+        assert exchange.series["DEMOTEMP"].multiplier_ppm == 2_000_000
+        assert exchange.events["DEMOTEMP-DAY1"].multiplier_ppm is None
+        assert (await asked(emulator, "POST", f"/emulator/markets/{A}/waive", {"seconds": 9})).status == 200
+        assert exchange.market(A).fee_waiver_ms == exchange.now_ms + 9_000
+        for _ in range(EMULATOR_FEE_CHANGES_MAX):
+            exchange.override_fees("DEMOTEMP-DAY1", None, 0, exchange.now_ms + 60_000)
+        refused = await asked(emulator, "POST", event, {"seconds": 1})
+        assert (refused.status, refused.json) == (409, {"error": "too many changes of fees are to come"})

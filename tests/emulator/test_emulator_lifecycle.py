@@ -274,3 +274,30 @@ def test_an_event_can_have_fees_of_its_own() -> None:
         (None, None),
     ]
     assert [told.event.ticker for told in world.said(EventListed)] == ["TEST-ONE", "TEST-TWO"]
+
+
+def test_a_series_changes_its_fees_when_it_was_announced() -> None:
+    """Its events' own fees outrank the new ones field by field; no stream is told; a waived market charges nothing."""
+    world = listing()
+    world.list_market("TEST-TWO-A")
+    maker, taker = world.member("maker"), world.member("t")
+
+    def fees(ticker: str = TICKER) -> list[int]:
+        for account, side in ((maker, ASK), (taker, BID)):
+            world.place(account, side, 5_000, 10_000, market=ticker)
+        return [world.exchange.fills(account)[0].fee for account in (maker, taker)]
+
+    world.exchange.override_fees("TEST-TWO", None, 500_000)
+    due_ms = world.now_ms + 60_000
+    world.exchange.change_series_fees("TEST", FeeType.QUADRATIC_WITH_MAKER_FEES, 2_000_000, due_ms)
+    world.exchange.override_fees("TEST-ONE", FeeType.QUADRATIC, None, due_ms + 1)
+    assert (fees(), fees("TEST-TWO-A")) == ([0, 1_750_000], [0, 875_000])
+    world.pass_time(60_000)
+    assert (fees(), fees("TEST-TWO-A")) == ([875_000, 3_500_000], [218_800, 875_000])
+    world.pass_time(1)
+    assert fees() == [0, 3_500_000]
+    assert [told.event.ticker for told in world.said(EventFeesChanged)] == ["TEST-TWO", "TEST-ONE"]
+    world.exchange.waive_fees("TEST-TWO-A", world.now_ms + 1)
+    assert fees("TEST-TWO-A") == [0, 0]
+    world.pass_time(1)
+    assert fees("TEST-TWO-A") == [218_800, 875_000]

@@ -7,14 +7,19 @@ import trio
 from emulator_world import START_MS, A, B, C, first, keys, part, rows, taken, world
 from trio.testing import MockClock
 
+from kalshi_daemon.emulator.bodies import time_text
+from kalshi_daemon.emulator.grid import LINEAR_CENT
+from kalshi_daemon.emulator.markets import invented_market
+from kalshi_daemon.emulator.model import Series
 from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
+from kalshi_daemon.units import FeeType
 
 NOW_S = START_MS // 1_000
 AMPLE = ServerSettings(archive_after_ms=600_000, limits=RateLimits(read_rate=10_000, read_capacity=10_000))
 
 
 async def test_series_are_listed(autojump_clock: MockClock) -> None:
-    """All of them, or those of one category; tags nobody has find nothing; no fees are about to change."""
+    """All of them, or those of one category; tags nobody has find nothing."""
     async with world() as emulator:
 
         async def tickers(query: str = "") -> list[object]:
@@ -23,8 +28,50 @@ async def test_series_are_listed(autojump_clock: MockClock) -> None:
         assert await tickers() == ["DEMOTEMP", "DEMOGAME", "DEMORATE"]
         assert await tickers("?category=Sports") == ["DEMOGAME"]
         assert await tickers("?tags=Soccer") == []
+
+
+async def test_changes_of_fees_are_listed(autojump_clock: MockClock) -> None:
+    """A series' until it is made, and then on request; an event's always, newest first and in pages."""
+    soon = {"fee_type": "quadratic_with_maker_fees", "multiplier": "0.5", "seconds": 60}
+    async with world() as emulator:
         assert await emulator.get("/series/fee_changes") == {"series_fee_change_arr": []}
         assert await emulator.get("/events/fee_changes") == {"cursor": "", "event_fee_changes": []}
+        first_id = (await emulator.ask("POST", "/emulator/series/DEMOTEMP/fees", soon, signed=False)).json["id"]
+        change = first(await emulator.get("/series/fee_changes", signed=False), "series_fee_change_arr")
+        assert change == {
+            "id": first_id,
+            "series_ticker": "DEMOTEMP",
+            "fee_type": "quadratic_with_maker_fees",
+            "fee_multiplier": 0.5,
+            "scheduled_ts": time_text(START_MS + 60_000),
+        }
+        assert part(await emulator.get("/series/DEMOTEMP"), "series")["fee_multiplier"] == 1
+        await trio.sleep(61)
+        assert part(await emulator.get("/series/DEMOTEMP"), "series")["fee_multiplier"] == 0.5
+        assert await emulator.get("/series/fee_changes") == {"series_fee_change_arr": []}
+        made = "/series/fee_changes?show_historical=true"
+        assert first(await emulator.get(made), "series_fee_change_arr") == change
+        assert rows(await emulator.get(f"{made}&series_ticker=DEMOGAME"), "series_fee_change_arr") == []
+        for fees in ({"multiplier": "0"}, {}):
+            await emulator.ask("POST", "/emulator/events/DEMOTEMP-DAY1/fees", fees, signed=False)
+        page = await emulator.get("/events/fee_changes?limit=1&event_ticker=DEMOTEMP-DAY1", signed=False)
+        cleared = first(page, "event_fee_changes")
+        assert (cleared["event_ticker"], cleared["series_ticker"]) == ("DEMOTEMP-DAY1", "DEMOTEMP")
+        assert (cleared["fee_type_override"], cleared["fee_multiplier_override"]) == (None, None)
+        page = await emulator.get(f"/events/fee_changes?limit=1&cursor={page['cursor']}")
+        assert (page["cursor"], first(page, "event_fee_changes")["fee_multiplier_override"]) == ("", 0)
+        assert rows(await emulator.get("/events/fee_changes?event_ticker=OTHER"), "event_fee_changes") == []
+
+
+async def test_a_combo_is_not_in_the_list_of_events(autojump_clock: MockClock) -> None:
+    """It is found by its ticker alone."""
+    async with world() as emulator:
+        combo = Series("KXMVEDEMO", "Invented combos", "Sports", FeeType.QUADRATIC, 1_000_000)
+        emulator.exchange.add_series(combo)
+        emulator.exchange.add_market(invented_market("KXMVEDEMO-S1-A", "Invented", LINEAR_CENT, START_MS))
+        assert rows(await emulator.get("/events?tickers=KXMVEDEMO-S1"), "events") == []
+        event = part(await emulator.get("/events/KXMVEDEMO-S1"), "event")
+        assert event["event_ticker"] == "KXMVEDEMO-S1"
 
 
 @pytest.mark.parametrize(

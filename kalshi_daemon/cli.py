@@ -197,7 +197,7 @@ def _fault(text: str) -> PlannedFault:
         planned = parse_fault(text)
     except FaultRefused as refused:
         raise argparse.ArgumentTypeError(str(refused)) from None
-    if planned.fault.place == NETWORK:
+    if planned.fault.kind.place == NETWORK:
         raise argparse.ArgumentTypeError(
             f"{text} acts in the simulation's network only; on real sockets use a host under .invalid"
         )
@@ -217,7 +217,7 @@ def _faults(chosen: argparse.Namespace, *, tls: bool) -> tuple[PlannedFault, ...
     """Raises ConfigurationError for those that nothing here would meet."""
     from kalshi_daemon.emulator.faults import HANDSHAKE
 
-    if not tls and any(planned.fault.place == HANDSHAKE for planned in chosen.fault):
+    if not tls and any(planned.fault.kind.place == HANDSHAKE for planned in chosen.fault):
         raise ConfigurationError("--fault is tls, which plain HTTP does not meet; allowed: with emulator --tls")
     return tuple(chosen.fault)
 

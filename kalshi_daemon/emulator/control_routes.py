@@ -131,10 +131,11 @@ class ControlRoutes:
         if not isinstance(text, str):
             raise _NotDone(400, '{"fault": "KIND..."} is needed')
         planned = parse_fault(text)
-        if planned.fault.place == NETWORK:
-            raise _NotDone(400, f"{planned.fault.word} is the network's, which is not switched here: docs/emulator.md")
-        if planned.fault.place == HANDSHAKE and not self._has_tls:
-            raise _NotDone(400, f"{planned.fault.word} is for an emulator that was started with --tls")
+        kind = planned.fault.kind
+        if kind.place == NETWORK:
+            raise _NotDone(400, f"{kind.word} is the network's, which is not switched here: docs/emulator.md")
+        if kind.place == HANDSHAKE and not self._has_tls:
+            raise _NotDone(400, f"{kind.word} is for an emulator that was started with --tls")
         return self._faults.add(planned)
 
     def _halt(self, ticker: Ticker, _body: Body) -> None:

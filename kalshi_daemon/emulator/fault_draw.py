@@ -33,4 +33,4 @@ def draw_faults(rng: random.Random, seconds: float) -> tuple[PlannedFault, ...]:
 def _draw(fault: Fault, rng: random.Random, seconds: float) -> PlannedFault:
     begins, ends = sorted(rng.sample(range(round(seconds * SECOND_MS) + 1), 2))
     planned = PlannedFault(fault, begins, ends)
-    return planned if fault.place == STATE else evolve(planned, percent=PERCENTS[fault.place])
+    return planned if fault.kind.place == STATE else evolve(planned, percent=PERCENTS[fault.kind.place])

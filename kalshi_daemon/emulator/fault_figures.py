@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
-
-import attrs
-from attrs import field
 
 from kalshi_daemon.limits import FAULT_BYTES_MAX, FAULT_SECONDS_MAX
 
 
 class FaultRefused(ValueError):
     """A text that is no fault; the message is one line for whoever wrote it."""
-
-
-def figure(read: Callable[[str], Any], default: Any = attrs.NOTHING) -> Any:
-    """A field that the text form fills by `read`, which raises FaultRefused."""
-    return field(default=default, metadata={"read": read})
 
 
 def _number(text: str, most: float) -> float:

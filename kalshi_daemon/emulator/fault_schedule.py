@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 from attrs import define
 
 from kalshi_daemon.emulator.fault_figures import FaultRefused
-from kalshi_daemon.emulator.faults import Fault, PlannedFault
+from kalshi_daemon.emulator.faults import Fault, Kind, PlannedFault
 from kalshi_daemon.limits import FAULTS_MAX
 from kalshi_daemon.units import Milliseconds
-
-Kind = TypeVar("Kind", bound=Fault)
 
 
 @define(eq=False)
@@ -70,31 +67,31 @@ class FaultSchedule:
     def acts(self, scheduled: ScheduledFault) -> bool:
         return scheduled.acts(self._now_ms())
 
-    def bites(self, kind: type[Fault]) -> int:
+    def bites(self, kind: Kind) -> int:
         """How often faults of this kind, of those that are planned, have acted."""
-        return sum(each.bites for each in self._scheduled.values() if isinstance(each.planned.fault, kind))
+        return sum(each.bites for each in self._scheduled.values() if each.planned.fault.kind == kind)
 
-    def bite(self, kind: type[Kind], fits: Callable[[Kind], bool] = lambda _fault: True) -> Kind | None:
+    def bite(self, kind: Kind, fits: Callable[[Fault], bool] = lambda _fault: True) -> Fault | None:
         """The fault that acts on this occasion, if one does: the first added of those whose luck it is."""
         if not self._scheduled:
             return None
         now_ms = self._now_ms()
         for each in self._scheduled.values():
             fault = each.planned.fault
-            if not isinstance(fault, kind) or not fits(fault) or not each.acts(now_ms):
+            if fault.kind != kind or not fits(fault) or not each.acts(now_ms):
                 continue
             if each.planned.percent >= 100 or self.rng.uniform(0, 100) < each.planned.percent:
                 each.bites += 1
                 return fault
         return None
 
-    def in_force(self, kind: type[Kind]) -> Kind | None:
+    def in_force(self, kind: Kind) -> Fault | None:
         """The fault of the exchange's state that holds now: the first added."""
         if not self._scheduled:
             return None
         now_ms = self._now_ms()
         for each in self._scheduled.values():
             fault = each.planned.fault
-            if isinstance(fault, kind) and each.acts(now_ms):
+            if fault.kind == kind and each.acts(now_ms):
                 return fault
         return None

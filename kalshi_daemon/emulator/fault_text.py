@@ -4,7 +4,7 @@
 
 `error:503:/orders@10-60%25x3`: from 10 s to 60 s, a quarter of the requests with `/orders` in their path, three at
 most, are answered with 503. Rules: what is written reads back as the same value; a text that does not read is refused
-in one line; a figure that is left out has the default of its field.
+in one line; a figure that is left out has its default.
 """
 
 from __future__ import annotations
@@ -12,17 +12,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import attrs
-
 from kalshi_daemon.emulator.fault_figures import FaultRefused, seconds
-from kalshi_daemon.emulator.faults import KINDS, STATE, Fault, PlannedFault
+from kalshi_daemon.emulator.faults import KINDS, NEEDED, STATE, Fault, PlannedFault
 from kalshi_daemon.limits import FAULT_TIMES_MAX
 from kalshi_daemon.units import SECOND_MS
 
 
 def write_fault(planned: PlannedFault) -> str:
     """As `parse_fault` reads it."""
-    text = ":".join([planned.fault.word, *_figures(planned.fault)])
+    text = ":".join([planned.fault.kind.word, *_figures(planned.fault)])
     if planned.from_ms or planned.to_ms is not None:
         to = "" if planned.to_ms is None else f"{planned.to_ms / SECOND_MS:.10g}"
         text += f"@{planned.from_ms / SECOND_MS:.10g}-{to}"
@@ -34,8 +32,7 @@ def write_fault(planned: PlannedFault) -> str:
 def _figures(fault: Fault) -> list[str]:
     """Its figures as texts, without the defaults at the end."""
     texts: list[str] = []  # from the last on, so that a default is written only before one that is none
-    for each in reversed(attrs.fields(type(fault))):
-        value = getattr(fault, each.name)
+    for each, value in zip(reversed(fault.kind.figures), reversed(fault.values), strict=True):
         if value != each.default or texts:
             shown = f"{value:.10g}" if isinstance(value, float) else str(value)
             texts.insert(0, "" if value is None else shown)
@@ -62,8 +59,8 @@ def parse_fault(text: str) -> PlannedFault:
     percent, times = _percent(match["percent"] or "100"), int(match["times"]) if match["times"] else None
     if times is not None and not 0 < times <= FAULT_TIMES_MAX:
         raise FaultRefused(f"{times} times: above 0 and up to {FAULT_TIMES_MAX}")
-    if fault.place == STATE and (percent < 100 or times is not None):
-        raise FaultRefused(f"{fault.word} is in force all its time: no percentage, no number of times")
+    if fault.kind.place == STATE and (percent < 100 or times is not None):
+        raise FaultRefused(f"{fault.kind.word} is in force all its time: no percentage, no number of times")
     to_ms = None if ends is None else round(ends * SECOND_MS)
     return PlannedFault(fault, round(begins * SECOND_MS), to_ms, percent, times)
 
@@ -80,11 +77,11 @@ def _read_kind(word: str, texts: list[str]) -> Fault:
     kind = next((kind for kind in KINDS if kind.word == word), None)
     if kind is None:
         raise FaultRefused(f"there is no fault {word!r}: {', '.join(kind.word for kind in KINDS)}")
-    figures = attrs.fields(kind)
-    if len(texts) > len(figures):
-        raise FaultRefused(f"{word} has {len(figures)} figures at most")
-    given = {figure.name: figure.metadata["read"](text) for figure, text in zip(figures, texts, strict=False) if text}
-    missing = [figure.name for figure in figures if figure.default is attrs.NOTHING and figure.name not in given]
-    if missing:
-        raise FaultRefused(f"{word} needs its {' and '.join(missing)}: {word}:5")
-    return kind(**given)
+    if len(texts) > len(kind.figures):
+        raise FaultRefused(f"{word} has {len(kind.figures)} figures at most")
+    values = []
+    for figure, text in zip(kind.figures, texts + [""] * len(kind.figures), strict=False):
+        if not text and figure.default is NEEDED:
+            raise FaultRefused(f"{word} needs its {figure.name}: {word}:5")
+        values.append(figure.read(text) if text else figure.default)
+    return kind(*values)

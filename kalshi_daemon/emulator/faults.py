@@ -1,257 +1,138 @@
-"""What the exchange and the network are known to do wrong, as values: one class for each kind.
+"""What the exchange and the network are known to do wrong: a table of kinds, and faults as values of them.
 
 `PlannedFault` adds when one may act, how likely, and how often. Rules: a fault says what it does to one occasion, never
-when; its figures are fields, in the order of its text form (`fault_text.py`).
+when; its figures stand in the order of its text form (`fault_text.py`), and a figure that its kind does not have cannot
+be asked for.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.emulator.fault_figures import (
-    byte_count,
-    figure,
-    frame_type,
-    one_of,
-    seconds,
-    skew,
-    target,
-    word_of,
-)
+from kalshi_daemon.emulator.fault_figures import byte_count, frame_type, one_of, seconds, skew, target, word_of
 from kalshi_daemon.units import Milliseconds
 
 Place: TypeAlias = Literal["upgrade", "request", "frame", "connection", "state", "handshake", "network"]
 NETWORK: Final = "network"
 HANDSHAKE: Final = "handshake"
 STATE: Final = "state"
+NEEDED: Final = object()  # in the place of a default: the figure may not be left out
 
 
 @frozen
-class UpgradeRefused:
-    """The WebSocket upgrade is refused."""
+class Figure:
+    """What a kind is told besides its word: `read` makes the value of its text, or raises FaultRefused."""
 
-    word: ClassVar[str] = "upgrade"
-    place: ClassVar[Place] = "upgrade"
-    status: int = figure(one_of(401, 403, 429, 502, 503), 503)
-
-
-@frozen
-class RequestRefused:
-    """A request is answered with an error and nothing is done."""
-
-    word: ClassVar[str] = "error"
-    place: ClassVar[Place] = "request"
-    status: int = figure(one_of(429, 500, 502, 503, 504), 503)
-    target: str = figure(target, "")
+    name: str
+    read: Callable[[str], Any]
+    default: Any = NEEDED
 
 
 @frozen
-class RequestDropped:
-    """A request does not arrive: nothing is done, and the connection is cut."""
+class Kind:
+    """`place` is what it has for an occasion. Called with figures, it gives the fault; those left out at the end have
+    their defaults."""
 
-    word: ClassVar[str] = "dropped"
-    place: ClassVar[Place] = "request"
-    target: str = figure(target, "")
+    word: str
+    place: Place
+    figures: tuple[Figure, ...] = ()
 
-
-@frozen
-class RequestLate:
-    """A request arrives so much later."""
-
-    word: ClassVar[str] = "late"
-    place: ClassVar[Place] = "request"
-    seconds: float = figure(seconds)
-    target: str = figure(target, "")
+    def __call__(self, *values: Any) -> Fault:
+        values += tuple(figure.default for figure in self.figures[len(values) :])
+        assert len(values) == len(self.figures), f"{self.word} has {len(self.figures)} figures"
+        assert NEEDED not in values, f"{self.word} lacks a figure"
+        return Fault(self, values)
 
 
 @frozen
-class AnswerLost:
-    """What was asked is done, and the connection is cut before the answer."""
+class Fault:
+    """A kind with its figures, in their order."""
 
-    word: ClassVar[str] = "lost"
-    place: ClassVar[Place] = "request"
-    target: str = figure(target, "")
+    kind: Kind
+    values: tuple[Any, ...]
 
+    @property
+    def status(self) -> int:
+        """Of an answer."""
+        return int(self._figure("status"))
 
-@frozen
-class AnswerMasked:
-    """What was asked is done, and an error is answered."""
+    @property
+    def seconds(self) -> float:
+        return float(self._figure("seconds"))
 
-    word: ClassVar[str] = "masked"
-    place: ClassVar[Place] = "request"
-    status: int = figure(one_of(500, 502, 503, 504), 503)
-    target: str = figure(target, "")
+    @property
+    def target(self) -> str:
+        """Which requests are meant."""
+        return str(self._figure("target"))
 
+    @property
+    def type(self) -> str:
+        """Which frames are meant; empty: all."""
+        return str(self._figure("type"))
 
-@frozen
-class AnswerSlow:
-    """What was asked is done, and the answer comes so much later."""
+    @property
+    def after_bytes(self) -> int | None:
+        """None: at any byte of what is being written."""
+        after: int | None = self._figure("bytes")
+        return after
 
-    word: ClassVar[str] = "slow"
-    place: ClassVar[Place] = "request"
-    seconds: float = figure(seconds)
-    target: str = figure(target, "")
+    @property
+    def why(self) -> str:
+        return str(self._figure("why"))
 
-
-@frozen
-class AnswerTruncated:
-    """Half of the body arrives, with the length of that half."""
-
-    word: ClassVar[str] = "truncated"
-    place: ClassVar[Place] = "request"
-    target: str = figure(target, "")
-
-
-@frozen
-class AnswerGarbled:
-    """The status is right, and the body is the page of somebody's proxy."""
-
-    word: ClassVar[str] = "garbled"
-    place: ClassVar[Place] = "request"
-    target: str = figure(target, "")
+    def _figure(self, name: str) -> Any:
+        """Raises KeyError for one that its kind does not have."""
+        return dict(zip([figure.name for figure in self.kind.figures], self.values, strict=True))[name]
 
 
-@frozen
-class FrameLost:
-    """A frame of a stream is lost: a gap, where it was numbered."""
-
-    word: ClassVar[str] = "gap"
-    place: ClassVar[Place] = "frame"
-    type: str = figure(frame_type, "")
+def _status(*allowed: int) -> Figure:
+    return Figure("status", one_of(*allowed), 503)
 
 
-@frozen
-class FrameDoubled:
-    """A frame of a stream comes twice."""
+_SECONDS: Final = Figure("seconds", seconds)
+_TARGET: Final = Figure("target", target, "")
+_TYPE: Final = Figure("type", frame_type, "")
+_BYTES: Final = Figure("bytes", byte_count, None)
 
-    word: ClassVar[str] = "duplicate"
-    place: ClassVar[Place] = "frame"
-    type: str = figure(frame_type, "")
+UPGRADE_REFUSED: Final = Kind("upgrade", "upgrade", (_status(401, 403, 429, 502, 503),))
+# Nothing is done: an error is answered, the connection is cut; or it is done, but later.
+REQUEST_REFUSED: Final = Kind("error", "request", (_status(429, 500, 502, 503, 504), _TARGET))
+REQUEST_DROPPED: Final = Kind("dropped", "request", (_TARGET,))
+REQUEST_LATE: Final = Kind("late", "request", (_SECONDS, _TARGET))
+# It is done: the connection is cut before the answer, an error is answered, the answer comes later; half of the body
+# arrives, with the length of that half; the status is right, and the body is the page of somebody's proxy.
+ANSWER_LOST: Final = Kind("lost", "request", (_TARGET,))
+ANSWER_MASKED: Final = Kind("masked", "request", (_status(500, 502, 503, 504), _TARGET))
+ANSWER_SLOW: Final = Kind("slow", "request", (_SECONDS, _TARGET))
+ANSWER_TRUNCATED: Final = Kind("truncated", "request", (_TARGET,))
+ANSWER_GARBLED: Final = Kind("garbled", "request", (_TARGET,))
+# A frame is lost (a gap, where it was numbered), comes twice, comes after the next one.
+FRAME_LOST: Final = Kind("gap", "frame", (_TYPE,))
+FRAME_DOUBLED: Final = Kind("duplicate", "frame", (_TYPE,))
+FRAME_LATE: Final = Kind("reorder", "frame", (_TYPE,))
+OVERFLOW: Final = Kind("overflow", "frame")  # a subscription ends with error 25, as if its reader were too slow
+# When so many more bytes have gone out, the connection is reset, or goes silent: nothing passes any more, either way,
+# and nothing is closed. A stalled one sends nothing for so long, from any byte on, and then goes on.
+RESET: Final = Kind("reset", "connection", (_BYTES,))
+HALF_OPEN: Final = Kind("half-open", "connection", (_BYTES,))
+STALLED: Final = Kind("stalled", "connection", (_SECONDS,))
+STALE_READS: Final = Kind("stale", "state", (_SECONDS,))  # they lag by so much more than the settings say
+WRONG_CLOCK: Final = Kind("clock", "state", (Figure("seconds", skew),))  # signatures are judged and answers dated by it
+TRADING_PAUSED: Final = Kind("pause", "state")  # no order on any market; cancels pass
+MAINTENANCE: Final = Kind("maintenance", "state")  # 503 for everything, and no streams
+NAME_LOST: Final = Kind("dns", "network")  # the exchange's name has no address: in the simulation's network
+# A certificate of another name, or one that has expired: where TLS is served, and in the simulation's network.
+CERTIFICATE_WRONG: Final = Kind("tls", "handshake", (Figure("why", word_of("name", "expired"), "name"),))
 
-
-@frozen
-class FrameLate:
-    """A frame of a stream comes after the next one."""
-
-    word: ClassVar[str] = "reorder"
-    place: ClassVar[Place] = "frame"
-    type: str = figure(frame_type, "")
-
-
-@frozen
-class Overflow:
-    """A subscription ends with error 25, as if its reader were too slow."""
-
-    word: ClassVar[str] = "overflow"
-    place: ClassVar[Place] = "frame"
-
-
-@frozen
-class Reset:
-    """A connection is reset when so many more bytes have gone out; None: at any byte of what is being written."""
-
-    word: ClassVar[str] = "reset"
-    place: ClassVar[Place] = "connection"
-    after_bytes: int | None = figure(byte_count, None)
-
-
-@frozen
-class HalfOpen:
-    """A connection goes silent so many bytes later: nothing passes any more, either way, and nothing is closed."""
-
-    word: ClassVar[str] = "half-open"
-    place: ClassVar[Place] = "connection"
-    after_bytes: int | None = figure(byte_count, None)
-
-
-@frozen
-class Stalled:
-    """A connection sends nothing for so long, from any byte on, and then goes on."""
-
-    word: ClassVar[str] = "stalled"
-    place: ClassVar[Place] = "connection"
-    seconds: float = figure(seconds)
-
-
-@frozen
-class StaleReads:
-    """Reads of the account lag by so much, and more than the settings say."""
-
-    word: ClassVar[str] = "stale"
-    place: ClassVar[Place] = "state"
-    seconds: float = figure(seconds)
-
-
-@frozen
-class WrongClock:
-    """The exchange judges signatures and dates its answers by a clock that is ahead by so much, or behind."""
-
-    word: ClassVar[str] = "clock"
-    place: ClassVar[Place] = "state"
-    seconds: float = figure(skew)
-
-
-@frozen
-class TradingPaused:
-    """No order on any market; cancels pass."""
-
-    word: ClassVar[str] = "pause"
-    place: ClassVar[Place] = "state"
-
-
-@frozen
-class Maintenance:
-    """503 for everything, the status with a body of its own, and no streams."""
-
-    word: ClassVar[str] = "maintenance"
-    place: ClassVar[Place] = "state"
-
-
-@frozen
-class NameLost:
-    """The exchange's name has no address. Acts in the simulation's network."""
-
-    word: ClassVar[str] = "dns"
-    place: ClassVar[Place] = "network"
-
-
-@frozen
-class CertificateWrong:
-    """The exchange shows a certificate of another name, or one that has expired. Acts where TLS is served, and in the
-    simulation's network."""
-
-    word: ClassVar[str] = "tls"
-    place: ClassVar[Place] = "handshake"
-    why: str = figure(word_of("name", "expired"), "name")
-
-
-FrameFault: TypeAlias = FrameLost | FrameDoubled | FrameLate
-RequestFault: TypeAlias = (
-    RequestRefused
-    | RequestDropped
-    | RequestLate
-    | AnswerLost
-    | AnswerMasked
-    | AnswerSlow
-    | AnswerTruncated
-    | AnswerGarbled
+KINDS: Final = (
+    *(UPGRADE_REFUSED, REQUEST_REFUSED, REQUEST_DROPPED, REQUEST_LATE),
+    *(ANSWER_LOST, ANSWER_MASKED, ANSWER_SLOW, ANSWER_TRUNCATED, ANSWER_GARBLED),
+    *(FRAME_LOST, FRAME_DOUBLED, FRAME_LATE, OVERFLOW, RESET, HALF_OPEN, STALLED),
+    *(STALE_READS, WRONG_CLOCK, TRADING_PAUSED, MAINTENANCE, NAME_LOST, CERTIFICATE_WRONG),
 )
-StateFault: TypeAlias = StaleReads | WrongClock | TradingPaused | Maintenance
-Fault: TypeAlias = (
-    UpgradeRefused
-    | RequestFault
-    | FrameFault
-    | Overflow
-    | Reset
-    | HalfOpen
-    | Stalled
-    | StateFault
-    | NameLost
-    | CertificateWrong
-)
-KINDS: Final[tuple[type[Fault], ...]] = Fault.__args__
 
 
 @frozen

@@ -7,7 +7,7 @@ that is late comes after the next, whenever that is.
 from __future__ import annotations
 
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
-from kalshi_daemon.emulator.faults import FrameDoubled, FrameFault, FrameLate, FrameLost, Overflow
+from kalshi_daemon.emulator.faults import FRAME_DOUBLED, FRAME_LATE, FRAME_LOST, OVERFLOW, Fault
 from kalshi_daemon.emulator.subscriptions import Outlet
 
 
@@ -21,19 +21,19 @@ class FaultyOutlet:
 
     @property
     def full(self) -> bool:
-        return self._outlet.full or self._faults.bite(Overflow) is not None
+        return self._outlet.full or self._faults.bite(OVERFLOW) is not None
 
     def put(self, frame: str) -> None:
-        def fits(fault: FrameFault) -> bool:
+        def fits(fault: Fault) -> bool:
             return not fault.type or frame.startswith(f'{{"type":"{fault.type}"')
 
-        if self._faults.bite(FrameLost, fits):
+        if self._faults.bite(FRAME_LOST, fits):
             return
-        if not self._late and self._faults.bite(FrameLate, fits):
+        if not self._late and self._faults.bite(FRAME_LATE, fits):
             self._late = frame
             return
         self._outlet.put(frame)
-        if self._faults.bite(FrameDoubled, fits):
+        if self._faults.bite(FRAME_DOUBLED, fits):
             self._outlet.put(frame)
         if self._late:
             self._outlet.put(self._late)

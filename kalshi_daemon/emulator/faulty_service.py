@@ -8,28 +8,28 @@ what is only assumed says so. Without a fault everything is handed on as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 import trio
 
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faults import (
-    AnswerGarbled,
-    AnswerLost,
-    AnswerMasked,
-    AnswerSlow,
-    AnswerTruncated,
-    Maintenance,
-    RequestDropped,
-    RequestFault,
-    RequestLate,
-    RequestRefused,
-    StaleReads,
-    StateFault,
-    TradingPaused,
-    UpgradeRefused,
-    WrongClock,
+    ANSWER_GARBLED,
+    ANSWER_LOST,
+    ANSWER_MASKED,
+    ANSWER_SLOW,
+    ANSWER_TRUNCATED,
+    MAINTENANCE,
+    REQUEST_DROPPED,
+    REQUEST_LATE,
+    REQUEST_REFUSED,
+    STALE_READS,
+    TRADING_PAUSED,
+    UPGRADE_REFUSED,
+    WRONG_CLOCK,
+    Fault,
+    Kind,
 )
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
 from kalshi_daemon.emulator.refusals import Refused
@@ -45,8 +45,7 @@ CODES: Final = {
     503: Refused(503, "service_unavailable", "service unavailable"),
 }
 Answer: TypeAlias = Callable[[Request], Response]
-Kind = TypeVar("Kind", bound=RequestFault)
-STATES: Final[tuple[type[StateFault], ...]] = (StaleReads, WrongClock, TradingPaused, Maintenance)
+STATES: Final = (STALE_READS, WRONG_CLOCK, TRADING_PAUSED, MAINTENANCE)
 
 
 def failure(status: int) -> Response:
@@ -70,16 +69,16 @@ class FaultyService:
         self.faults = faults
         self._exchange = exchange
         self._now_ms = now_ms
-        self._held: dict[type[StateFault], StateFault] = {}  # in force at the last look
+        self._held: dict[Kind, Fault] = {}  # in force at the last look
 
     def clock_ms(self) -> Milliseconds:
         """The time as the exchange believes it, for signatures and dates."""
-        wrong = self.faults.in_force(WrongClock)
+        wrong = self.faults.in_force(WRONG_CLOCK)
         return self._now_ms() + (round(wrong.seconds * SECOND_MS) if wrong else 0)
 
     def lag_ms(self) -> Milliseconds:
         """How much more than usual the reads of accounts lag."""
-        stale = self.faults.in_force(StaleReads)
+        stale = self.faults.in_force(STALE_READS)
         return round(stale.seconds * SECOND_MS) if stale else 0
 
     def step(self) -> None:
@@ -93,51 +92,51 @@ class FaultyService:
             if (now is None) != (before is None):
                 self._switch(kind, on=now is not None)
 
-    def _switch(self, kind: type[StateFault], *, on: bool) -> None:
+    def _switch(self, kind: Kind, *, on: bool) -> None:
         """Let the exchange itself stop or go on; what was stopped by word stays so."""
-        if kind is TradingPaused:
+        if kind == TRADING_PAUSED:
             (self._exchange.pause_trading if on else self._exchange.resume_trading)(by="fault")
-        elif kind is Maintenance:
+        elif kind == MAINTENANCE:
             (self._exchange.begin_maintenance if on else self._exchange.end_maintenance)(by="fault")
 
     def upgrade(self, request: Request, accept: Answer) -> Response:
         """The answer to a handshake."""
-        refused = self.faults.bite(UpgradeRefused)
+        refused = self.faults.bite(UPGRADE_REFUSED)
         return failure(refused.status) if refused else accept(request)
 
     async def answer(self, connection: FaultyStream, request: Request, answer: Answer) -> Response:
         """The answer to a request; where there is none, the connection is broken and what is returned goes nowhere."""
         if not self.faults.scheduled:
             return answer(request)
-        late = self._bite(RequestLate, request)
+        late = self._bite(REQUEST_LATE, request)
         if late:
             await trio.sleep(late.seconds)
-        refused = self._bite(RequestRefused, request)
+        refused = self._bite(REQUEST_REFUSED, request)
         if refused:
             return failure(refused.status)
-        if self._bite(RequestDropped, request):
+        if self._bite(REQUEST_DROPPED, request):
             await connection.reset()
             return failure(503)
         response = self._altered(request, answer(request))
-        slow = self._bite(AnswerSlow, request)
+        slow = self._bite(ANSWER_SLOW, request)
         if slow:
             await trio.sleep(slow.seconds)
-        if self._bite(AnswerLost, request):
+        if self._bite(ANSWER_LOST, request):
             await connection.reset()
         return response
 
     def _altered(self, request: Request, response: Response) -> Response:
-        masked = self._bite(AnswerMasked, request)
+        masked = self._bite(ANSWER_MASKED, request)
         if masked:
             return failure(masked.status)
-        if self._bite(AnswerGarbled, request):
+        if self._bite(ANSWER_GARBLED, request):
             return Response(response.status, PAGE % response.status, "text/html; charset=utf-8")
-        if response.body and self._bite(AnswerTruncated, request):
+        if response.body and self._bite(ANSWER_TRUNCATED, request):
             return Response(response.status, response.body[: len(response.body) // 2])
         return response
 
-    def _bite(self, kind: type[Kind], request: Request) -> Kind | None:
-        def fits(fault: Kind) -> bool:
+    def _bite(self, kind: Kind, request: Request) -> Fault | None:
+        def fits(fault: Fault) -> bool:
             method, slash, path = fault.target.partition("/")
             return method in ("", request.method) and slash + path in request.path
 

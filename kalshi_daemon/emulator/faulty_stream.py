@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 import trio
 
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
-from kalshi_daemon.emulator.faults import HalfOpen, Reset, Stalled
+from kalshi_daemon.emulator.faults import HALF_OPEN, RESET, STALLED, Fault
 from kalshi_daemon.limits import HALF_OPEN_MAX_S
 
 LINGER_NOT: Final = struct.pack("ii", 1, 0)  # closing discards what is unsent and sends a reset
@@ -36,7 +36,7 @@ class FaultyStream(trio.abc.Stream):
         self.spared = False
         self._stream = stream
         self._faults = faults
-        self._fate: Reset | HalfOpen | None = None
+        self._fate: Fault | None = None
         self._left = 0  # bytes until its fate
         self._silent = False  # half open
         self._broken = False  # reset
@@ -52,7 +52,7 @@ class FaultyStream(trio.abc.Stream):
             await self._stream.send_all(data)
         else:
             await self._stream.send_all(data[: self._left])
-            if isinstance(self._fate, HalfOpen):
+            if self._fate.kind == HALF_OPEN:
                 self._silent = True
             else:
                 await self.reset()
@@ -61,11 +61,11 @@ class FaultyStream(trio.abc.Stream):
     async def _meet_faults(self, data: Bytes) -> Bytes:
         """Draw what becomes of this write; returns what of it is still to be sent."""
         if self._fate is None:
-            self._fate = self._faults.bite(Reset) or self._faults.bite(HalfOpen)
+            self._fate = self._faults.bite(RESET) or self._faults.bite(HALF_OPEN)
             if self._fate is not None:
                 after = self._fate.after_bytes
                 self._left = self._faults.rng.randrange(len(data)) if after is None else after
-        stalled = None if self._fate else self._faults.bite(Stalled)
+        stalled = None if self._fate else self._faults.bite(STALLED)
         if stalled is None:
             return data
         place = self._faults.rng.randrange(len(data))

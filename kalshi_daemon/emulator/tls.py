@@ -11,7 +11,7 @@ import trio
 from attrs import frozen
 
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
-from kalshi_daemon.emulator.faults import CertificateWrong
+from kalshi_daemon.emulator.faults import CERTIFICATE_WRONG
 from kalshi_daemon.limits import EMULATOR_HANDSHAKE_S
 
 
@@ -24,7 +24,7 @@ class Tls:
 
     async def secure(self, stream: trio.abc.Stream, faults: FaultSchedule) -> trio.abc.Stream | None:
         """The stream inside of TLS; None, and closed, where that does not come about."""
-        fault = faults.bite(CertificateWrong)
+        fault = faults.bite(CERTIFICATE_WRONG)
         context = self.good if fault is None else self.wrong[fault.why]
         secured = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         try:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import trio
 
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
-from kalshi_daemon.emulator.faults import CertificateWrong, NameLost
+from kalshi_daemon.emulator.faults import CERTIFICATE_WRONG, NAME_LOST
 from kalshi_daemon.errors import Unreachable
 
 COMPLAINTS: Final = {  # as OpenSSL words them
@@ -128,9 +128,9 @@ class MemoryNetwork:
 
     async def connect(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:  # noqa: ARG002
         await trio.sleep(self._rng.uniform(*self._latency_s))
-        if self._faults is not None and self._faults.bite(NameLost):
+        if self._faults is not None and self._faults.bite(NAME_LOST):
             raise Unreachable(f"{host}:{port} has no address (DNS: Name or service not known)", maybe_done=False)
-        wrong = None if self._faults is None else self._faults.bite(CertificateWrong)
+        wrong = None if self._faults is None else self._faults.bite(CERTIFICATE_WRONG)
         if wrong is not None:
             raise Unreachable(f"{host}:{port} failed TLS: {COMPLAINTS[wrong.why].format(host)}", maybe_done=False)
         handle = self._servers.get((host, port))

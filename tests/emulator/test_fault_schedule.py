@@ -11,7 +11,7 @@ from kalshi_daemon.emulator.fault_draw import draw_faults
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
-from kalshi_daemon.emulator.faults import FrameLost, Maintenance, Overflow, RequestRefused
+from kalshi_daemon.emulator.faults import FRAME_LOST, MAINTENANCE, OVERFLOW, REQUEST_REFUSED
 from kalshi_daemon.limits import FAULTS_MAX
 
 
@@ -36,14 +36,14 @@ def test_a_fault_acts_in_its_time() -> None:
     began = clock.ms
     for at_ms, acts in ((0, False), (9_999, False), (10_000, True), (19_999, True), (20_000, False)):
         clock.ms = began + at_ms
-        assert (faults.bite(FrameLost) is not None) is acts
-    assert faults.bites(FrameLost) == 2
+        assert (faults.bite(FRAME_LOST) is not None) is acts
+    assert faults.bites(FRAME_LOST) == 2
 
 
 def test_a_fault_acts_so_many_times() -> None:
     """The count is exact, whatever the chance, and is shown."""
     faults = schedule("gap%30x3")
-    assert sum(faults.bite(FrameLost) is not None for _ in range(1_000)) == 3
+    assert sum(faults.bite(FRAME_LOST) is not None for _ in range(1_000)) == 3
     assert [(each.number, each.bites, faults.acts(each)) for each in faults.scheduled] == [(1, 3, False)]
 
 
@@ -52,7 +52,7 @@ def test_chance_is_the_seeds() -> None:
 
     def bitten(seed: int) -> list[bool]:
         faults = schedule("overflow%50", seed=seed)
-        return [faults.bite(Overflow) is not None for _ in range(200)]
+        return [faults.bite(OVERFLOW) is not None for _ in range(200)]
 
     assert bitten(1) == bitten(1)
     assert bitten(1) != bitten(2)
@@ -63,9 +63,9 @@ def test_without_a_chance_nothing_is_drawn() -> None:
     """Faults that are absent, over, of another kind or certain leave the generator as it was."""
     faults = schedule("gap", "overflow@5-6%50")
     before = faults.rng.getstate()
-    assert faults.bite(FrameLost)
-    assert faults.bite(Overflow) is None
-    assert faults.bite(RequestRefused) is None
+    assert faults.bite(FRAME_LOST)
+    assert faults.bite(OVERFLOW) is None
+    assert faults.bite(REQUEST_REFUSED) is None
     assert faults.rng.getstate() == before
 
 
@@ -73,7 +73,7 @@ def test_the_first_that_fits_acts() -> None:
     """Of two faults of a kind the first whose condition holds bites, and only it counts."""
     faults = schedule("error:503:/a", "error:502")
     for path, status in (("/a", 503), ("/b", 502)):
-        refused = faults.bite(RequestRefused, lambda fault, path=path: fault.target in path)  # type: ignore[misc]
+        refused = faults.bite(REQUEST_REFUSED, lambda fault, path=path: fault.target in path)  # type: ignore[misc]
         assert refused is not None
         assert refused.status == status
     assert [each.bites for each in faults.scheduled] == [1, 1]
@@ -82,8 +82,8 @@ def test_the_first_that_fits_acts() -> None:
 def test_a_state_is_looked_at_without_being_counted() -> None:
     """`in_force` says what holds and counts nothing."""
     faults = schedule("maintenance@0-1")
-    assert faults.in_force(Maintenance) == Maintenance()
-    assert faults.bites(Maintenance) == 0
+    assert faults.in_force(MAINTENANCE) == MAINTENANCE()
+    assert faults.bites(MAINTENANCE) == 0
 
 
 def test_faults_are_cleared_one_or_all() -> None:

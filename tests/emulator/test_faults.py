@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
 from kalshi_daemon.emulator.faults import (
+    ANSWER_LOST,
+    FRAME_LOST,
     KINDS,
-    AnswerLost,
-    FrameLost,
+    NEEDED,
+    REQUEST_REFUSED,
+    RESET,
+    STALLED,
+    UPGRADE_REFUSED,
+    WRONG_CLOCK,
+    Kind,
     PlannedFault,
-    RequestRefused,
-    Reset,
-    Stalled,
-    UpgradeRefused,
-    WrongClock,
 )
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("upgrade", PlannedFault(UpgradeRefused(503))),
-        ("upgrade:401@10-60", PlannedFault(UpgradeRefused(401), 10_000, 60_000)),
-        ("error::/orders@1.5-%25x3", PlannedFault(RequestRefused(503, "/orders"), 1_500, None, 25.0, 3)),
-        ("error:429:GET", PlannedFault(RequestRefused(429, "GET"))),
-        ("lost:POST/portfolio/events/orders", PlannedFault(AnswerLost("POST/portfolio/events/orders"))),
-        ("gap:fill%0.5", PlannedFault(FrameLost("fill"), percent=0.5)),
-        ("reset", PlannedFault(Reset(None))),
-        ("reset:0x1", PlannedFault(Reset(0), times=1)),
-        ("stalled:2.5", PlannedFault(Stalled(2.5))),
-        ("gap@0.001-604799.999", PlannedFault(FrameLost(), 1, 604_799_999)),
-        ("clock:-30@0-20", PlannedFault(WrongClock(-30.0), 0, 20_000)),
+        ("upgrade", PlannedFault(UPGRADE_REFUSED(503))),
+        ("upgrade:401@10-60", PlannedFault(UPGRADE_REFUSED(401), 10_000, 60_000)),
+        ("error::/orders@1.5-%25x3", PlannedFault(REQUEST_REFUSED(503, "/orders"), 1_500, None, 25.0, 3)),
+        ("error:429:GET", PlannedFault(REQUEST_REFUSED(429, "GET"))),
+        ("lost:POST/portfolio/events/orders", PlannedFault(ANSWER_LOST("POST/portfolio/events/orders"))),
+        ("gap:fill%0.5", PlannedFault(FRAME_LOST("fill"), percent=0.5)),
+        ("reset", PlannedFault(RESET(None))),
+        ("reset:0x1", PlannedFault(RESET(0), times=1)),
+        ("stalled:2.5", PlannedFault(STALLED(2.5))),
+        ("gap@0.001-604799.999", PlannedFault(FRAME_LOST(), 1, 604_799_999)),
+        ("clock:-30@0-20", PlannedFault(WRONG_CLOCK(-30.0), 0, 20_000)),
     ],
 )
 def test_a_text_is_a_value_and_reads_back(text: str, meant: PlannedFault) -> None:
@@ -43,12 +44,12 @@ def test_a_text_is_a_value_and_reads_back(text: str, meant: PlannedFault) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_a_word_of_its_own(kind: type) -> None:
+def test_every_kind_has_a_word_of_its_own(kind: Kind) -> None:
     """With no figure but those it needs, each kind is read and written by its word."""
-    needed = ":5" if any(each.default is attrs.NOTHING for each in attrs.fields(kind)) else ""
-    planned = parse_fault(kind.word + needed)  # type: ignore[attr-defined]
-    assert type(planned.fault) is kind
-    assert write_fault(planned) == kind.word + needed  # type: ignore[attr-defined]
+    needed = ":5" if any(each.default is NEEDED for each in kind.figures) else ""
+    planned = parse_fault(kind.word + needed)
+    assert planned.fault.kind == kind
+    assert write_fault(planned) == kind.word + needed
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,14 @@ def test_what_does_not_read_is_refused_in_one_line(text: str, words: str) -> Non
         parse_fault(text)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_figure_belongs_to_its_kind() -> None:
+    """Defaults fill what is left out; a figure of another kind cannot be asked for, nor one too many be given."""
+    assert (REQUEST_REFUSED(429).status, REQUEST_REFUSED(429).target, RESET().after_bytes) == (429, "", None)
+    with pytest.raises(KeyError, match="seconds"):
+        RESET().seconds  # noqa: B018 - asking is the point
+    with pytest.raises(AssertionError, match="stalled lacks a figure"):
+        STALLED()
+    with pytest.raises(AssertionError, match="reset has 1 figures"):
+        RESET(1, 2)

@@ -76,7 +76,7 @@ async def until_bitten(stage: Stage, text: str) -> None:
     faults = stage.world.server.faults
     planned = parse_fault(text)
     faults.add(planned)
-    if planned.fault.word in DROPS:
+    if planned.fault.kind.word in DROPS:
         stage.network.cut()
     with trio.fail_after(BITTEN_S):
         while not faults.bites(type(planned.fault)):  # noqa: ASYNC110 - the virtual clock makes waiting free
@@ -99,7 +99,7 @@ def test_each_fault_is_survived(name: str, seed: int) -> None:
 
 def test_every_kind_is_among_them() -> None:
     """A kind of fault that is added is survived too, or this names it."""
-    words = {parse_fault(text).fault.word for texts in FAULTS.values() for text in texts}
+    words = {parse_fault(text).fault.kind.word for texts in FAULTS.values() for text in texts}
     assert words == {kind.word for kind in KINDS}
 
 

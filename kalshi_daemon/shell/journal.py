@@ -16,7 +16,8 @@ Rules:
 - `append` is one transaction. When it returns, the facts are on the disk; when it raises, none is, and the journal
   takes no more: after a failed flush nobody knows what the disk holds.
 - Reading refuses what it cannot prove (gap, checksum, unknown kind or version) and names the event. A torn tail is
-  SQLite's to cut. A damaged file is never written to, mended or moved: nothing is appended before all was read.
+  SQLite's to cut, and is said in `note`; other damage refuses (journal_file.py). A damaged file is never written to,
+  mended or moved: until all was read and proven, the connection is one that cannot write.
 - The class is synchronous; `append` runs it through the runner that was handed in: a thread, or in place where time is
   virtual.
 """
@@ -39,10 +40,10 @@ import trio
 from kalshi_daemon import limits
 from kalshi_daemon.errors import JournalCorrupt, OperatingError
 from kalshi_daemon.facts import AccountFact
+from kalshi_daemon.shell.journal_file import APPLICATION_ID, MEND, examine
 from kalshi_daemon.shell.state_directory import advice, lock_directory, make_private
 
 SCHEMA: Final = 1
-APPLICATION_ID: Final = 0x6B64_6A31  # "kdj1", in SQLite's own header: a file of somebody else's is not taken for ours
 MEMORY: Final = ":memory:"
 CREATE: Final = (
     "CREATE TABLE events (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL,"
@@ -50,7 +51,7 @@ CREATE: Final = (
 )
 INSERT: Final = "INSERT INTO events (seq, at_ms, kind, body, checksum, schema) VALUES (?, ?, ?, ?, ?, ?)"
 SELECT: Final = "SELECT seq, at_ms, kind, body, checksum, schema FROM events ORDER BY seq"
-MEND: Final = "restore the state directory from a copy, or move it away and start from the exchange alone"
+DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(AccountFact)}
 _DECODERS: Final[dict[str, msgspec.json.Decoder[typing.Any]]] = {
@@ -75,15 +76,14 @@ async def in_place(work: Callable[[], T], /) -> T:
 class Journal:
     """An open journal. Made by `open`."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, where: str, lock: int | None, run_in_thread: RunInThread
-    ) -> None:
+    def __init__(self, where: str, lock: int | None, note: str, run_in_thread: RunInThread) -> None:
         self.counts = Counter(events=0, commits=0, bytes=0)  # written by this process; bytes of bodies
         self.slowest_commit_s = 0.0
         self.last_seq = 0
+        self.note = note  # of a torn tail that was cut; else empty
         self._checksum = 0  # of the last row
-        self._proven = True  # nothing in it is unread
-        self._connection = connection
+        self._proven = False  # nothing in it is unread, and it may be written to
+        self._connection = sqlite3.connect(MEMORY)  # in its place until the file is opened
         self._where = where
         self._lock = lock
         self._run_in_thread = run_in_thread
@@ -98,28 +98,28 @@ class Journal:
         """
         where = str(path)
         with ExitStack() as undo:
-            lock = None
+            lock, note = None, ""
             if where != MEMORY:
                 lock = lock_directory(Path(path))
                 undo.callback(os.close, lock)
             try:
                 if where != MEMORY:
                     make_private(Path(path))
-                connection = sqlite3.connect(
-                    where, timeout=limits.JOURNAL_BUSY_S, isolation_level=None, check_same_thread=False
-                )
-                undo.callback(connection.close)
-                journal = cls(connection, where, lock, run_in_thread)
-                journal._prepare()
+                    note = examine(Path(path))
+                journal = cls(where, lock, note, run_in_thread)
+                undo.callback(journal._disconnect)  # of the connection that it has by then
+                journal._begin()
             except (sqlite3.Error, OSError) as error:
                 raise OperatingError(f"the journal {where} cannot be opened: {error}; {advice(error)}") from error
             undo.pop_all()
         return journal
 
     def verify_and_read(self) -> Iterator[tuple[int, AccountFact]]:
-        """Every fact in order, each proven. Raises JournalCorrupt, which names the event."""
+        """Every fact in order, each proven; then the file as a whole. Raises JournalCorrupt, which names the event."""
         yield from _read(self._connection, self._where)
-        self._proven = True
+        check_structure(self._connection, self._where)
+        if not self._proven:
+            self._take_over()
 
     async def append(self, facts: Sequence[AccountFact]) -> int:
         """One durable transaction. The sequence number of the last fact. Raises OperatingError."""
@@ -150,10 +150,13 @@ class Journal:
         self._failure = self._failure or f"the journal {self._where} is closed"
         if self._busy:
             return  # a commit hangs in its thread: only the end of the process can take the file from it
-        self._connection.close()
+        self._disconnect()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _disconnect(self) -> None:
+        self._connection.close()
 
     def _rows(self, facts: Sequence[AccountFact]) -> list[tuple[int, int, str, bytes, int, int]]:
         rows = []
@@ -181,29 +184,54 @@ class Journal:
         self.counts["commits"] += 1
         self.counts["bytes"] += sum(len(row[3]) for row in rows)
 
-    def _prepare(self) -> None:
+    def _begin(self) -> None:
         """Makes the table of a new file; of an old one, checks that it is ours and finds its end."""
-        connection = self._connection
+        if self._where == MEMORY or not Path(self._where).stat().st_size:
+            self._create()
+            return
+        self._connection = sqlite3.connect(
+            f"{Path(self._where).absolute().as_uri()}?mode=ro", uri=True, timeout=limits.JOURNAL_BUSY_S
+        )
         try:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            application = self._connection.execute("PRAGMA application_id").fetchone()[0]
+            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if application not in (0, APPLICATION_ID) or (application == 0 and tables):
                 raise JournalCorrupt(f"{self._where} is not a journal of this daemon: move it away")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            if not tables:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(CREATE)
-                connection.execute("COMMIT")
-            last = connection.execute("SELECT seq, checksum FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise JournalCorrupt(f"the journal {self._where} is damaged: {error}; {MEND}") from error
-        if last is not None:
-            self.last_seq, self._checksum = last
-            self._proven = False
+            if not tables:  # its process ended before the table was there
+                self._connection.close()
+                self._create()
+                return
+            last = self._connection.execute("SELECT seq, checksum FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            raise damaged(self._where, error) from error
+        self.last_seq, self._checksum = last or (0, 0)
+        if last is None:
+            self._take_over()
+
+    def _create(self) -> None:
+        self._connect()
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._connection.execute(CREATE)
+        self._connection.execute("COMMIT")
+
+    def _take_over(self) -> None:
+        """All is proven: from here on it may be written to. The log begins anew, so that what a crash leaves behind
+        in it lies at its end.
+        """
+        self._connection.close()
+        self._connect()
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _connect(self) -> None:
+        self._connection = sqlite3.connect(
+            self._where, timeout=limits.JOURNAL_BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._proven = True
 
 
 def read_journal(path: Path) -> Iterator[tuple[int, AccountFact]]:
@@ -232,6 +260,27 @@ def _read(connection: sqlite3.Connection, where: str) -> Iterator[tuple[int, Acc
             expected += 1
     except sqlite3.Error as error:
         raise JournalCorrupt(f"the journal {where} is damaged after event {expected - 1}: {error}; {MEND}") from error
+
+
+def check_structure(connection: sqlite3.Connection, where: str) -> None:
+    """Whether every page hangs together: rows that went with theirs would be missed by nobody. Raises
+    JournalCorrupt.
+    """
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise damaged(where, error) from error
+    if found != "ok":
+        raise damaged(where, found.splitlines()[-1])
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it is the file that is wrong, and not the disk, the rights or somebody who holds it."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGE
+
+
+def damaged(where: str, how: object) -> JournalCorrupt:
+    return JournalCorrupt(f"the journal {where} is damaged: {how}; {MEND}")
 
 
 def _prove(row: tuple[object, ...], expected: int, previous: int, where: str) -> AccountFact:

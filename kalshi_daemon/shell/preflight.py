@@ -110,13 +110,16 @@ class Preflight:
         reason = self._latched()
         if reason and self._ledger.find_hold(HoldKind.KILL) is None:
             await self._settle(hold(HoldKind.KILL, reason, self._clock.now_ms()))
-        return f"{self._ledger.version} events verified and replayed"
+        note = self.journal.note if self.journal is not None else ""
+        return "; ".join(filter(None, (f"{self._ledger.version} events verified and replayed", note)))
 
     async def _replay(self) -> None:
         """Fold the journal. Others get their turn meanwhile; cut in the middle, the next attempt goes on from there."""
         if self._unread is None:
             assert self.journal is not None, "the journal service has opened it"
             self._unread = self.journal.verify_and_read()
+            if self.journal.note:
+                log.warning("journal", detail=self.journal.note, next="the exchange is asked what it held")
         for seq, fact in self._unread:
             self._ledger.apply(fact)
             if seq % limits.REPLAY_BREATH == 0:

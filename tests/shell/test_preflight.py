@@ -4,6 +4,7 @@ pass.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 
 import pytest
@@ -202,6 +203,28 @@ async def test_a_journal_that_does_not_read_back_is_refused_naming_the_event(aut
         assert second.code == EXIT_FAILED
         assert "event 4" in str(second.daemon.tasks.ended_by)
         assert len(site.link.requests) == asked
+
+
+async def test_a_torn_tail_is_cut_and_said(autojump_clock, tmp_path):
+    """Killed in the middle of a commit: the start says what it cut off, and goes on from what is whole."""
+    living, killed = tmp_path / "living" / "journal.db", tmp_path / "killed" / "journal.db"
+    killed.parent.mkdir(mode=0o700)
+    async with exchange_site(QUIET) as site:
+        first = site.start(journal=living)
+        await first.until("trading.normal")
+        events = first.parts.journal.last_seq
+        for end in ("", "-wal"):
+            shutil.copy(f"{living}{end}", f"{killed}{end}")
+        assert await first.stop() == EXIT_STOPPED
+        log = killed.with_name("journal.db-wal")
+        log.write_bytes(log.read_bytes()[:-1] + b"?")
+        second = site.start(journal=killed)
+        await second.until("trading.normal")
+        detail = second.parts.preflight.tracker.steps[0].detail
+        assert 0 < int(detail.split()[0]) < events
+        assert "; the last commit in" in detail
+        assert detail.endswith("it is cut off")
+        assert await second.stop() == EXIT_STOPPED
 
 
 async def test_a_second_daemon_on_the_same_journal_is_refused(autojump_clock, tmp_path):

@@ -79,7 +79,7 @@ async def until_bitten(stage: Stage, text: str) -> None:
     if planned.fault.kind.word in DROPS:
         stage.network.cut()
     with trio.fail_after(BITTEN_S):
-        while not faults.bites(type(planned.fault)):  # noqa: ASYNC110 - the virtual clock makes waiting free
+        while not faults.bites(planned.fault.kind):  # noqa: ASYNC110 - the virtual clock makes waiting free
             await trio.sleep(0.1)
     await trio.sleep(AFTER_S)
     faults.clear()

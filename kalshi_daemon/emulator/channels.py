@@ -67,7 +67,7 @@ OUTSIDE: Final = {
 EVERYTHING: Final = "all"  # the name that stands for every index, or every underlying
 
 # 6, 16 and 17 are retired. No command brings about 18 and 23: a stream is never slow, and no channel takes match ids;
-# `StreamSession.refuse_next` does. 9 answers a private channel to a key that may not read (assumed).
+# the fault `refused` does. 9 answers a private channel to a key that may not read (assumed).
 ERRORS: Final = {
     1: "Unable to process message",
     2: "Params required",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from kalshi_daemon.limits import FAULT_BYTES_MAX, FAULT_SECONDS_MAX
 
@@ -42,12 +42,12 @@ def byte_count(text: str) -> int:
     return int(text)
 
 
-def one_of(*statuses: int) -> Callable[[str], int]:
-    """One of these statuses of HTTP."""
+def one_of(what: str, allowed: Collection[int]) -> Callable[[str], int]:
+    """One of these numbers; `what` they are, for whoever wrote another."""
 
     def read(text: str) -> int:
-        if text not in map(str, statuses):
-            raise FaultRefused(f"{text!r} is not one of the statuses {', '.join(map(str, statuses))}")
+        if text not in map(str, allowed):
+            raise FaultRefused(f"{text!r} is not one of the {what} {', '.join(map(str, allowed))}")
         return int(text)
 
     return read

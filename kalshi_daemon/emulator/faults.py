@@ -12,13 +12,15 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
+from kalshi_daemon.emulator.channels import ERRORS
 from kalshi_daemon.emulator.fault_figures import byte_count, frame_type, one_of, seconds, skew, target, word_of
 from kalshi_daemon.units import Milliseconds
 
-Place: TypeAlias = Literal["upgrade", "request", "frame", "connection", "state", "handshake", "network"]
+Place: TypeAlias = Literal["upgrade", "request", "command", "frame", "connection", "state", "handshake", "network"]
 NETWORK: Final = "network"
 HANDSHAKE: Final = "handshake"
 STATE: Final = "state"
+COMMANDS: Final = ("subscribe", "unsubscribe", "update_subscription", "list_subscriptions")
 NEEDED: Final = object()  # in the place of a default: the figure may not be left out
 
 
@@ -80,6 +82,16 @@ class Fault:
         return after
 
     @property
+    def code(self) -> int:
+        """Of a stream's error."""
+        return int(self._figure("code"))
+
+    @property
+    def command(self) -> str:
+        """Which commands of a stream are meant; empty: all."""
+        return str(self._figure("command"))
+
+    @property
     def why(self) -> str:
         return str(self._figure("why"))
 
@@ -89,12 +101,14 @@ class Fault:
 
 
 def _status(*allowed: int) -> Figure:
-    return Figure("status", one_of(*allowed), 503)
+    return Figure("status", one_of("statuses", allowed), 503)
 
 
 _SECONDS: Final = Figure("seconds", seconds)
 _TARGET: Final = Figure("target", target, "")
 _TYPE: Final = Figure("type", frame_type, "")
+_CODE: Final = Figure("code", one_of("codes", ERRORS), 18)
+_COMMAND: Final = Figure("command", word_of(*COMMANDS), "")
 _BYTES: Final = Figure("bytes", byte_count, None)
 
 UPGRADE_REFUSED: Final = Kind("upgrade", "upgrade", (_status(401, 403, 429, 502, 503),))
@@ -109,6 +123,8 @@ ANSWER_MASKED: Final = Kind("masked", "request", (_status(500, 502, 503, 504), _
 ANSWER_SLOW: Final = Kind("slow", "request", (_SECONDS, _TARGET))
 ANSWER_TRUNCATED: Final = Kind("truncated", "request", (_TARGET,))
 ANSWER_GARBLED: Final = Kind("garbled", "request", (_TARGET,))
+# A stream's command is not obeyed, and answered with an error.
+COMMAND_REFUSED: Final = Kind("refused", "command", (_CODE, _COMMAND))
 # A frame is lost (a gap, where it was numbered), comes twice, comes after the next one.
 FRAME_LOST: Final = Kind("gap", "frame", (_TYPE,))
 FRAME_DOUBLED: Final = Kind("duplicate", "frame", (_TYPE,))
@@ -130,7 +146,7 @@ CERTIFICATE_WRONG: Final = Kind("tls", "handshake", (Figure("why", word_of("name
 KINDS: Final = (
     *(UPGRADE_REFUSED, REQUEST_REFUSED, REQUEST_DROPPED, REQUEST_LATE),
     *(ANSWER_LOST, ANSWER_MASKED, ANSWER_SLOW, ANSWER_TRUNCATED, ANSWER_GARBLED),
-    *(FRAME_LOST, FRAME_DOUBLED, FRAME_LATE, OVERFLOW, RESET, HALF_OPEN, STALLED),
+    *(COMMAND_REFUSED, FRAME_LOST, FRAME_DOUBLED, FRAME_LATE, OVERFLOW, RESET, HALF_OPEN, STALLED),
     *(STALE_READS, WRONG_CLOCK, TRADING_PAUSED, MAINTENANCE, NAME_LOST, CERTIFICATE_WRONG),
 )
 

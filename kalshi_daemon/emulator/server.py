@@ -114,11 +114,6 @@ class EmulatorServer:
         for stream in self._streams.values():
             stream.session.fail(channel)
 
-    def refuse_next_command(self, code: int) -> None:
-        """Let each stream's next command be answered with this error, whatever it is."""
-        for stream in self._streams.values():
-            stream.session.refuse_next(code)
-
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection: REST with keep-alive, or a WebSocket. One too many is closed at once."""
         if self.connections >= EMULATOR_CONNECTIONS_MAX:
@@ -190,7 +185,7 @@ class EmulatorServer:
         user_id, key = self.exchange.accounts[key_id].user_id, self._keys.terms[key_id]
         outbox = Outbox(self._settings.frames_max)
         outlet = FaultyOutlet(outbox, self.faults)
-        session = StreamSession(self.exchange, user_id, key, self._settings, self._now_ms, outlet, self._rng)
+        session = StreamSession(self.exchange, user_id, key, self._settings, self._now_ms, outlet, self.faults)
         self._opened += 1
         number = self._opened
         with trio.CancelScope() as scope:

@@ -9,7 +9,6 @@ No I/O: commands come in through `hear`, events of the exchange through `tell`, 
 from __future__ import annotations
 
 import heapq
-import random
 from collections.abc import Callable
 
 from kalshi_daemon.emulator import stream_params as read
@@ -20,7 +19,6 @@ from kalshi_daemon.emulator.channels import (
     CHANNEL_ERROR,
     CHANNELS,
     COMMUNICATIONS,
-    ERRORS,
     EVERYTHING,
     MARKETS,
     OUTSIDE,
@@ -28,6 +26,8 @@ from kalshi_daemon.emulator.channels import (
 )
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.fault_schedule import FaultSchedule
+from kalshi_daemon.emulator.faults import COMMAND_REFUSED
 from kalshi_daemon.emulator.keyring import READ, KeyTerms
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.stream_events import StreamEvents
@@ -48,18 +48,17 @@ class StreamSession:
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
         outlet: Outlet,
-        rng: random.Random,
+        faults: FaultSchedule,
     ) -> None:
         self._key = key
         self._settings = settings
         self._now_ms = now_ms
-        self._rng = rng
+        self._faults = faults
         self._subscriptions = Subscriptions(settings, now_ms, outlet)
         self._events = StreamEvents(exchange, user_id, key, settings, now_ms, self._subscriptions)
         self._commands = TokenBucket(settings.commands_per_s, settings.commands_per_s, now_ms())
         self._delayed: list[tuple[Milliseconds, int, str | None]] = []
         self._heard = 0
-        self._refusals: list[int] = []
 
     def tell(self, event: Event) -> None:
         """Pass on an event of the exchange."""
@@ -71,11 +70,6 @@ class StreamSession:
         if subscription is not None:
             self._subscriptions.end(subscription, CHANNEL_ERROR)
 
-    def refuse_next(self, code: int) -> None:
-        """Answer the next command with this code, and do not obey it."""
-        assert code in ERRORS, code
-        self._refusals.append(code)
-
     # ---------------------------------------------------------------------------------------------------- commands
 
     def hear(self, text: str | None) -> None:
@@ -85,7 +79,7 @@ class StreamSession:
             self._answer(text)
             return
         self._heard += 1
-        heapq.heappush(self._delayed, (self._now_ms() + self._rng.randint(0, delay_ms), self._heard, text))
+        heapq.heappush(self._delayed, (self._now_ms() + self._faults.rng.randint(0, delay_ms), self._heard, text))
 
     def advance(self) -> None:
         """Obey the delayed commands whose time has come."""
@@ -97,13 +91,14 @@ class StreamSession:
         request_id = 0
         try:
             request_id = read.request_id(command)
-            if self._refusals:
-                raise CommandRefused(self._refusals.pop(0))  # noqa: TRY301 - answered like any other
+            refused = self._faults.bite(COMMAND_REFUSED, lambda fault: fault.command in ("", command.get("cmd")))
+            if refused:
+                raise CommandRefused(refused.code)  # noqa: TRY301 - answered like any other
             if not self._commands.take(1, self._now_ms()):
                 raise CommandRefused(27)  # noqa: TRY301
             self._obey(request_id, command)
-        except CommandRefused as refused:
-            self._subscriptions.refuse(request_id, refused)
+        except CommandRefused as error:
+            self._subscriptions.refuse(request_id, error)
 
     def _obey(self, request_id: int, command: Params) -> None:
         if not command:

@@ -65,6 +65,8 @@ def test_every_kind_has_a_word_of_its_own(kind: Kind) -> None:
         ("overflow:1", "overflow has 0 figures at most"),
         ("gap:a:b", "gap has 1 figures at most"),
         ("gap:Trade", "'Trade' is not the type of a frame"),
+        ("refused:6", "'6' is not one of the codes 1, 2, 3"),
+        ("refused:18:shout", "'shout' is not one of subscribe, unsubscribe"),
         ("slow", "slow needs its seconds: slow:5"),
         ("slow:soon", "'soon' is not a number of seconds"),
         ("slow:-1", "-1 s: not below 0"),

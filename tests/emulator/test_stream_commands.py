@@ -9,6 +9,7 @@ from emulator_world import A, B, C, Frame, ask, heard, now_ms, part, say, seqs, 
 from trio.testing import MockClock
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
+from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import Series
@@ -238,12 +239,22 @@ async def test_a_channel_error_ends_a_subscription(autojump_clock: MockClock) ->
 
 
 @pytest.mark.parametrize("code", [9, 18, 23])
-async def test_a_refusal_can_be_asked_for(autojump_clock: MockClock, code: int) -> None:
+async def test_a_refusal_can_be_planned(autojump_clock: MockClock, code: int) -> None:
     """The codes that no command brings about answer the next one, which is not obeyed, and only that."""
     async with world(BARE) as emulator, emulator.stream() as socket:
-        emulator.server.refuse_next_command(code)
+        emulator.server.faults.add(parse_fault(f"refused:{code}x1"))
         assert await ask(socket, 1, "subscribe", channels=["trade"]) == [refused(1, code)]
         assert await ask(socket, 2, "list_subscriptions") == [{"type": "ok", "id": 2, "msg": []}]
+
+
+async def test_a_refusal_waits_for_its_command(autojump_clock: MockClock) -> None:
+    """On whichever stream it comes, also one that is opened later; other commands pass."""
+    async with world(BARE) as emulator:
+        emulator.server.faults.add(parse_fault("refused:26:subscribex1"))
+        async with emulator.stream() as socket:
+            assert await ask(socket, 1, "list_subscriptions") == [{"type": "ok", "id": 1, "msg": []}]
+            assert await ask(socket, 2, "subscribe", channels=["trade"]) == [refused(2, 26)]
+            assert part((await ask(socket, 3, "subscribe", channels=["trade"]))[0], "msg")["channel"] == "trade"
 
 
 async def test_order_groups_are_told_to_their_member(autojump_clock: MockClock) -> None:

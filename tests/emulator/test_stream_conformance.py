@@ -22,6 +22,8 @@ from trio.testing import MockClock
 from trio_websocket import WebSocketConnection
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
+from kalshi_daemon.emulator.fault_schedule import FaultSchedule
+from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
 from kalshi_daemon.emulator.keyring import KeyTerms
 from kalshi_daemon.emulator.markets import invented_market
@@ -230,7 +232,7 @@ async def _grouped(emulator: World, _socket: WebSocketConnection) -> None:
 async def _failed(emulator: World, socket: WebSocketConnection) -> None:
     """Every error code, with and without a subscription that it is about."""
     for code in ERRORS:
-        emulator.server.refuse_next_command(code)
+        emulator.server.faults.add(parse_fault(f"refused:{code}x1"))
         await ask_only(socket, "list_subscriptions")
     for channel, sid in (("trade", 3), ("fill", 4)):
         await say(socket, 8, "update_subscription", sid=sid, action="nonsense")
@@ -274,7 +276,7 @@ class Replay:
             UNRECORDED,
             lambda: self.world.now_ms,
             self.outlet,
-            random.Random(1),
+            FaultSchedule(lambda: self.world.now_ms, random.Random(1)),
         )
         self.world.exchange.listen(self.session.tell)
 

@@ -17,6 +17,7 @@ from wsproto.events import CloseConnection, TextMessage
 
 from kalshi_daemon.emulator.channels import CHANNELS, OUTSIDE
 from kalshi_daemon.emulator.exchange import Exchange
+from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.grid import LINEAR_CENT
 from kalshi_daemon.emulator.keyring import KeyTerms
 from kalshi_daemon.emulator.markets import demo_series, invented_market
@@ -76,7 +77,8 @@ def small_session(outlet: Taken) -> tuple[Exchange, StreamSession]:
     for ticker in (A, B):
         exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, NOW_MS))
     rules = ServerSettings(send_sending_ts=False, markets_max=MARKETS_MAX)
-    session = StreamSession(exchange, "nobody", KeyTerms(), rules, lambda: NOW_MS, outlet, random.Random(2))
+    faults = FaultSchedule(lambda: NOW_MS, random.Random(2))
+    session = StreamSession(exchange, "nobody", KeyTerms(), rules, lambda: NOW_MS, outlet, faults)
     exchange.listen(session.tell)
     return exchange, session
 

@@ -13,6 +13,7 @@ from feed_world import A, B, C, FeedWorld, feeds
 from meddler import Frame
 
 from kalshi_daemon import limits
+from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.shell.feeds import Role
 from kalshi_daemon.units import Ticker
 
@@ -28,7 +29,7 @@ def refusing(code: int, which: Callable[[Frame], bool]) -> Callable[[FeedWorld, 
 
     def hear(world: FeedWorld, command: Frame) -> bool:
         if which(command) and command["params"].get("action") != "get_snapshot":  # type: ignore[attr-defined]
-            world.server.refuse_next_command(code)
+            world.server.faults.add(parse_fault(f"refused:{code}x1"))
         return True
 
     return hear

@@ -39,8 +39,9 @@ FAULTS = {
     "reads and clock": ("stale:3", "clock:-40", "clock:40"),
     "pauses": ("pause", "maintenance"),
     "network": ("dns", "tls"),
+    "commands refused": ("refused:18%30", "refused:27%30", "refused:1:subscribe%50"),
 }
-DROPS = ("upgrade", "dns", "tls")  # they are met by what connects anew
+DROPS = ("upgrade", "refused", "dns", "tls")  # they are met by what connects anew
 
 
 async def until_trading(stage: Stage, seconds: float) -> None:

@@ -111,6 +111,7 @@ PACE_GRAIN_S: Final = 1.0  # several 429 within so long lower the pace once
 # --- sockets
 FRAME_MAX: Final = 16 * 1024 * 1024  # a snapshot of a deep book is 20 kB; a larger one is counted and ends the socket
 FRAME_QUEUE_MAX: Final = 1_000  # messages waiting at a socket, either way; the peer is slowed beyond it
+FRAMES_TOGETHER: Final = 64  # of one socket handled in one step: some milliseconds; then others have their turn
 SOCKET_RECEIVE_BYTES: Final = 64 * 1024  # the library's own 4 KiB costs a fifth more a frame
 SOCKET_CLOSE_S: Final = 0.5  # for the peer's close frame; then the stream is closed without it
 UPGRADE_ANSWER_SHOWN_MAX: Final = 200  # bytes of it that are said

@@ -227,13 +227,14 @@ class Doctor:
         channel = BOOKS if market else LIFECYCLE
         await socket.send(feed.subscribe(1, [channel], [market] if market else []))
         while True:
-            decoded = decode_frame(await socket.receive(), self._clock.now_ms())
-            if isinstance(decoded, StreamRefused):
-                raise ExchangeError(decoded.code, decoded.message or "refused", f"the subscription of {channel}")
-            if isinstance(decoded, BookSnapshot):
-                return f"the book of {decoded.market} came"
-            if isinstance(decoded, Subscribed) and not market:
-                return f"{channel} is subscribed; no market is open"
+            for frame in await socket.receive():
+                decoded = decode_frame(frame, self._clock.now_ms())
+                if isinstance(decoded, StreamRefused):
+                    raise ExchangeError(decoded.code, decoded.message or "refused", f"the subscription of {channel}")
+                if isinstance(decoded, BookSnapshot):
+                    return f"the book of {decoded.market} came"
+                if isinstance(decoded, Subscribed) and not market:
+                    return f"{channel} is subscribed; no market is open"
 
 
 def _is_stream(url: str) -> bool:

@@ -28,13 +28,7 @@ from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
-from kalshi_daemon.facts import (
-    BookSnapshot,
-    StreamRefused,
-    Subscribed,
-    SubscriptionUpdated,
-    Unsubscribed,
-)
+from kalshi_daemon.facts import BookSnapshot, StreamRefused, Subscribed, SubscriptionUpdated, Unsubscribed
 from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.door import Door, Turns
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_FACT, CHANNEL_OF_TYPE, CHANNELS, LIFECYCLE, Role
@@ -250,17 +244,21 @@ class Session:
 
         while True:
             try:
-                frame = await opened.socket.receive()
+                frames = await opened.socket.receive()
             except WireError as error:  # the rest of it may be without end, so the socket is over too
                 self._seams.on_fault(error)
                 raise Unreachable(str(error), maybe_done=True) from None
-            try:
-                decoded = feed.decode_frame(frame, clock.now_ms(), learn)
-            except WireError as error:
-                self._seams.on_fault(error)
-                self._pass_over(opened.subscriber.known, frame)
-            else:
-                self._handle(opened.subscriber, decoded)
+            at_ms = clock.now_ms()
+            for frame in frames:
+                if opened.scope.cancel_called:
+                    break  # given up: what it carries cannot be trusted any more
+                try:
+                    decoded = feed.decode_frame(frame, at_ms, learn)
+                except WireError as error:
+                    self._seams.on_fault(error)
+                    self._pass_over(opened.subscriber.known, frame)
+                else:
+                    self._handle(opened.subscriber, decoded)
 
     @staticmethod
     async def _write(socket: Socket, outgoing: trio.MemoryReceiveChannel[str]) -> None:

@@ -9,15 +9,16 @@ Rules:
   everything else, naming the status or the reason of the close; WireError for a frame that is too long, which ends the
   socket too. They escape bare, not in groups.
 - Leaving without being cancelled says goodbye and waits `SOCKET_CLOSE_S` for the answer; being cancelled just closes.
-- Pings of the server are answered by the library. Compression is never offered: it costs more than it saves on frames
-  of 200 bytes.
+- Whole texts are taken out of the stream before the library sees them (`wire/plain_frames.py`); everything else is
+  the library's, which answers the pings of the server.
+- Compression is never offered: it costs more than it saves on frames of 200 bytes.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,53 +32,12 @@ from wsproto.utilities import LocalProtocolError, ProtocolError
 from kalshi_daemon import limits
 from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
 from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.tap import Tap
 from kalshi_daemon.wire.error_bodies import error_of
 
 KEY_REFUSED: Final = frozenset({401, 403})
 OVERSIZED: Final = f"Exceeded maximum message size: {limits.FRAME_MAX} bytes"  # the library's own word, in its close
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
-
-
-class Tap(trio.abc.Stream):
-    """A stream that notes when something was heard and tells its end, which the library does not during a handshake."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.last_heard = trio.current_time()
-        self.answer = b""  # how the answer to the handshake begins: evidence, where it is cut off
-        self.on_end: Callable[[], object] | None = None  # until the handshake is over
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._ended()
-            raise
-        if not data:
-            self._ended()
-            return data
-        self.last_heard = trio.current_time()
-        if self.on_end is not None:
-            self.answer += data[: limits.SOCKET_ANSWER_MAX - len(self.answer)]
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            await self._stream.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._ended()
-            raise
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        self._ended()
-        await self._stream.aclose()
-
-    def _ended(self) -> None:
-        if self.on_end is not None:
-            self.on_end()
 
 
 @frozen
@@ -125,6 +85,7 @@ class Socket:
                 try:
                     await nursery.start(socket._run, address, headers)
                     nursery.start_soon(socket._send_pings)
+                    nursery.start_soon(socket._pass_on)
                     yield socket
                     await socket.aclose()
                 except Exception as error:  # noqa: BLE001 - raised again below, outside of the nursery and its groups
@@ -147,17 +108,20 @@ class Socket:
         except (trio_websocket.ConnectionClosed, LocalProtocolError):
             raise self._closed() from None
 
-    async def receive(self) -> bytes | str:
-        """The next frame's payload. Raises Unreachable, and WireError for a frame over `FRAME_MAX`, which ends the
-        socket.
+    async def receive(self) -> Sequence[bytes | str]:
+        """The payloads of the next frames, oldest first: one at least, and as many as have come, up to a bound.
+
+        Raises Unreachable, and WireError for a frame over `FRAME_MAX`, which ends the socket.
         """
-        try:
-            return await self._connection.get_message()
-        except trio_websocket.ConnectionClosed as closed:
-            if closed.reason is not None and closed.reason.reason == OVERSIZED:
+        await trio.lowlevel.checkpoint()
+        frames = await self._tap.take()
+        if not frames:
+            reason = self._connection.closed
+            if reason is not None and reason.reason == OVERSIZED:
                 text = f"a frame of more than {limits.FRAME_MAX} bytes, which ended the socket"
-                raise WireError("oversized", text) from None
-            raise self._closed() from None
+                raise WireError("oversized", text)
+            raise self._closed()
+        return frames
 
     async def ping(self) -> None:
         """Send a ping and do not wait for its pong, which moves `last_heard`. None where too many are unanswered."""
@@ -170,6 +134,16 @@ class Socket:
         """Say goodbye, within a bound. May be called again."""
         with trio.move_on_after(limits.SOCKET_CLOSE_S):
             await self._connection.aclose()
+
+    async def _pass_on(self) -> None:
+        """The messages that the library was not spared, and that there are no more of any kind."""
+        try:
+            while True:
+                message = await self._connection.get_message()
+                await self._tap.room()
+                self._tap.put(message)
+        except trio_websocket.ConnectionClosed:
+            self._tap.end()
 
     async def _send_pings(self) -> None:
         """A task for each, since the library's ping waits for its pong; none is cut off half sent."""

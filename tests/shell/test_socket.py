@@ -89,6 +89,12 @@ async def error_of_dial(nursery: trio.Nursery, handle: Handle) -> OperatingError
     return caught.value
 
 
+async def received(socket: Socket) -> bytes | str:
+    """The one frame that comes."""
+    (frame,) = await socket.receive()
+    return frame
+
+
 async def echo(connection: trio_websocket.WebSocketConnection) -> None:
     try:
         while True:
@@ -103,7 +109,7 @@ async def test_frames_go_both_ways_in_order(autojump_clock: MockClock) -> None:
         assert wire.dialled == [("external-api-ws.kalshi.com", 443, True)]
         for text in ("one", "zwei ¢", "x" * 100_000):
             await socket.send(text)
-        assert [await socket.receive() for _ in range(3)] == ["one", "zwei ¢", "x" * 100_000]
+        assert [await received(socket) for _ in range(3)] == ["one", "zwei ¢", "x" * 100_000]
 
 
 async def test_leaving_says_goodbye(autojump_clock: MockClock) -> None:
@@ -159,7 +165,7 @@ async def test_a_close_by_the_peer_names_its_reason(autojump_clock: MockClock) -
         await connection.aclose(1_001, "maintenance")
 
     async with dialled(websocket(talk)) as (socket, _):
-        assert await socket.receive() == "last"
+        assert await received(socket) == "last"
         with pytest.raises(Unreachable, match=r"the socket closed: 1001 going away \(maintenance\)"):
             await socket.receive()
         with pytest.raises(Unreachable, match="1001"):
@@ -171,7 +177,7 @@ async def test_a_stream_that_breaks_off_is_a_close_too(autojump_clock: MockClock
     """A TCP reset without a close frame, as recorded on the demo exchange."""
     async with dialled(websocket(echo)) as (socket, wire):
         await socket.send("one")
-        assert await socket.receive() == "one"
+        assert await received(socket) == "one"
         await trio.aclose_forcefully(wire.peers[0])
         with pytest.raises(Unreachable, match="the socket closed: 1006 abnormal closure") as caught:
             await socket.receive()
@@ -238,7 +244,7 @@ async def test_what_was_heard_is_noted(autojump_clock: MockClock) -> None:
         await trio.sleep_forever()
 
     async with dialled(websocket(talk)) as (socket, _):
-        assert await socket.receive() == "frame"
+        assert await received(socket) == "frame"
         assert socket.last_heard == 10
         await trio.sleep(15)
         assert socket.last_heard == 20
@@ -358,7 +364,7 @@ async def test_over_a_real_connection() -> None:
         server = await nursery.start(trio_websocket.serve_websocket, talk, "127.0.0.1", 0, None)
         async with Socket.dial(Loopback(), f"ws://127.0.0.1:{server.port}/ws", {}) as socket:
             await socket.send("ping")
-            assert await socket.receive() == "ping"
+            assert await received(socket) == "ping"
         nursery.cancel_scope.cancel()
 
 

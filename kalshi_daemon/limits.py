@@ -290,6 +290,7 @@ STREAM_SEND_S: Final = 30.0  # a reader that takes nothing at all for so long is
 READ_QUEUE_MAX: Final = 100_000  # changes that the stale reads have not shown yet; beyond it they are shown early
 BATCH_SECONDS: Final = 1  # a batch may spend what the write bucket refills in so long
 FAULTS_MAX: Final = 100  # planned at one time: each is looked at on every frame
+MAINTENANCE_WINDOWS_MAX: Final = 20  # announced at once at an emulator
 FAULT_TIMES_MAX: Final = 1_000_000  # more than any run meets
 FAULT_SECONDS_MAX: Final = 7 * 86_400.0  # of any time in a fault: a week, as long as a demo
 FAULT_BYTES_MAX: Final = 1_000_000_000  # of a connection before its fate

@@ -8,64 +8,57 @@ one line in `error`; faults do not reach it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from kalshi_daemon.emulator import requests
-from kalshi_daemon.emulator.bodies import Body
+from kalshi_daemon.emulator.bodies import Body, time_text
+from kalshi_daemon.emulator.channels import CHANNELS
+from kalshi_daemon.emulator.control_body import NotDone, only, text, whole, word
+from kalshi_daemon.emulator.control_market_routes import SECONDS_MAX, MarketControl
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
 from kalshi_daemon.emulator.faults import HANDSHAKE, NETWORK
-from kalshi_daemon.emulator.model import FeeChange, MarketStatus
 from kalshi_daemon.emulator.refusals import Refused
+from kalshi_daemon.limits import MAINTENANCE_WINDOWS_MAX
 from kalshi_daemon.shell.http_server import Request, Response
-from kalshi_daemon.units import PRICE_ONE, SECOND_MS, FeeType, Milliseconds, Price, Ticker
+from kalshi_daemon.units import SECOND_MS
 
 PREFIX: Final = "/emulator"
-SECONDS_MAX: Final = 366 * 24 * 3_600
-MULTIPLIER_PPM_MAX: Final = 100_000_000  # real ones are 0, 0.5 and 1
-FEES: Final = frozenset({"fee_type", "multiplier", "seconds"})
-OPEN: Final = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE, MarketStatus.CLOSED)
 
 
-class _NotDone(Exception):
-    """`status` and one line for whoever asked."""
+class Streams(Protocol):
+    """The open WebSockets; each answers how many it met."""
 
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
+    def drop_streams(self) -> int: ...
+    def fail_channel(self, channel: str) -> int: ...
 
 
 class ControlRoutes:
     """Answers what is asked under `PREFIX`."""
 
-    def __init__(
-        self, exchange: Exchange, faults: FaultSchedule, drop_streams: Callable[[], int], *, has_tls: bool
-    ) -> None:
+    def __init__(self, exchange: Exchange, faults: FaultSchedule, streams: Streams, *, has_tls: bool) -> None:
         self._exchange = exchange
         self._faults = faults
+        self._streams = streams
         self._has_tls = has_tls
-        self._actions: dict[tuple[str, ...], Callable[[Body], Body]] = {
-            ("GET", "faults"): lambda _body: {"faults": self._listed()},
-            ("POST", "faults"): lambda body: {"number": self._add(body)},
-            ("DELETE", "faults"): lambda _body: {"cleared": faults.clear()},
-            ("POST", "exchange", "pause"): lambda _body: self._trade(active=False),
-            ("POST", "exchange", "resume"): lambda _body: self._trade(active=True),
-            ("POST", "exchange", "stop"): lambda _body: self._work(active=False),
-            ("POST", "exchange", "start"): lambda _body: self._work(active=True),
-            ("POST", "streams", "drop"): lambda _body: {"dropped": drop_streams()},
-        }
-        self._market_actions = {
-            "halt": self._halt,
-            "resume": self._resume,
-            "close": self._close,
-            "settle": self._settle,
-            "dispute": self._dispute,
-            "amend": self._amend,
-            "waive": self._waive,
+        self._markets = MarketControl(exchange)
+        maintenance = ("exchange", "maintenance")
+        self._actions: dict[tuple[str, ...], tuple[Callable[[Body], Body], tuple[str, ...]]] = {
+            ("GET", "faults"): (lambda _body: {"faults": self._listed()}, ()),
+            ("POST", "faults"): (lambda body: {"number": self._add(body)}, ("fault",)),
+            ("DELETE", "faults"): (lambda _body: {"cleared": faults.clear()}, ()),
+            ("POST", "exchange", "pause"): (lambda body: self._trade(body, active=False), ("shard",)),
+            ("POST", "exchange", "resume"): (lambda body: self._trade(body, active=True), ("shard",)),
+            ("POST", "exchange", "stop"): (lambda _body: self._work(active=False), ()),
+            ("POST", "exchange", "start"): (lambda _body: self._work(active=True), ()),
+            ("POST", *maintenance): (self._announce, ("in_seconds", "seconds")),
+            ("DELETE", *maintenance): (lambda _body: {"withdrawn": exchange.withdraw_maintenance()}, ()),
+            ("POST", "streams", "drop"): (lambda _body: {"dropped": streams.drop_streams()}, ()),
+            ("POST", "streams", "fail"): (self._fail, ("channel",)),
         }
 
     @staticmethod
@@ -75,7 +68,7 @@ class ControlRoutes:
     def answer(self, request: Request) -> Response:
         try:
             return _json(200, self._route(request))
-        except (_NotDone, FaultRefused) as error:
+        except (NotDone, FaultRefused) as error:
             return _json(getattr(error, "status", 400), {"error": str(error)})
         except Refused as refused:
             return _json(refused.status, {"error": f"{refused.message} {refused.details}".strip()})
@@ -83,30 +76,30 @@ class ControlRoutes:
     def _route(self, request: Request) -> Body:
         parts = tuple(request.path.split("/")[2:])
         body = {} if request.method == "GET" else _body(request)
-        action = self._actions.get((request.method, *parts))
-        if action is not None:
-            return action(body)
+        known = self._actions.get((request.method, *parts))
+        if known is not None:
+            act, fields = known
+            only(body, fields)
+            return act(body)
         match request.method, *parts:
             case "DELETE", "faults", number if number.isdecimal() and self._faults.clear(int(number)):
                 return {"cleared": 1}
-            case "POST", "markets", ticker, name if name in self._market_actions:
-                self._market_actions[name](ticker, body)
-                return {"status": self._exchange.market(ticker).status}
+            case "POST", "markets", ticker, name if self._markets.knows(name):
+                return self._markets.do(name, ticker, body)
             case "POST", "events", event, "fees" if event in self._exchange.events:
-                return _announced(self._exchange.override_fees(event, *self._fees(body)))
+                return self._markets.change_event_fees(event, body)
             case "POST", "series", series, "fees" if series in self._exchange.series:
-                fee_type, multiplier_ppm, at_ms = self._fees(body)
-                if fee_type is None or multiplier_ppm is None:
-                    raise _NotDone(400, "a series needs both: fee_type and multiplier")
-                return _announced(self._exchange.change_series_fees(series, fee_type, multiplier_ppm, at_ms))
-        raise _NotDone(404, f"{request.method} {request.path} is not here: docs/emulator.md lists what is")
+                return self._markets.change_series_fees(series, body)
+        raise NotDone(404, f"{request.method} {request.path} is not here: docs/emulator.md lists what is")
 
-    def _trade(self, *, active: bool) -> Body:
-        if active:
-            self._exchange.resume_trading()
-        else:
-            self._exchange.pause_trading()
-        return {"trading_active": self._exchange.trading_active}
+    def _trade(self, body: Body, *, active: bool) -> Body:
+        """Of one shard, or of all of them; whether orders are taken there now."""
+        shards = self._exchange.settings.exchange_indexes
+        shard = None if "shard" not in body else whole(body, "shard", 0, max(shards))
+        if shard is not None and shard not in shards:
+            raise NotDone(400, f"there is no shard {shard}: {', '.join(map(str, shards))}")
+        (self._exchange.resume_trading if active else self._exchange.pause_trading)(shard)
+        return {"trading_active": self._exchange.hours.trades(shard or 0)}
 
     def _work(self, *, active: bool) -> Body:
         if active:
@@ -114,6 +107,18 @@ class ControlRoutes:
         else:
             self._exchange.stop()
         return {"exchange_active": self._exchange.hours.active}
+
+    def _announce(self, body: Body) -> Body:
+        """Maintenance that the schedule tells of from now on."""
+        if len(self._exchange.hours.announced) >= MAINTENANCE_WINDOWS_MAX:
+            raise NotDone(409, f"{MAINTENANCE_WINDOWS_MAX} windows are announced already: withdraw them")
+        begins_ms = self._exchange.now_ms + whole(body, "in_seconds", 0, SECONDS_MAX) * SECOND_MS
+        ends_ms = begins_ms + whole(body, "seconds", 1, SECONDS_MAX) * SECOND_MS
+        self._exchange.announce_maintenance(begins_ms, ends_ms)
+        return {"start_datetime": time_text(begins_ms), "end_datetime": time_text(ends_ms)}
+
+    def _fail(self, body: Body) -> Body:
+        return {"failed": self._streams.fail_channel(word(body, "channel", CHANNELS))}
 
     def _listed(self) -> list[Body]:
         return [
@@ -127,90 +132,13 @@ class ControlRoutes:
         ]
 
     def _add(self, body: Body) -> int:
-        text = body.get("fault")
-        if not isinstance(text, str):
-            raise _NotDone(400, '{"fault": "KIND..."} is needed')
-        planned = parse_fault(text)
+        planned = parse_fault(text(body, "fault", "KIND..."))
         kind = planned.fault.kind
         if kind.place == NETWORK:
-            raise _NotDone(400, f"{kind.word} is the network's, which is not switched here: docs/emulator.md")
+            raise NotDone(400, f"{kind.word} is the network's, which is not switched here: docs/emulator.md")
         if kind.place == HANDSHAKE and not self._has_tls:
-            raise _NotDone(400, f"{kind.word} is for an emulator that was started with --tls")
+            raise NotDone(400, f"{kind.word} is for an emulator that was started with --tls")
         return self._faults.add(planned)
-
-    def _halt(self, ticker: Ticker, _body: Body) -> None:
-        self._expect(ticker, MarketStatus.ACTIVE)
-        self._exchange.halt(ticker)
-
-    def _resume(self, ticker: Ticker, _body: Body) -> None:
-        self._expect(ticker, MarketStatus.INACTIVE)
-        self._exchange.resume(ticker)
-
-    def _close(self, ticker: Ticker, body: Body) -> None:
-        """Move the close, either way: so many seconds from now. A closed market stands halted then."""
-        self._expect(ticker, *OPEN)
-        self._exchange.move_close(ticker, self._then_ms(body))
-
-    def _waive(self, ticker: Ticker, body: Body) -> None:
-        """Charge nothing for so many seconds from now."""
-        self._expect(ticker, *OPEN)
-        self._exchange.waive_fees(ticker, self._then_ms(body))
-
-    def _then_ms(self, body: Body) -> Milliseconds:
-        seconds = body.get("seconds")
-        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= SECONDS_MAX:
-            raise _NotDone(400, f'{{"seconds": N}} is needed: whole ones from now, at most {SECONDS_MAX}')
-        return self._exchange.now_ms + seconds * SECOND_MS
-
-    def _fees(self, body: Body) -> tuple[FeeType | None, int | None, Milliseconds]:
-        """What is to be charged, and from when; what is left out or null is the series'."""
-        if unknown := body.keys() - FEES:
-            raise _NotDone(400, f"{', '.join(sorted(unknown))}: only {', '.join(sorted(FEES))} are known here")
-        word, multiplier = body.get("fee_type"), body.get("multiplier")
-        if word is not None and word not in list(FeeType):
-            raise _NotDone(400, f"fee_type: one of {', '.join(FeeType)}")
-        if multiplier is not None and not isinstance(multiplier, str):
-            raise _NotDone(400, 'multiplier: a text, as "0.5"')
-        ppm = None if multiplier is None else requests.read_multiplier(multiplier)
-        if ppm is not None and ppm > MULTIPLIER_PPM_MAX:
-            raise _NotDone(400, f"multiplier: at most {MULTIPLIER_PPM_MAX // requests.PPM}")
-        if self._exchange.fees.is_full:
-            raise _NotDone(409, "too many changes of fees are to come")
-        return None if word is None else FeeType(str(word)), ppm, self._then_ms({"seconds": 0} | body)
-
-    def _settle(self, ticker: Ticker, body: Body) -> None:
-        self._expect(ticker, *OPEN)
-        self._exchange.settle(ticker, *self._result(body))
-
-    def _dispute(self, ticker: Ticker, _body: Body) -> None:
-        self._expect(ticker, MarketStatus.DETERMINED)
-        self._exchange.dispute(ticker)
-
-    def _amend(self, ticker: Ticker, body: Body) -> None:
-        self._expect(ticker, MarketStatus.DETERMINED, MarketStatus.DISPUTED)
-        self._exchange.amend_result(ticker, *self._result(body))
-
-    @staticmethod
-    def _result(body: Body) -> tuple[str, Price | None]:
-        """A result, and what the YES leg is worth where it does not say so itself."""
-        result, value = body.get("result"), body.get("value")
-        if result not in ("yes", "no", "void", "scalar") or (result == "scalar") != isinstance(value, str):
-            raise _NotDone(
-                400, '{"result": "yes", "no" or "void"} or {"result": "scalar", "value": "0.5600"} is needed'
-            )
-        price = requests.read_price(value) if isinstance(value, str) else None
-        if price is not None and price > PRICE_ONE:
-            raise _NotDone(400, f"a contract is not worth {value}: at most 1.0000")
-        return str(result), price
-
-    def _expect(self, ticker: Ticker, *statuses: MarketStatus) -> None:
-        status = self._exchange.market(ticker).status
-        if status not in statuses:
-            raise _NotDone(409, f"{ticker} is {status}: this takes one that is {' or '.join(statuses)}")
-
-
-def _announced(change: FeeChange) -> Body:
-    return {"id": change.change_id, "scheduled_ms": change.scheduled_ms}
 
 
 def _body(request: Request) -> Body:

@@ -17,19 +17,27 @@ from kalshi_daemon.units import SECOND_MS, Milliseconds
 EASTERN: Final = ZoneInfo("America/New_York")
 PAUSE_DAY: Final = 3  # Thursday, counted from Monday; clocks change on Sundays, so its pause is always as long
 PAUSE_FROM, PAUSE_TO = time(3), time(5)
-By: TypeAlias = Literal["word", "fault"]  # who stopped it, and alone lets it go on
+By: TypeAlias = Literal["word", "fault", "notice"]  # who stopped it, and alone lets it go on
 
 
 @define
 class Hours:
     """What stops the exchange now. `paused` holds by whom, and the shard whose trading it is, None for all of them;
-    `maintained` holds by whom. `resume_ms` is when the exchange says that it will be back, if it does."""
+    `maintained` holds by whom, and until when where that is known; `stopped_until_ms` is what is said of the end of a
+    stop. `announced` has the windows of maintenance that the schedule tells of: from, to."""
 
     weekly: bool = False
     paused: set[tuple[By, int | None]] = field(factory=set)
     stopped: bool = False
-    maintained: set[By] = field(factory=set)
-    resume_ms: Milliseconds | None = None
+    stopped_until_ms: Milliseconds | None = None
+    maintained: dict[By, Milliseconds | None] = field(factory=dict)
+    announced: tuple[tuple[Milliseconds, Milliseconds], ...] = ()
+
+    @property
+    def resume_ms(self) -> Milliseconds | None:
+        """When the exchange says that it will be back, if it does."""
+        ends = (self.stopped_until_ms, *self.maintained.values())
+        return max((end for end in ends if end is not None), default=None)
 
     @property
     def maintenance(self) -> bool:

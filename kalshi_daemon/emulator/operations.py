@@ -171,6 +171,16 @@ class Operations:
     def end_maintenance(self, *, by: By = "word") -> None:
         self._pauses.end_maintenance(by)
 
+    def announce_maintenance(self, begins_ms: Milliseconds, ends_ms: Milliseconds) -> None:
+        """Maintenance to come: the schedule tells of it, and it begins and ends by the clock."""
+        assert begins_ms < ends_ms, "a window has a length"
+        self._pauses.announce(begins_ms, ends_ms)
+        self.advance()
+
+    def withdraw_maintenance(self) -> int:
+        """Take back what was announced, begun or not; how many windows there were."""
+        return self._pauses.withdraw()
+
     # ------------------------------------------------------------------------------------------------- one market
 
     def halt(self, ticker: Ticker) -> None:

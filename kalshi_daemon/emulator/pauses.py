@@ -1,7 +1,8 @@
 """The exchange stops and goes on: Thursday's pause by the clock, pauses by word, maintenance (api.md 6).
 
 Rules: resting orders stay, except those that asked to go when trading pauses (cancel_order_on_pause). Maintenance
-begins the clocks of all order books anew, as the documents say it may.
+begins the clocks of all order books anew, as the documents say it may. What was announced comes by itself, and is in
+the schedule until it is over; of windows that overlap the last end holds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from kalshi_daemon.emulator.venue import Venue
 from kalshi_daemon.units import Milliseconds
 
 PAUSE = "pause"  # the calendar's kind for what follows
-_BEGIN, _END, _SERVED = "begin", "end", "maintenance is over"
+_BEGIN, _END, _DUE = "begin", "end", "maintenance"
 
 
 class Pauses:
@@ -37,8 +38,20 @@ class Pauses:
             hours.weekly = False
             self._week = weekly_pause(self._venue.now_ms())
             self._venue.schedule(self._week[0], PAUSE, _BEGIN)
-        elif hours.resume_ms is not None and hours.resume_ms <= self._venue.now_ms():
-            self.end_maintenance("word")
+        else:
+            assert key == _DUE, key
+            self._maintain()
+
+    def _maintain(self) -> None:
+        """End the maintenance whose time is over, and begin what was announced for now."""
+        hours, now = self._venue.hours, self._venue.now_ms()
+        for by, until_ms in list(hours.maintained.items()):
+            if until_ms is not None and until_ms <= now:
+                self.end_maintenance(by)
+        hours.announced = tuple(window for window in hours.announced if window[1] > now)
+        ends = [ends_ms for begins_ms, ends_ms in hours.announced if begins_ms <= now]
+        if ends and hours.maintained.get("notice") != max(ends):
+            self.begin_maintenance(max(ends), "notice")
 
     def pause(self, exchange_index: int | None, by: By) -> None:
         """Pause the trading of one shard, or of all with None."""
@@ -51,27 +64,38 @@ class Pauses:
     def stop(self, resume_ms: Milliseconds | None) -> None:
         """Pause the whole exchange: no order, no cancel; reads go on."""
         self._venue.hours.stopped = True
-        self._venue.hours.resume_ms = resume_ms
+        self._venue.hours.stopped_until_ms = resume_ms
         self._cancel_wary(None)
 
     def start(self) -> None:
         self._venue.hours.stopped = False
-        self._venue.hours.resume_ms = None
+        self._venue.hours.stopped_until_ms = None
 
     def begin_maintenance(self, until_ms: Milliseconds | None, by: By) -> None:
         """Nothing is answered, and streams end; by the clock until then, or until whoever began it ends it."""
-        self._venue.hours.maintained.add(by)
+        self._venue.hours.maintained[by] = until_ms
         self._cancel_wary(None)
         if until_ms is not None:
-            self._venue.hours.resume_ms = until_ms
-            self._venue.schedule(until_ms, PAUSE, _SERVED)
+            self._venue.schedule(until_ms, PAUSE, _DUE)
 
     def end_maintenance(self, by: By) -> None:
-        self._venue.hours.maintained.discard(by)
-        if by == "word":
-            self._venue.hours.resume_ms = None
+        self._venue.hours.maintained.pop(by, None)
         for state in self._venue.states.values():
             state.clock = 0
+
+    def announce(self, begins_ms: Milliseconds, ends_ms: Milliseconds) -> None:
+        """A window of maintenance, in the schedule from now on."""
+        hours = self._venue.hours
+        hours.announced = tuple(sorted((*hours.announced, (begins_ms, ends_ms))))
+        self._venue.schedule(begins_ms, PAUSE, _DUE)
+
+    def withdraw(self) -> int:
+        """Nothing is announced any more, and what was announced and is on ends; how many windows there were."""
+        hours = self._venue.hours
+        withdrawn, hours.announced = len(hours.announced), ()
+        if "notice" in hours.maintained:
+            self.end_maintenance("notice")
+        return withdrawn
 
     def _cancel_wary(self, exchange_index: int | None) -> None:
         for order in list(self._venue.live.values()):

@@ -54,14 +54,19 @@ def status_body(exchange: Exchange) -> Body:
 
 
 def exchange_schedule(call: Call) -> Body:
-    """Open all week, but for the pause of Thursday morning where the exchange keeps it; in New York's time."""
+    """Open all week, but for the pause of Thursday morning where the exchange keeps it, in New York's time; and what
+    maintenance is announced."""
     begins, ends = (at.strftime("%H:%M") for at in (PAUSE_FROM, PAUSE_TO))
     thursday = [{"open_time": "00:00", "close_time": begins}, {"open_time": ends, "close_time": "00:00"}]
     days = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     paused = "thursday" if call.exchange.settings.weekly_pause else ""
     hours: Body = {day: thursday if day == paused else OPEN_ALL_DAY for day in days}
     hours |= {"start_time": "2020-01-01T00:00:00Z", "end_time": "2099-01-01T00:00:00Z"}
-    return {"schedule": {"standard_hours": [hours], "maintenance_windows": []}}
+    windows = [
+        {"start_datetime": time_text(begins_ms), "end_datetime": time_text(ends_ms)}
+        for begins_ms, ends_ms in call.exchange.hours.announced
+    ]
+    return {"schedule": {"standard_hours": [hours], "maintenance_windows": windows}}
 
 
 def list_markets(call: Call, *, archived: bool = False) -> Body:

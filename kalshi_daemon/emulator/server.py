@@ -78,7 +78,7 @@ class EmulatorServer:
         self._tls = tls
         self.faults = FaultSchedule(now_ms, rng)
         self._service = FaultyService(exchange, self.faults, now_ms)
-        self._control = ControlRoutes(exchange, self.faults, self.drop_streams, has_tls=tls is not None)
+        self._control = ControlRoutes(exchange, self.faults, self, has_tls=tls is not None)
         self._rest = Rest(exchange, self._keys, settings, now_ms, self._service)
         self._streams: dict[int, _OpenStream] = {}  # in the order in which they were opened
         self._opened = 0
@@ -109,10 +109,9 @@ class EmulatorServer:
             stream.scope.cancel()
         return len(dropped)
 
-    def fail_channel(self, channel: str) -> None:
-        """Channel error 10 on every stream that has it open."""
-        for stream in self._streams.values():
-            stream.session.fail(channel)
+    def fail_channel(self, channel: str) -> int:
+        """Channel error 10 on every stream that has it open; returns how many those were."""
+        return sum(stream.session.fail(channel) for stream in self._streams.values())
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection: REST with keep-alive, or a WebSocket. One too many is closed at once."""

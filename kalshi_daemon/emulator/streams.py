@@ -64,11 +64,12 @@ class StreamSession:
         """Pass on an event of the exchange."""
         self._events.tell(event)
 
-    def fail(self, channel: str) -> None:
-        """Channel error 10: its subscription, if it is open, is over."""
+    def fail(self, channel: str) -> bool:
+        """Channel error 10: its subscription, if it is open, is over. Returns whether it was."""
         subscription = self._subscriptions.get(channel)
         if subscription is not None:
             self._subscriptions.end(subscription, CHANNEL_ERROR)
+        return subscription is not None
 
     # ---------------------------------------------------------------------------------------------------- commands
 

@@ -85,7 +85,8 @@ class Judge:
 
 
 async def prepared(emulator: World) -> None:
-    """A settled position, fills as taker and maker, resting orders with every optional field, a book."""
+    """A settled position, fills as taker and maker, resting orders with every field, a book, an announcement."""
+    emulator.exchange.announce_maintenance(now_ms() + 86_400_000, now_ms() + 86_500_000)
     emulator.exchange.settle(B, "yes")
     emulator.trade(A, 5, side=BookSide.ASK, cents=52)
     emulator.trade(A, 5, side=BookSide.BID, cents=47)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from emulator_world import V2, A, Answer, B, World, world
+from emulator_world import V2, A, Answer, B, World, ask, heard, part, world
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
-from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX
+from kalshi_daemon.emulator.model import ExchangeSettings
+from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX, MAINTENANCE_WINDOWS_MAX
 from kalshi_daemon.units import FeeType
 
 FAULTS = "/emulator/faults"
@@ -81,6 +82,21 @@ async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
         ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"fee_type": []}, 400, "fee_type: one of quadratic"),
         ("POST", "/emulator/events/DEMOTEMP-DAY1/fees", {"seconds": -1}, 400, '"seconds"'),
         ("POST", "/emulator/series/DEMOTEMP/fees", {"multiplier": "1"}, 400, "a series needs both"),
+        ("POST", f"/emulator/markets/{A}/halt", {"seconds": 5}, 400, "seconds: nothing is to be said here"),
+        ("POST", f"/emulator/markets/{A}/grid", {}, 400, '"structure"'),
+        ("POST", f"/emulator/markets/{A}/grid", {"structure": ["deci_cent"]}, 400, "one of linear_cent, deci_cent"),
+        ("POST", f"/emulator/markets/{A}/grid", {"structure": "half_cent"}, 400, "one of linear_cent, deci_cent"),
+        ("POST", f"/emulator/markets/{A}/grid", {"structure": "deci_cent", "x": 1}, 400, "x: only structure"),
+        ("POST", "/emulator/markets/NONE/grid", {"structure": "deci_cent"}, 404, "market not found"),
+        ("POST", "/emulator/exchange/pause", {"shard": "0"}, 400, '"shard"'),
+        ("POST", "/emulator/exchange/pause", {"shard": 1}, 400, '"shard"'),
+        ("POST", "/emulator/exchange/pause", {"shards": 0}, 400, "shards: only shard"),
+        ("POST", "/emulator/exchange/maintenance", {"seconds": 60}, 400, '"in_seconds"'),
+        ("POST", "/emulator/exchange/maintenance", {"in_seconds": 5, "seconds": 0}, 400, "whole number from 1"),
+        ("POST", "/emulator/exchange/maintenance", {"in_seconds": 5.5, "seconds": 5}, 400, "whole number from 0"),
+        ("POST", "/emulator/exchange/maintenance", {"in_seconds": 1, "seconds": 1, "by": "me"}, 400, "by: only in_s"),
+        ("POST", "/emulator/streams/fail", {}, 400, '"channel"'),
+        ("POST", "/emulator/streams/fail", {"channel": "books"}, 400, "one of orderbook_delta, ticker"),
         ("POST", f"/emulator/markets/{A}/settle", {}, 400, '"result"'),
         ("POST", f"/emulator/markets/{A}/settle", {"result": "scalar"}, 400, '"value"'),
         ("POST", f"/emulator/markets/{A}/settle", {"result": "yes", "value": "0.5"}, 400, '"value"'),
@@ -178,3 +194,85 @@ async def test_fees_change_now_or_later(autojump_clock: MockClock) -> None:
             exchange.override_fees("DEMOTEMP-DAY1", None, 0, exchange.now_ms + 60_000)
         refused = await asked(emulator, "POST", event, {"seconds": 1})
         assert (refused.status, refused.json) == (409, {"error": "too many changes of fees are to come"})
+
+
+async def test_a_shard_pauses_by_itself(autojump_clock: MockClock) -> None:
+    """Its markets and no others; a pause of everything is a matter of its own."""
+    rules = ExchangeSettings(exchange_indexes=(0, 2))
+    async with world(exchange_settings=rules) as emulator:
+        paths = ("/emulator/exchange/pause", "/emulator/exchange/resume")
+        assert (await asked(emulator, "POST", paths[0], {"shard": 2})).json == {"trading_active": False}
+        assert (emulator.exchange.hours.trades(0), emulator.exchange.hours.trades(2)) == (True, False)
+        refused = await asked(emulator, "POST", paths[0], {"shard": 1})
+        assert (refused.status, refused.json["error"]) == (400, "there is no shard 1: 0, 2")
+        assert (await asked(emulator, "POST", paths[0], EMPTY)).json == {"trading_active": False}
+        assert (await asked(emulator, "POST", paths[1], {"shard": 2})).json == {"trading_active": False}
+        assert (await asked(emulator, "POST", paths[1], EMPTY)).json == {"trading_active": True}
+        assert emulator.exchange.hours.trades(2)
+
+
+async def test_a_grid_grows_finer_and_not_coarser(autojump_clock: MockClock) -> None:
+    """What rests stays, the stream tells of the new ranges, and prices between the old ones are taken."""
+    async with world() as emulator, emulator.stream() as socket:
+        await ask(socket, 1, "subscribe", channels=["market_lifecycle_v2"])
+        order_id = (await emulator.create()).json["order_id"]
+        assert (await emulator.create(price="0.0150")).status == 400
+        path = f"/emulator/markets/{A}/grid"
+        assert (await asked(emulator, "POST", path, {"structure": "deci_cent"})).json == {"status": "active"}
+        (told,) = await heard(socket)
+        assert part(told, "msg")["event_type"] == "price_level_structure_updated"
+        assert (await emulator.create(price="0.0150")).status == 201
+        assert emulator.exchange.rests(str(order_id))
+        coarser = await asked(emulator, "POST", path, {"structure": "linear_cent"})
+        assert (coarser.status, coarser.json["error"]) == (
+            409,
+            "linear_cent lacks prices of deci_cent, at which orders may rest",
+        )
+
+
+async def test_a_channel_fails_on_every_stream(autojump_clock: MockClock) -> None:
+    """Error 10 where it is open, and nothing elsewhere."""
+    async with world() as emulator, emulator.stream() as first, emulator.stream() as second:
+        await ask(first, 1, "subscribe", channels=["trade", "fill"])
+        await ask(second, 1, "subscribe", channels=["fill"])
+        failed = await asked(emulator, "POST", "/emulator/streams/fail", {"channel": "trade"})
+        assert failed.json == {"failed": 1}
+        assert [part(frame, "msg")["code"] for frame in await heard(first)] == [10]
+        assert await heard(second) == []
+
+
+async def test_maintenance_is_announced_and_withdrawn(autojump_clock: MockClock) -> None:
+    """It is in the schedule, comes and goes by the clock, and while it is on the status says until when; what is
+    withdrawn does not come, or ends."""
+    path = "/emulator/exchange/maintenance"
+    async with world() as emulator:
+
+        async def windows() -> object:
+            return part(await emulator.get("/exchange/schedule", signed=False), "schedule")["maintenance_windows"]
+
+        told = await asked(emulator, "POST", path, {"in_seconds": 60, "seconds": 30})
+        assert await windows() == [told.json]
+        assert (await emulator.create()).status == 201
+        await trio.sleep(61)
+        status = await emulator.ask("GET", "/trade-api/v2/exchange/status", signed=False)
+        assert (status.status, status.json["exchange_estimated_resume_time"]) == (503, told.json["end_datetime"])
+        await trio.sleep(30)
+        assert ((await emulator.create()).status, await windows()) == (201, [])
+        await asked(emulator, "POST", path, {"in_seconds": 0, "seconds": 30})
+        await asked(emulator, "POST", path, {"in_seconds": 60, "seconds": 30})
+        assert (await emulator.create()).status == 503
+        assert (await asked(emulator, "DELETE", path, EMPTY)).json == {"withdrawn": 2}
+        assert ((await emulator.create()).status, await windows()) == (201, [])
+        await trio.sleep(61)
+        assert (await emulator.create()).status == 201
+
+
+async def test_there_is_a_most_of_announcements(autojump_clock: MockClock) -> None:
+    """One too many is refused, and what is announced stays."""
+    async with world() as emulator:
+        body = {"in_seconds": 60, "seconds": 30}
+        for _ in range(MAINTENANCE_WINDOWS_MAX):
+            assert (await asked(emulator, "POST", "/emulator/exchange/maintenance", body)).status == 200
+        refused = await asked(emulator, "POST", "/emulator/exchange/maintenance", body)
+        assert (refused.status, refused.json["error"]) == (409, "20 windows are announced already: withdraw them")
+        assert len(emulator.exchange.hours.announced) == MAINTENANCE_WINDOWS_MAX

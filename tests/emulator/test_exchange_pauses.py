@@ -220,6 +220,25 @@ async def test_maintenance_answers_nothing_and_ends_streams(autojump_clock: Mock
             assert (await emulator.ask("GET", "/trade-api/v2/markets")).status == 200
 
 
+async def test_windows_that_overlap_last_to_the_last_end(autojump_clock: MockClock) -> None:
+    """The second one lengthens what is on, by the status too; maintenance by word is not ended by their end."""
+    async with world() as emulator:
+        begins = now_ms()
+        emulator.exchange.announce_maintenance(begins + 10_000, begins + 20_000)
+        emulator.exchange.announce_maintenance(begins + 15_000, begins + 40_000)
+        hours, told = emulator.exchange.hours, []
+        for _ in range(9):
+            told.append(None if hours.resume_ms is None else (hours.resume_ms - begins) // 1_000)
+            await trio.sleep(5.1)
+        assert told == [None, None, 20, 40, 40, 40, 40, 40, None]
+        emulator.exchange.begin_maintenance()
+        emulator.exchange.announce_maintenance(now_ms() + 1_000, now_ms() + 2_000)
+        await trio.sleep(3)
+        assert hours.maintenance
+        emulator.exchange.end_maintenance()
+        assert not hours.maintenance
+
+
 async def test_a_crowd_lives_through_every_pause(autojump_clock: MockClock) -> None:
     """While nothing may change the crowd does nothing; afterwards it goes on."""
     async with world(crowd_seed=5) as emulator, emulator.stream() as socket:

@@ -10,6 +10,7 @@ here. The account begins anew with each run, in a folder that goes with it.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.server import EmulatorServer, run_emulator
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.errors import ConfigurationError
-from kalshi_daemon.facts import MarketChanged, MarketRead, SeriesFees
+from kalshi_daemon.facts import EventFees, MarketChanged, MarketRead, SeriesFees
 from kalshi_daemon.local_exchange import CASH, LOOPBACK
 from kalshi_daemon.run import stop_at_signals, stop_signals, system_seams
 from kalshi_daemon.seams import Practice, Seams
@@ -59,6 +60,12 @@ class MirroredUniverse(MarketUniverse):
     def fees(self, fees: SeriesFees) -> None:
         super().fees(fees)
         self._mirror.hear(fees)
+
+    def event_fees(self, told: Sequence[EventFees]) -> None:
+        super().event_fees(told)
+        for fees in told:
+            if fees.event in self.schedules.events:
+                self._mirror.hear(fees)
 
     def read(self, fact: MarketRead, now_ms: Milliseconds) -> tuple[MarketChange, ...]:
         changes = super().read(fact, now_ms)

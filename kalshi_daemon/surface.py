@@ -235,6 +235,7 @@ class Surface:
             "sync": parts.sync.counts,
             "market": parts.universe.counts,
             "discovery": parts.market_watch.counts,
+            "fees": parts.market_watch.fees.counts,
             "invariants": {"checked": parts.invariants.checked, "violated": parts.invariants.violations},
             "notify": {"failed": parts.notifier.failures},
             "policy": self._policy_counts(),

@@ -23,9 +23,9 @@ class Market:
     """`status` is a column of statecharts/market.py; `unproven` where only the clock says that it is open.
 
     `refused_ms` is when an order was answered 409 while it was shown active, `active_read_ms` when a read first
-    said active after that. `fees` is None until its series' schedule was read, and `fees_refused` says why it cannot
-    be. `listed` is false where a complete read left it out. `leaving`: kept in view for what we have there, and no
-    longer selected, so that it is only reduced.
+    said active after that. `fees` is its series' schedule under its event's own (core/fee_schedules.py), None until
+    both were read; `fees_refused` says why nothing may be bought by them. `listed` is false where a complete read
+    left it out. `leaving`: kept in view for what we have there, and no longer selected, so that it is only reduced.
     """
 
     ticker: Ticker

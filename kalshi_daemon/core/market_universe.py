@@ -7,23 +7,25 @@ Rules:
 - A 409 outranks the status shown: it is left by `activated`, or by a read of active a minute after another one.
 - What cannot be is returned as a divergence about that market only; the state is kept.
 - A market that was never read is not known: events about it are counted and make nothing. One that nobody needs any
-  more is forgotten, and so is the schedule of a series without markets. Which markets are traded is decided in
+  more is forgotten, and so are the fees of a series or an event without markets. Which markets are traded is decided in
   `core/market_selection.py`.
+- A market's fees are derived here alone, each time that those of its series or its event are others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from attrs import evolve, frozen
 
 from kalshi_daemon.core.changes import Diverged
+from kalshi_daemon.core.fee_schedules import FeeSchedules
 from kalshi_daemon.core.market import Market, is_grid
 from kalshi_daemon.core.table import Table
-from kalshi_daemon.facts import MarketChanged, MarketRead, SeriesFees
+from kalshi_daemon.facts import EventFees, MarketChanged, MarketRead, SeriesFees
 from kalshi_daemon.limits import REFUSED_MARKET_MS
 from kalshi_daemon.units import Milliseconds, Ticker
 from statecharts.market import ACT, INA, INI, MARKET
@@ -74,12 +76,11 @@ MarketChange: TypeAlias = MarketMoved | Diverged
 
 
 class MarketUniverse:
-    """All markets by ticker, and the fee schedules of their series."""
+    """All markets by ticker, and the fees of their series and events."""
 
     def __init__(self) -> None:
         self._markets: dict[Ticker, Market] = {}
-        self._fees: dict[Ticker, SeriesFees] = {}  # series -> schedule
-        self._fees_refused: dict[Ticker, str] = {}  # series -> why its schedule cannot be counted with
+        self.schedules = FeeSchedules()
         self._counts = Counter(unread_statuses=0, unread_events=0, unknown_markets=0, unusable_grids=0)
         self.markets: Mapping[Ticker, Market] = MappingProxyType(self._markets)
 
@@ -93,24 +94,26 @@ class MarketUniverse:
 
     def fees(self, fees: SeriesFees) -> None:
         """A series' schedule was read."""
-        self._fees[fees.series] = fees
-        self._fees_refused.pop(fees.series, None)
-        for ticker, market in self._markets.items():
-            if market.series == fees.series:
-                self._markets[ticker] = evolve(market, fees=fees, fees_refused="")
+        if self.schedules.read_series(fees.series, fees, ""):
+            self._charge(lambda market: market.series == fees.series)
 
     def fees_refused(self, series: Ticker, why: str) -> None:
         """A series' schedule was read, and has arithmetic that we do not know: its markets are not traded."""
-        self._fees_refused[series] = why
-        for ticker, market in self._markets.items():
-            if market.series == series:
-                self._markets[ticker] = evolve(market, fees=None, fees_refused=why)
+        if self.schedules.read_series(series, None, why):
+            self._charge(lambda market: market.series == series)
 
-    @property
-    def without_fees(self) -> tuple[Ticker, ...]:
-        """The series whose schedule is still to be read."""
-        missing = (each.series for each in self._markets.values() if each.fees is None and not each.fees_refused)
-        return tuple(dict.fromkeys(missing))
+    def event_fees(self, told: Sequence[EventFees]) -> None:
+        """Events' own fees were read, or heard; those of an event without a market here are passed over."""
+        known = {market.event for market in self._markets.values()}
+        news = {fees.event for fees in told if fees.event in known and self.schedules.read_event(fees)}
+        if news:
+            self._charge(lambda market: market.event in news)
+
+    def _charge(self, concerned: Callable[[Market], bool]) -> None:
+        for ticker, market in self._markets.items():
+            if concerned(market):
+                fees, refused = self.schedules.of(market.series, market.event)
+                self._markets[ticker] = evolve(market, fees=fees, fees_refused=refused)
 
     def read(self, fact: MarketRead, now_ms: Milliseconds) -> tuple[MarketChange, ...]:
         """A market as REST shows it at `now_ms`."""
@@ -211,13 +214,12 @@ class MarketUniverse:
         """Nobody needs them any more."""
         for ticker in tickers:
             del self._markets[ticker]
-        left = {market.series for market in self._markets.values()}
-        for known in (self._fees, self._fees_refused):
-            for series in known.keys() - left:
-                del known[series]
+        left = self._markets.values()
+        self.schedules.keep({market.series for market in left}, {market.event for market in left})
 
     def _meet(self, fact: MarketRead) -> Market:
         """A market that was not known: what is read is what it is."""
+        fees, refused = self.schedules.of(fact.series, fact.event)
         market = Market(
             ticker=fact.market,
             event=fact.event,
@@ -230,13 +232,13 @@ class MarketUniverse:
             exchange_index=fact.exchange_index,
             result=fact.result,
             settlement_value=fact.settlement_value,
-            fees=self._fees.get(fact.series),
+            fees=fees,
             refused_ms=None,
             active_read_ms=None,
             kind=fact.kind,
             volume_24h=fact.volume_24h,
             spread=fact.spread,
-            fees_refused=self._fees_refused.get(fact.series, ""),
+            fees_refused=refused,
         )
         self._markets[fact.market] = market
         return market

@@ -155,9 +155,9 @@ def evaluate(
     spec = question.spec
     if question.reduces:
         return Passed(spec, reserve=0)
-    if market.fees is None:
-        return Refusal("P5", "the fee schedule is known", market.series, "a schedule that was read")
-    reserve = worst_cost(spec, market.fees, market.grain)
+    reserve = _worst(question)
+    if isinstance(reserve, Refusal):
+        return reserve
     return _cost(question, reserve, bankroll) or _open_orders(question) or Passed(spec, reserve)
 
 
@@ -187,7 +187,7 @@ def may_send(
     for control in (_levels, _market, _unknown, _grid, _expiry, _reduction):
         if refusal := control(question):
             return refusal
-    return None
+    return None if question.reduces else _covered(question, record.reserve)
 
 
 def cash_reserve(bankroll: Money, limits: RiskLimits) -> Money:
@@ -339,6 +339,24 @@ def _reduction(question: Question) -> Refusal | None:
     left = reducible(question.ledger, spec.market, question.own)
     if spec.count > left:
         return Refusal("reduction", "no more than is held and not pending", contracts(spec.count), contracts(left))
+    return None
+
+
+def _worst(question: Question) -> Money | Refusal:
+    """P5: what the order may cost, where its fees can be counted with."""
+    market = question.market
+    if market.fees is None or market.fees_refused:
+        return Refusal("P5", "the fees are known", market.fees_refused or market.series, "fees that were read")
+    return worst_cost(question.spec, market.fees, market.grain)
+
+
+def _covered(question: Question, reserved: Money) -> Refusal | None:
+    """P5 again: fees that rose since the intent may cost more than was set aside for it."""
+    worst = _worst(question)
+    if isinstance(worst, Refusal):
+        return worst
+    if worst > reserved:
+        return Refusal("P5", "what is reserved covers the fees of now", dollars(worst), dollars(reserved))
     return None
 
 

@@ -1,6 +1,6 @@
 """Series and events over REST, and the changes of their fees (api.md 3.3 and 4.2). Needs no signature.
 
-Each function answers one endpoint. Multivariate events are not in the list of events, and are found by their tickers.
+Each function answers one endpoint. Multivariate events have a list of their own.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def event_fee_changes(call: Call) -> Body:
     return {"cursor": cursor, "event_fee_changes": [fee_change_body(one) for one in shown]}
 
 
-def list_events(call: Call) -> Body:
+def list_events(call: Call, *, combos: bool = False) -> Body:
     """Events that have a market of the status asked for, closing late enough; their markets inside on request."""
     size = page_size(call.request, "GetEvents", most=EVENTS_MAX)
     tickers, series = set(csv(call.request, "tickers")), parameter(call.request, "series_ticker")
@@ -65,7 +65,7 @@ def list_events(call: Call) -> Body:
         (place, event)
         for place, event in enumerate(call.exchange.events.values())
         if (not tickers or event.ticker in tickers)
-        and not event.ticker.startswith(COMBO)
+        and event.ticker.startswith(COMBO) is combos
         and series in {"", event.series}
         and any(
             (not status or STATUS_FILTERS[status](one, call.now_ms)) and one.close_ms >= closing_s * SECOND_MS
@@ -78,7 +78,12 @@ def list_events(call: Call) -> Body:
     if nested:
         for body, event in zip(bodies, shown, strict=True):
             body["markets"] = [market(call, one) for one in markets[event.ticker]]
-    return {"cursor": cursor, "events": bodies, "milestones": []}
+    listed: Body = {"cursor": cursor, "events": bodies}
+    return listed if combos else listed | {"milestones": []}
+
+
+def list_combos(call: Call) -> Body:
+    return list_events(call, combos=True)
 
 
 def one_event(call: Call, ticker: str) -> Body:

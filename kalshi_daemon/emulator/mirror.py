@@ -19,7 +19,7 @@ from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import LINEAR_CENT, STRUCTURES, contains
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import Market, MarketStatus, Series
-from kalshi_daemon.facts import MarketChanged, MarketRead, PriceRange, SeriesFees
+from kalshi_daemon.facts import EventFees, MarketChanged, MarketRead, PriceRange, SeriesFees
 from kalshi_daemon.units import Count, Milliseconds, Price, Ticker
 
 RESULTS: Final = ("yes", "no", "scalar")
@@ -33,24 +33,45 @@ class Mirror:
         self.counts: Counter[str] = Counter()
         self._exchange = exchange
         self._waiting: dict[Ticker, MarketRead] = {}  # markets whose series has told no fees yet
+        self._event_fees: dict[Ticker, EventFees] = {}  # the last of each event, listed or not
 
-    def hear(self, fact: MarketRead | SeriesFees | MarketChanged) -> None:
+    def hear(self, fact: MarketRead | SeriesFees | EventFees | MarketChanged) -> None:
         """What the daemon learns of a market besides its book."""
         if isinstance(fact, MarketRead):
             self._on_read(fact)
         elif isinstance(fact, SeriesFees):
             self._on_fees(fact)
+        elif isinstance(fact, EventFees):
+            self._on_event_fees(fact)
         elif fact.market in self._exchange.markets:
             self._on_event(fact)
 
     def _on_fees(self, fees: SeriesFees) -> None:
-        """A series is listed with what it charges, and then its markets."""
-        if fees.series in self._exchange.series:
+        """A series is listed with what it charges, and then its markets; later it charges what is told."""
+        known = self._exchange.series.get(fees.series)
+        if known is not None:
+            if (known.fee_type, known.multiplier_ppm) != (fees.fee_type, fees.multiplier_ppm):
+                self._exchange.change_series_fees(fees.series, fees.fee_type, fees.multiplier_ppm)
             return
         title = f"Mirrored series {fees.series}, terms invented"
         self._exchange.add_series(Series(fees.series, title, "", fees.fee_type, fees.multiplier_ppm, invented=True))
         for read in [each for each in self._waiting.values() if each.series == fees.series]:
             self._on_read(self._waiting.pop(read.market))
+
+    def _on_event_fees(self, fees: EventFees) -> None:
+        if fees.refused:
+            self.counts["fees_refused"] += 1
+            return
+        self._event_fees[fees.event] = fees
+        self._charge(fees.event)
+
+    def _charge(self, event: Ticker) -> None:
+        """What was told of an event's own fees holds here, as soon as the event is listed."""
+        told, terms = self._event_fees.get(event), self._exchange.events.get(event)
+        if told is None or terms is None:
+            return
+        if (terms.fee_type, terms.multiplier_ppm) != (told.fee_type, told.multiplier_ppm):
+            self._exchange.override_fees(event, told.fee_type, told.multiplier_ppm)
 
     def _on_read(self, read: MarketRead) -> None:
         """A market as the other exchange shows it: listed here, or brought up to date."""
@@ -105,6 +126,7 @@ class Mirror:
                 exchange_index=read.exchange_index,
             )
         )
+        self._charge(read.event)
 
     def _halt(self, ticker: Ticker) -> None:
         if self._exchange.market(ticker).status is MarketStatus.ACTIVE:

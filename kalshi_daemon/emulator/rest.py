@@ -97,6 +97,7 @@ ROUTES: Final = (  # the first that matches, so the particular stands before the
     _public("/series/:ticker/markets/:ticker/candlesticks", candles.market_candles),
     _public("/events", catalogue.list_events),
     _public("/events/fee_changes", catalogue.event_fee_changes),
+    _public("/events/multivariate", catalogue.list_combos),
     _public("/events/:ticker", catalogue.one_event),
     _public("/historical/markets", public.archived_markets),
     _public("/historical/markets/:ticker", public.archived_market),

@@ -47,6 +47,27 @@ class SeriesFees(msgspec.Struct, frozen=True):
     multiplier_ppm: int
 
 
+class SeriesFeeChange(msgspec.Struct, frozen=True):
+    """A series' next schedule, announced for `at_ms`. `fees` is None where it cannot be counted with, for `refused`."""
+
+    at_ms: Milliseconds
+    series: Ticker
+    fees: SeriesFees | None
+    refused: str = ""
+
+
+class EventFees(msgspec.Struct, frozen=True):
+    """An event's own fees, which outrank its series' field by field; None leaves a field to the series.
+
+    `refused` says why they cannot be counted with; empty: they can.
+    """
+
+    event: Ticker
+    fee_type: FeeType | None
+    multiplier_ppm: int | None
+    refused: str = ""
+
+
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
     """All levels of one market: `(price, count)` in each leg's own prices, ascending, best last."""
 
@@ -93,6 +114,14 @@ class MarketChanged(msgspec.Struct, frozen=True, gc=False):
     result: str | None
     settlement_value: Price | None
     price_ranges: tuple[PriceRange, ...] | None
+
+
+class EventFeesChanged(msgspec.Struct, frozen=True, gc=False):
+    """A frame of the same channel: an event's own fees were set or cleared."""
+
+    sid: int
+    seq: int
+    fees: EventFees
 
 
 class Subscribed(msgspec.Struct, frozen=True, gc=False):
@@ -156,5 +185,5 @@ class PositionReported(msgspec.Struct, frozen=True, gc=False):
     fees: Money
 
 
-MarketFact: TypeAlias = BookSnapshot | BookDelta | TradePrinted | MarketChanged
+MarketFact: TypeAlias = BookSnapshot | BookDelta | TradePrinted | MarketChanged | EventFeesChanged
 StreamAnswer: TypeAlias = Subscribed | SubscriptionUpdated | Unsubscribed | StreamRefused | SubscriptionsListed

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
-from kalshi_daemon.facts import BookDelta, BookSnapshot, MarketChanged, TradePrinted
+from kalshi_daemon.facts import BookDelta, BookSnapshot, EventFeesChanged, MarketChanged, TradePrinted
 from kalshi_daemon.units import Milliseconds
 
 
@@ -37,11 +37,13 @@ CHANNEL_OF_FACT: Final[dict[type, str]] = {
     BookSnapshot: BOOKS,
     TradePrinted: "trade",
     MarketChanged: LIFECYCLE,
+    EventFeesChanged: LIFECYCLE,
 }
 CHANNEL_OF_TYPE: Final[dict[str, str]] = {  # where a type of frame is not called what its channel is
     "orderbook_snapshot": BOOKS,
     "user_order": "user_orders",
     "market_position": "market_positions",
+    "event_fee_update": LIFECYCLE,
     **{channel: channel for channels in CHANNELS.values() for channel in channels},
 }
 LAYOUTS: Final[dict[int, dict[str, tuple[Role, ...]]]] = {

@@ -6,6 +6,8 @@ Rules:
   proves nothing about its markets.
 - Between rounds the lifecycle channel names what is new: its event or series is read a moment later, and a market that
   by the clock has opened is read at once.
+- What is charged is read when a market is met and again in the rounds, and heard of the lifecycle channel too
+  (`fee_reader.py`).
 - Reads keep a distance and have a bound of pages, so that a round never spends the account's tokens.
 - The choice is made anew when something moved, when what we have somewhere changed, and now and then, since times to
   a closing pass by themselves. Whoever carries the books is told when other markets are in.
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import trio
@@ -26,15 +28,17 @@ from kalshi_daemon.config_values import MARKET, Selection
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_selection import MarketSelection
 from kalshi_daemon.core.market_universe import UNTIL_CLOSED, MarketChange, MarketMoved, MarketUniverse
-from kalshi_daemon.errors import ConfigurationError, ExchangeError, Unreachable, WireError
-from kalshi_daemon.facts import MarketChanged, MarketRead
+from kalshi_daemon.errors import ConfigurationError, ExchangeError, Unreachable
+from kalshi_daemon.facts import EventFeesChanged, MarketChanged, MarketRead
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.fee_reader import FeeReader
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.units import Milliseconds, Ticker
 
 BRINGS: Final = frozenset({"created", "activated", "close_date_updated"})  # events through which a market may be new
 NAMES_LOGGED_MAX: Final = 8
+ANNOUNCED: Final = "announced changes of fees"
 
 
 class MarketWatch:
@@ -54,6 +58,7 @@ class MarketWatch:
         """`proven`: a market's book is usable; `want`: the books of these markets are to be carried."""
         self.counts = Counter(rounds=0, failed=0, added=0, dropped=0, too_many=0)
         self.selection = selection
+        self.fees = FeeReader(universe, rest, clock, alarm)
         self.problems: dict[str, str] = {}  # what could not be read when it was last tried -> why
         self._wide = [each for each in selection.selections if each.kind != MARKET]
         self._universe = universe
@@ -87,8 +92,9 @@ class MarketWatch:
                 raise ConfigurationError(
                     f"KALSHI_MARKETS names {ticker}, which the exchange does not list; allowed: tickers that it lists"
                 )
-        for series in self._universe.without_fees:
-            await self._read_fees(series)
+        await self.fees.read(lambda _what: nullcontext(), self._spacing_s, again=False)
+        with self._noting(ANNOUNCED):
+            await self.fees.read_announced()
         self.review()
         known, chosen = len(self._universe.markets), len(self.selection.wanted)
         return f"{known} markets known, with grid, times and fees; {chosen} in"
@@ -105,13 +111,14 @@ class MarketWatch:
             self._asked_wide.clear()
             self._asked_tickers.clear()
             self._asked = trio.Event()
-            if trio.current_time() >= round_s:
+            whole = trio.current_time() >= round_s
+            if whole:
                 wide, tickers = self._wide, [*self._always(), *tickers]
                 round_s = trio.current_time() + limits.MARKETS_READ_S
                 self.counts["rounds"] += 1
-            await self._round(wide, tickers)
+            await self._round(wide, tickers, whole=whole)
 
-    async def _round(self, wide: Sequence[Selection], tickers: Sequence[Ticker]) -> None:
+    async def _round(self, wide: Sequence[Selection], tickers: Sequence[Ticker], *, whole: bool) -> None:
         """What cannot be read is noted, and asked again in the next round."""
         asked = dict.fromkeys(tickers)
         for selection in wide:
@@ -119,9 +126,10 @@ class MarketWatch:
                 asked |= dict.fromkeys(await self._read_wide(selection))
         with self._noting("markets by ticker"):
             await self._read_tickers(tuple(asked))
-        for series in self._universe.without_fees:
-            with self._noting(f"the fees of {series}"):
-                await self._read_fees(series)
+        await self.fees.read(self._noting, self._spacing_s, again=whole)
+        if whole:
+            with self._noting(ANNOUNCED):
+                await self.fees.read_announced()
         self._moved = True
 
     @contextmanager
@@ -160,14 +168,6 @@ class MarketWatch:
                 self._tell(self._universe.unlisted(ticker, self._clock.exchange_now_ms()))
             await trio.sleep(self._spacing_s)
 
-    async def _read_fees(self, series: Ticker) -> None:
-        try:
-            self._universe.fees(await self._rest.series_fees(series))
-        except WireError as error:
-            self._universe.fees_refused(series, str(error))
-            self._alarm("series_refused", f"{error}: its markets are out")
-        await trio.sleep(self._spacing_s)
-
     def _take(self, read: MarketRead) -> None:
         if self._universe.market(read.market) is None and len(self._universe.markets) >= limits.MARKETS_KNOWN_MAX:
             self.counts["too_many"] += 1
@@ -184,8 +184,12 @@ class MarketWatch:
 
     # ------------------------------------------------------------------------------------------------- what is told us
 
-    def heard(self, fact: MarketChanged) -> None:
+    def heard(self, fact: MarketChanged | EventFeesChanged) -> None:
         """A frame of the lifecycle channel, which speaks of every market of the exchange."""
+        if isinstance(fact, EventFeesChanged):
+            self.fees.heard(fact.fees)
+            self._moved = True
+            return
         if self._universe.market(fact.market) is None and fact.event in BRINGS:
             selection = self.selection.brings(fact.market)
             if selection is not None and selection.kind != MARKET:
@@ -196,6 +200,7 @@ class MarketWatch:
     def tick(self, exchange_ms: Milliseconds) -> None:
         """The clock: what opens and closes without an event, and the choice where it may be another one now."""
         self._tell(self._universe.passed(exchange_ms))
+        self._moved |= self.fees.tick(exchange_ms)
         for ticker in self.selection.wanted:
             market = self._universe.market(ticker)
             if market is not None and market.unproven and self._proven(ticker):

@@ -24,13 +24,22 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import BALANCE_PATH, Budget, RateGovernor
 from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable, Withheld
-from kalshi_daemon.facts import FillSeen, MarketRead, OrderSeen, OrderSpec, SeriesFees, SettlementSeen
+from kalshi_daemon.facts import (
+    EventFees,
+    FillSeen,
+    MarketRead,
+    OrderSeen,
+    OrderSpec,
+    SeriesFeeChange,
+    SeriesFees,
+    SettlementSeen,
+)
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.requests import Call, Requests
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
-from kalshi_daemon.wire import rest, schedule
+from kalshi_daemon.wire import fees, rest, schedule
 from kalshi_daemon.wire.orders import (
     Acknowledged,
     CancelAccepted,
@@ -68,6 +77,8 @@ BeforeSend = Callable[[], None]
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
 BOOKS_PATH: Final = "/markets/orderbooks"
+COMBO: Final = "KXMVE"  # how the ticker of every multivariate event begins
+EVENTS_SHOWN: Final = "200"  # the most that a list of events gives at once, and more than are asked for
 PRIMARY: Final = "0"  # the subaccount; lists would default to all of them, and positions to this one
 UNREACHABLE: Final = "unreachable"  # the code of a write of which nothing has left
 STATUS_IN_ERRORS: Final = frozenset({500, 503, 504})  # answers to a status read that still carry the status
@@ -190,8 +201,26 @@ class RestClient:
 
     async def series_fees(self, series: Ticker) -> SeriesFees:
         return await self._requests.read(
-            Call("series", "GET", f"/series/{quote(series, safe='')}", rest.read_series_fees)
+            Call("series", "GET", f"/series/{quote(series, safe='')}", fees.read_series_fees)
         )
+
+    async def series_fee_changes(self) -> tuple[SeriesFeeChange, ...]:
+        """Those of all series that are announced."""
+        call = Call("fee_changes", "GET", "/series/fee_changes", fees.read_series_fee_changes)
+        return await self._requests.read(call)
+
+    async def event_fees(self, events: Sequence[Ticker]) -> list[EventFees]:
+        """In the exchange's order; an event that its lists leave out is not in it. Combos have a list of their own."""
+        found: list[EventFees] = []
+        for path, combos in (("/events", False), ("/events/multivariate", True)):
+            for chunk in _chunks([event for event in events if event.startswith(COMBO) is combos]):
+                params = {"tickers": ",".join(chunk), "limit": EVENTS_SHOWN}
+                found += await self._requests.read(Call("events", "GET", path, fees.read_events_fees, params))
+        return found
+
+    async def one_event_fees(self, event: Ticker) -> EventFees:
+        path = f"/events/{quote(event, safe='')}"
+        return await self._requests.read(Call("event", "GET", path, fees.read_event_fees, {"exclude_markets": "true"}))
 
     # ----------------------------------------------------------------------------------------------------- the account
 

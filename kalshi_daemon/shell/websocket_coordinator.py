@@ -27,6 +27,7 @@ from kalshi_daemon.core.market_spread import MarketSpread
 from kalshi_daemon.facts import (
     BookDelta,
     BookSnapshot,
+    EventFeesChanged,
     FillSeen,
     MarketChanged,
     OrderSeen,
@@ -53,7 +54,7 @@ class WebSocketCoordinator:
         clock: Clock,
         *,
         socket_markets: int,
-        on_market: Callable[[MarketChanged], None],
+        on_market: Callable[[MarketChanged | EventFeesChanged], None],
         on_private_lost: Callable[[str], None],
         on_feeds_lost: Callable[[], None],
     ) -> None:
@@ -234,7 +235,7 @@ class WebSocketCoordinator:
             self._fills.on_private(fact)
         elif isinstance(fact, PositionReported):
             self._positions.on_position(fact, self._clock.now_ms())
-        elif isinstance(fact, MarketChanged):
+        elif isinstance(fact, MarketChanged | EventFeesChanged):
             self._on_market(fact)
 
     def _on_book(self, feed: OrderBookFeed | None, fact: BookDelta | BookSnapshot) -> None:

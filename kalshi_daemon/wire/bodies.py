@@ -69,6 +69,33 @@ class SeriesAnswer(msgspec.Struct, frozen=True):
     series: SeriesBody
 
 
+class SeriesFeeChangeBody(msgspec.Struct, frozen=True):
+    series_ticker: Id
+    fee_type: Word
+    fee_multiplier: msgspec.Raw
+    scheduled_ts: Instant
+
+
+class SeriesFeeChangesAnswer(msgspec.Struct, frozen=True):
+    series_fee_change_arr: list[SeriesFeeChangeBody]
+
+
+class EventBody(msgspec.Struct, frozen=True):
+    """Where an event has no fees of its own the fields are null or absent."""
+
+    event_ticker: Id
+    fee_type_override: Word | None = None
+    fee_multiplier_override: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class EventAnswer(msgspec.Struct, frozen=True):
+    event: EventBody
+
+
+class EventsAnswer(msgspec.Struct, frozen=True):
+    events: list[EventBody]
+
+
 class ShardBody(msgspec.Struct, frozen=True):
     exchange_index: Whole
     exchange_active: bool

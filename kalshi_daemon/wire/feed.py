@@ -18,6 +18,7 @@ from kalshi_daemon.errors import WireError
 from kalshi_daemon.facts import (
     BookDelta,
     BookSnapshot,
+    EventFeesChanged,
     FillSeen,
     FrameIgnored,
     MarketChanged,
@@ -36,6 +37,7 @@ from kalshi_daemon.facts import (
 from kalshi_daemon.limits import FRAME_MAX
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, Count, Milliseconds, Price, Ticker
 from kalshi_daemon.wire import frames
+from kalshi_daemon.wire.fees import event_fees
 from kalshi_daemon.wire.fixed_point import (
     CHANGES,
     PRICES,
@@ -137,6 +139,12 @@ def _lifecycle(read: frames.Lifecycle, _at_ms: Milliseconds) -> MarketChanged:
     )
 
 
+def _event_fees(read: frames.EventFeeUpdate, _at_ms: Milliseconds) -> EventFeesChanged:
+    body = read.msg
+    fees = event_fees(body.event_ticker, body.fee_type_override, body.fee_multiplier_override)
+    return EventFeesChanged(read.sid, read.seq, fees)
+
+
 def _fill(read: frames.Fill, at_ms: Milliseconds) -> FillSeen:
     body = read.msg
     return FillSeen(
@@ -227,6 +235,7 @@ _READERS: Final[dict[type, Callable[[Any, Milliseconds], Decoded]]] = {
     frames.Snapshot: _snapshot,
     frames.Trade: _trade,
     frames.Lifecycle: _lifecycle,
+    frames.EventFeeUpdate: _event_fees,
     frames.Fill: _fill,
     frames.UserOrder: _user_order,
     frames.MarketPosition: _position,
@@ -236,7 +245,6 @@ _READERS: Final[dict[type, Callable[[Any, Milliseconds], Decoded]]] = {
     frames.ErrorFrame: _refused,
     frames.Ticker: _ignored,
     frames.EventLifecycle: _ignored,
-    frames.EventFeeUpdate: _ignored,
     frames.ComboLifecycle: _ignored,
     frames.OrderGroupUpdate: _ignored,
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from kalshi_daemon.errors import WireError
@@ -22,6 +23,9 @@ MONEY_DECIMALS: Final = 6
 WHOLE_DIGITS_MAX: Final = 12  # a trillion dollars in millionths still fits 64 bits
 SHOWN_MAX: Final = 40  # characters of a bad text that an error repeats
 COMMON_CONTRACTS: Final = 1_000
+PPM: Final = 1_000_000
+MULTIPLIER_PPM_MAX: Final = 100 * PPM  # real ones are 0, 0.5 and 1
+JSON_NUMBER: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?")
 
 
 def format_price(price: Price) -> str:
@@ -100,6 +104,17 @@ def parse_fee(text: str) -> Money:
     if amount is None:
         raise bad_number(text, "an unsigned amount with at most 6 decimals")
     return amount
+
+
+def parse_multiplier(number: bytes) -> int:
+    """A JSON number in millionths, exactly: a float would have rounded it before we could look. Raises `WireError`."""
+    text = number.decode("ascii", "replace")
+    if not JSON_NUMBER.fullmatch(text):
+        raise bad_number(text, "a fee multiplier: a number of zero or more")
+    ppm = Decimal(text) * PPM
+    if ppm != ppm.to_integral_value() or ppm > MULTIPLIER_PPM_MAX:
+        raise bad_number(text, "a fee multiplier: at most 100 and no finer than a millionth")
+    return int(ppm)
 
 
 def _signed(text: str, decimals: int, meaning: str) -> int:

@@ -85,6 +85,18 @@ class Lifecycle(_Frame, frozen=True, gc=False, tag="market_lifecycle_v2"):
     msg: LifecycleBody
 
 
+class EventFeeBody(msgspec.Struct, frozen=True, gc=False):
+    event_ticker: Id
+    fee_type_override: Word | None
+    fee_multiplier_override: msgspec.Raw  # a JSON number, taken as text: as a float it would already be rounded
+
+
+class EventFeeUpdate(_Frame, frozen=True, gc=False, tag="event_fee_update"):
+    sid: Whole
+    seq: Whole
+    msg: EventFeeBody
+
+
 class FillBody(msgspec.Struct, frozen=True, gc=False):
     trade_id: Id
     order_id: Id
@@ -195,10 +207,6 @@ class EventLifecycle(_Unused, frozen=True, gc=False, tag="event_lifecycle"):
     pass
 
 
-class EventFeeUpdate(_Unused, frozen=True, gc=False, tag="event_fee_update"):
-    pass
-
-
 class ComboLifecycle(_Unused, frozen=True, gc=False, tag="multivariate_market_lifecycle"):
     pass
 
@@ -207,12 +215,13 @@ class OrderGroupUpdate(_Unused, frozen=True, gc=False, tag="order_group_updates"
     pass
 
 
-Unused: TypeAlias = Ticker | EventLifecycle | EventFeeUpdate | ComboLifecycle | OrderGroupUpdate
+Unused: TypeAlias = Ticker | EventLifecycle | ComboLifecycle | OrderGroupUpdate
 Frame: TypeAlias = (
     Delta
     | Snapshot
     | Trade
     | Lifecycle
+    | EventFeeUpdate
     | Fill
     | UserOrder
     | MarketPosition

@@ -6,22 +6,19 @@ Rules: a body is read whole or is a `WireError` that names the field. What a sta
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
 import msgspec
 from attrs import frozen
 
 from kalshi_daemon.errors import WireError
-from kalshi_daemon.facts import FillSeen, MarketRead, OrderSeen, SeriesFees, SettlementSeen
+from kalshi_daemon.facts import FillSeen, MarketRead, OrderSeen, SettlementSeen
 from kalshi_daemon.units import (
     CENT,
     PRICE_CENT,
     PRICE_ONE,
     SECOND_MS,
     Count,
-    FeeType,
     Milliseconds,
     Money,
     Price,
@@ -40,11 +37,6 @@ from kalshi_daemon.wire.fixed_point import (
 from kalshi_daemon.wire.reading import read, to_ms
 
 T = TypeVar("T")
-
-FEE_TYPES: Final = frozenset(FeeType)
-PPM: Final = 1_000_000
-MULTIPLIER_PPM_MAX: Final = 100 * PPM  # real ones are 0, 0.5 and 1
-JSON_NUMBER: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?")
 
 
 @frozen
@@ -144,7 +136,6 @@ _as_of: Final = msgspec.json.Decoder(bodies.AsOfAnswer)
 _market: Final = msgspec.json.Decoder(bodies.MarketAnswer)
 _markets: Final = msgspec.json.Decoder(bodies.MarketsAnswer)
 _orderbooks: Final = msgspec.json.Decoder(bodies.OrderbooksAnswer)
-_series: Final = msgspec.json.Decoder(bodies.SeriesAnswer)
 _balance: Final = msgspec.json.Decoder(bodies.BalanceAnswer)
 _positions: Final = msgspec.json.Decoder(bodies.PositionsAnswer)
 _order: Final = msgspec.json.Decoder(bodies.OrderAnswer)
@@ -207,14 +198,6 @@ def read_orderbooks(body: bytes) -> dict[Ticker, BookRead]:
     }
 
 
-def read_series_fees(body: bytes) -> SeriesFees:
-    """Kind `unsupported` for a fee type whose arithmetic we do not have: such a series is not to be traded."""
-    series = read(_series, body).series
-    if series.fee_type not in FEE_TYPES:
-        raise WireError("unsupported", f"series {series.ticker} has fee type {series.fee_type!r}: do not trade it")
-    return SeriesFees(series.ticker, FeeType(series.fee_type), _to_ppm(bytes(series.fee_multiplier)))
-
-
 def read_balance(body: bytes) -> BalanceRead:
     answer = read(_balance, body)
     return BalanceRead(
@@ -268,17 +251,6 @@ def _to_market(body: bodies.MarketBody) -> MarketRead:
         volume_24h=parse_count(body.volume_24h_fp),
         spread=max(0, ask - parse_price(body.yes_bid_dollars)),
     )
-
-
-def _to_ppm(number: bytes) -> int:
-    """A JSON number in millionths, exactly, or an error: a float would have rounded it before we could look."""
-    text = number.decode("ascii", "replace")
-    if not JSON_NUMBER.fullmatch(text):
-        raise WireError("bad_number", f"fee_multiplier {text[:40]!r} is not a number of zero or more")
-    ppm = Decimal(text) * PPM
-    if ppm != ppm.to_integral_value() or ppm > MULTIPLIER_PPM_MAX:
-        raise WireError("bad_number", f"fee_multiplier {text[:40]} is finer than a millionth, or over 100")
-    return int(ppm)
 
 
 def _to_position(body: bodies.PositionBody) -> PositionRead:

@@ -41,6 +41,7 @@ from kalshi_daemon.facts import (
     BookDelta,
     BookSnapshot,
     DayOpened,
+    EventFees,
     MarketRead,
     OrderAcknowledged,
     OrderIntended,
@@ -282,6 +283,7 @@ def _universe(tickers: Iterable[Ticker], now_ms: Milliseconds) -> MarketUniverse
             spread=PRICE_CENT,
         )
         universe.read(read, now_ms)
+    universe.event_fees([EventFees(market.event, None, None) for market in universe.markets.values()])
     universe.fees(SeriesFees(series=SERIES, fee_type=FeeType.QUADRATIC, multiplier_ppm=1_000_000))
     return universe
 

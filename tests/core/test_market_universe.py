@@ -10,8 +10,9 @@ from account_facts import CENT_GRID, NOON, TAKER_FEES, M, market
 from kalshi_daemon.core.changes import Diverged
 from kalshi_daemon.core.market import Market, is_grid
 from kalshi_daemon.core.market_universe import MarketMoved, MarketUniverse
-from kalshi_daemon.facts import MarketChanged, MarketRead, PriceRange
+from kalshi_daemon.facts import EventFees, MarketChanged, MarketRead, PriceRange
 
+NO_FEES_OF_ITS_OWN = EventFees("KXRAIN-26NOV22", None, None)
 OPEN_MS, CLOSE_MS = NOON - 3_600_000, NOON + 3_600_000
 TAPERED = (PriceRange(0, 1_000, 10), PriceRange(1_000, 9_000, 100), PriceRange(9_000, 10_000, 10))
 
@@ -53,6 +54,7 @@ def universe_of(status: str = "active", **changes: Any) -> MarketUniverse:
     universe = MarketUniverse()
     universe.fees(TAKER_FEES)
     universe.read(read(status, **changes), NOON)
+    universe.event_fees([NO_FEES_OF_ITS_OWN])
     return universe
 
 
@@ -63,10 +65,11 @@ def one(universe: MarketUniverse) -> Market:
 
 
 def test_a_market_is_what_is_first_read_of_it() -> None:
-    """With its fee schedule, whichever of the two was read first."""
+    """With its fees, whichever was read first of it, its series and its event."""
     assert one(universe_of()) == market()
     late = MarketUniverse()
     assert late.read(read(), NOON) == (MarketMoved("", market(fees=None)),)
+    late.event_fees([NO_FEES_OF_ITS_OWN])
     late.fees(TAKER_FEES)
     assert one(late) == market()
     assert late.market("OTHER") is None
@@ -251,3 +254,19 @@ def test_a_grid_has_steps() -> None:
     assert not is_grid(())
     assert not is_grid((PriceRange(0, 10, 0),))
     assert not is_grid((PriceRange(10, 0, 1),))
+
+
+def test_an_events_own_fees_hold_for_its_markets_at_once() -> None:
+    """For those and no others; a market that is met later has them too, and an event without markets is not ours."""
+    universe = universe_of()
+    universe.read(read(ticker="OTHER", event="KXRAIN-26NOV23"), NOON)
+    universe.event_fees([EventFees("KXRAIN-26NOV22", None, 500_000), EventFees("KXRAIN-26NOV23", None, None)])
+    universe.event_fees([EventFees("NOBODY", None, 0)])
+    universe.read(read(ticker="LATE"), NOON)
+    charged = {ticker: each.fees and each.fees.multiplier_ppm for ticker, each in universe.markets.items()}
+    assert charged == {M: 500_000, "OTHER": 1_000_000, "LATE": 500_000}
+    assert set(universe.schedules.events) == {"KXRAIN-26NOV22", "KXRAIN-26NOV23"}
+    universe.event_fees([EventFees("KXRAIN-26NOV22", None, None, "odd")])
+    assert [each.fees_refused for each in universe.markets.values()] == ["odd", "", "odd"]
+    universe.forget([M, "LATE"])
+    assert set(universe.schedules.events) == {"KXRAIN-26NOV23"}

@@ -244,9 +244,7 @@ def test_p5_the_limit_in_dollars_binds_large_accounts() -> None:
 def test_missing_fees_refuse_an_increase_and_no_reduction() -> None:
     """Missing data is never a default."""
     where = market(fees=None)
-    assert ask(order_spec(), where=where) == Refusal(
-        "P5", "the fee schedule is known", "KXRAIN", "a schedule that was read"
-    )
+    assert ask(order_spec(), where=where) == Refusal("P5", "the fees are known", "KXRAIN", "fees that were read")
     assert code(ask(reduction_spec(), ledger_of(*LONG), where=where)) == ""
 
 

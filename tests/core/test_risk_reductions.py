@@ -6,6 +6,7 @@ import pytest
 from account_facts import (
     ASK,
     BID,
+    MAKER_FEES,
     NOON,
     M,
     acked,
@@ -87,6 +88,17 @@ def test_may_send_passes_what_the_gate_passed() -> None:
     ledger = ledger_of(*LONG, intended(1), intended(2, reduction_spec()))
     assert may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON, RiskLimits()) is None
     assert may_send(ledger.orders[key(2)], ledger, market(), book(), levels(), NOON, RiskLimits()) is None
+
+
+def test_fees_that_rose_since_the_intent_withhold_it() -> None:
+    """Where what was set aside does not cover them, or they are not known any more; a reduction reserves nothing."""
+    ledger = ledger_of(*LONG, intended(1, reserve=4 * DOLLAR), intended(2, reduction_spec()))
+    first, second = ledger.orders[key(1)], ledger.orders[key(2)]
+    wheres = (market(), market(fees=MAKER_FEES), market(fees=None), market(fees_refused="odd"))
+    asked = [may_send(first, ledger, where, book(), levels(), NOON, RiskLimits()) for where in wheres]
+    assert [code(each) for each in asked] == ["", "P5", "P5", "P5"]
+    asked = [may_send(second, ledger, where, book(), levels(), NOON, RiskLimits()) for where in wheres]
+    assert asked == [None] * 4
 
 
 @pytest.mark.parametrize(

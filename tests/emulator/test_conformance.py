@@ -155,6 +155,7 @@ async def reads(judge: Judge) -> None:
         "",
         "?with_nested_markets=true",
         "/fee_changes",
+        "/multivariate",
         "/DEMOTEMP-DAY1",
         "/DEMOTEMP-DAY1?exclude_markets=true",
     ):

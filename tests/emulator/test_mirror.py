@@ -9,7 +9,7 @@ from small_exchange import BID, IOC, START_MS, TICKER, World
 from kalshi_daemon.emulator.grid import STRUCTURES
 from kalshi_daemon.emulator.mirror import Mirror
 from kalshi_daemon.emulator.model import ExchangeSettings, MarketStatus
-from kalshi_daemon.facts import MarketChanged, MarketRead, SeriesFees
+from kalshi_daemon.facts import EventFees, MarketChanged, MarketRead, SeriesFees
 from kalshi_daemon.units import CONTRACT, DOLLAR, FeeType
 
 FEES = SeriesFees("TEST", FeeType.QUADRATIC, 1_000_000)
@@ -125,3 +125,21 @@ def test_what_is_not_listed_is_counted() -> None:
     assert mirror.counts == {"unlisted": 1, "books_refused": 1}
     mirror.hear(SeriesFees("OTHER", FeeType.QUADRATIC, 1_000_000))
     assert list(world.exchange.markets) == [TICKER, "OTHER-1"]
+
+
+def test_fees_are_charged_as_they_are_told() -> None:
+    """A series' new schedule, and an event's own fees, told before or after its first market; the same twice is no
+    change, and what cannot be counted with is counted and changes nothing.
+    """
+    world, mirror = mirrored()
+    mirror.hear(EventFees("TEST-TWO", FeeType.QUADRATIC_WITH_MAKER_FEES, None))
+    for _ in range(2):
+        mirror.hear(told(market="TEST-TWO-A", event="TEST-TWO"))
+        mirror.hear(SeriesFees("TEST", FeeType.QUADRATIC, 500_000))
+        mirror.hear(EventFees("TEST-ONE", None, 0))
+    mirror.hear(EventFees("TEST-ONE", None, None, "unsupported: flat"))
+    states = world.exchange._venue.states
+    charged = [(states[each].series.fee_type, states[each].series.multiplier_ppm) for each in (TICKER, "TEST-TWO-A")]
+    assert charged == [(FeeType.QUADRATIC, 0), (FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)]
+    assert len(list(world.exchange.fees.changes(made=True))) == 3
+    assert mirror.counts == {"fees_refused": 1}

@@ -63,15 +63,17 @@ async def test_changes_of_fees_are_listed(autojump_clock: MockClock) -> None:
         assert rows(await emulator.get("/events/fee_changes?event_ticker=OTHER"), "event_fee_changes") == []
 
 
-async def test_a_combo_is_not_in_the_list_of_events(autojump_clock: MockClock) -> None:
-    """It is found by its ticker alone."""
+async def test_combos_have_a_list_of_their_own(autojump_clock: MockClock) -> None:
+    """They are not in the other, and nothing else is in it."""
     async with world() as emulator:
         combo = Series("KXMVEDEMO", "Invented combos", "Sports", FeeType.QUADRATIC, 1_000_000)
         emulator.exchange.add_series(combo)
         emulator.exchange.add_market(invented_market("KXMVEDEMO-S1-A", "Invented", LINEAR_CENT, START_MS))
-        assert rows(await emulator.get("/events?tickers=KXMVEDEMO-S1"), "events") == []
-        event = part(await emulator.get("/events/KXMVEDEMO-S1"), "event")
-        assert event["event_ticker"] == "KXMVEDEMO-S1"
+        listed = [
+            [event["event_ticker"] for event in rows(await emulator.get(path, signed=False), "events")]
+            for path in ("/events", "/events/multivariate", "/events/multivariate?tickers=OTHER")
+        ]
+        assert listed == [["DEMOTEMP-DAY1", "DEMOGAME-HEROWL"], ["KXMVEDEMO-S1"], []]
 
 
 @pytest.mark.parametrize(

@@ -298,3 +298,4 @@ async def begin(world: World, run_id: str = "run1") -> None:
     for read in await world.rest.markets([A, B, C]):
         world.universe.read(read, world.clock.exchange_now_ms())
         world.universe.fees(await world.rest.series_fees(read.series))
+        world.universe.event_fees(await world.rest.event_fees([read.event]))

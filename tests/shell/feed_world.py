@@ -24,7 +24,7 @@ from kalshi_daemon.emulator.markets import demo_series, invented_market
 from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder, Placed
 from kalshi_daemon.emulator.server import EmulatorServer
 from kalshi_daemon.emulator.settings import ServerSettings
-from kalshi_daemon.facts import FillSeen, MarketChanged, OrderSeen
+from kalshi_daemon.facts import EventFeesChanged, FillSeen, MarketChanged, OrderSeen
 from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.feeds import FeedStatus, Role
@@ -91,7 +91,7 @@ class FeedWorld:
         self.told: list[tuple[str, str]] = []
         self.steps: list[tuple[float, str, str]] = []
         self.facts: list[FillSeen | OrderSeen] = []
-        self.moved: list[MarketChanged] = []
+        self.moved: list[MarketChanged | EventFeesChanged] = []
         self.held: Counter[Ticker] = Counter()  # what we count ourselves to hold
         self.unwanted: set[Ticker] = set()
         self.nearest: list[Ticker] = []  # the markets that are read first

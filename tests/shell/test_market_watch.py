@@ -21,6 +21,7 @@ from kalshi_daemon.units import MINUTE_MS, BookSide, FeeType
 
 A, B, C = "DEMOTEMP-DAY1-T58", "DEMOTEMP-DAY1-T60", "DEMOGAME-HEROWL-HER"  # those that the exchange lists
 NEW = "DEMOTEMP-DAY2-T58"
+EVENT_C = "DEMOGAME-HEROWL"
 
 
 def refusing(read):
@@ -174,7 +175,7 @@ async def test_a_market_that_closes_is_dropped_and_forgotten_in_time(autojump_cl
         assert (site.why(A), site.place(A).text) == ("over", "it is closed")
         await trio.sleep(limits.GONE_KEPT_MS / 1_000 + 20)
         assert set(world.universe.markets) == set(site.choice.places) == {C}
-        assert set(world.universe._fees) == {"DEMOGAME"}
+        assert (set(world.universe.schedules.series), set(world.universe.schedules.events)) == ({"DEMOGAME"}, {EVENT_C})
         nursery.cancel_scope.cancel()
 
 

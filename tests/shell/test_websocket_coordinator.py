@@ -11,7 +11,7 @@ from feed_world import A, B, C, feeds
 from meddler import END
 
 from kalshi_daemon import limits
-from kalshi_daemon.facts import FillSeen, OrderSeen
+from kalshi_daemon.facts import EventFees, EventFeesChanged, FillSeen, OrderSeen
 from kalshi_daemon.shell.feeds import Role
 from kalshi_daemon.units import CONTRACT
 
@@ -307,3 +307,24 @@ async def test_nothing_that_is_well_formed_and_absurd_crashes_it(autojump_clock)
         await world.wait_quiet()
         world.assert_proven()
         assert world.session.counts["unwanted"] == 1
+
+
+async def test_events_own_fees_are_passed_on(autojump_clock):
+    """On the channel of the lifecycles, whose numbers they share; a frame of them that does not read costs no book."""
+    async with feeds() as world:
+        await world.until_proven()
+        world.exchange.override_fees("DEMOTEMP-DAY1", None, 500_000)
+        world.exchange.halt(A)
+        world.exchange.override_fees("DEMOTEMP-DAY1", None, None)
+        await world.wait_quiet()
+        told = [each.fees if isinstance(each, EventFeesChanged) else each.event for each in world.moved]
+        assert told == [
+            EventFees("DEMOTEMP-DAY1", None, 500_000),
+            "deactivated",
+            EventFees("DEMOTEMP-DAY1", None, None),
+        ]
+        assert [each.seq for each in world.moved] == [1, 2, 3]
+        await world.meddler.say(json.dumps({"type": "event_fee_update", "sid": 3, "seq": 4, "msg": {}}))
+        await world.wait_quiet()
+        world.assert_proven()
+        assert dict(world.faults.counts) == {"missing_field": 1}

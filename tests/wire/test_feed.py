@@ -196,7 +196,7 @@ def test_answers_to_commands(frame, answer):
     assert feed.decode_frame(text(frame), AT_MS) == answer
 
 
-@pytest.mark.parametrize("kind", ["event_lifecycle", "event_fee_update", "ticker", "order_group_updates"])
+@pytest.mark.parametrize("kind", ["event_lifecycle", "ticker", "order_group_updates"])
 def test_frames_that_say_nothing_to_us_still_count(kind):
     """They are named and keep their sequence number: their channel counts them."""
     frame = text({"type": kind, "sid": 6, "seq": 41, "msg": {"event_ticker": "E"}})
@@ -251,14 +251,16 @@ def test_each_fault_has_its_kind(frame, kind):
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame["type"])
 def test_no_required_field_can_go_missing(frame):
     """Without any one field the frame is an error, or the field is one of the few that may be absent."""
-    optional = {"id", "sid", "seq", "sending_ts_ms"} if frame["type"] in ("ok", "error", "event_fee_update") else set()
+    optional = {"id", "sid", "seq", "sending_ts_ms"} if frame["type"] in ("ok", "error", "event_lifecycle") else set()
     optional |= {"sending_ts_ms", "clock", "yes_dollars_fp", "no_dollars_fp", "client_order_id", "market_tickers"}
     optional |= {"close_ts", "result", "settlement_value", "price_ranges"}
     optional |= {"created_ts_ms", "last_updated_ts_ms", "expiration_ts_ms", "last_update_reason"}
     if frame["type"] == "trade":
         optional |= {"trade_id", "count_fp", "taker_book_side", "ts_ms"}
     optional |= {"market_id", "user_id", "outcome_side", "no_price_dollars", "taker_outcome_side", "is_block_trade"}
-    optional |= {"post_position_fp", "position_fee_cost_dollars", "volume_fp", "event_ticker", "fee_type_override"}
+    optional |= {"post_position_fp", "position_fee_cost_dollars", "volume_fp"}
+    if frame["type"] == "event_lifecycle":
+        optional |= {"event_ticker", "msg"}
     if frame["type"] == "unsubscribed":
         optional |= {"id", "seq"}
     if frame["type"] == "user_order":

@@ -11,6 +11,7 @@ from kalshi_daemon import facts
 from kalshi_daemon.errors import WireError
 from kalshi_daemon.units import BookSide, FeeType
 from kalshi_daemon.wire import rest
+from kalshi_daemon.wire.fees import read_series_fees
 
 MARKET_BODY = {
     "ticker": MARKET,
@@ -270,39 +271,6 @@ def test_order_books():
     assert rest.read_orderbooks(body(BOOKS)) == {MARKET: rest.BookRead(MARKET, [(4_700, 300)], [])}
 
 
-@pytest.mark.parametrize(
-    ("number", "ppm"),
-    [
-        ("1", 1_000_000),
-        ("0.5", 500_000),
-        ("0", 0),
-        ("1.1", 1_100_000),
-        ("0.000001", 1),
-        ("5e-1", 500_000),
-        ("1.0E0", 1_000_000),
-    ],
-)
-def test_a_fee_multiplier_is_exact(number, ppm):
-    """A JSON number becomes millionths without having been a float."""
-    text = body({"series": SERIES}).replace(b"0.5", number.encode())
-    assert rest.read_series_fees(text) == facts.SeriesFees("KXMLBGAME", FeeType.QUADRATIC_WITH_MAKER_FEES, ppm)
-
-
-@pytest.mark.parametrize("number", ['"0.5"', "-1", "0.0000001", "101", "1e9", "null", "true", "[1]", "1e-99", "1e99"])
-def test_a_fee_multiplier_that_cannot_be(number):
-    """Texts, negatives, more than a hundred and finer than a millionth are errors, not roundings."""
-    with pytest.raises(WireError, match="bad_number"):
-        rest.read_series_fees(body({"series": SERIES}).replace(b"0.5", number.encode()))
-
-
-@pytest.mark.parametrize("fee_type", ["flat", "margin_market_maker_program_fees", ""])
-def test_a_series_whose_fees_we_cannot_compute_is_unsupported(fee_type):
-    """It reads well, and it is not to be traded."""
-    with pytest.raises(WireError) as refused:
-        rest.read_series_fees(body({"series": SERIES | {"fee_type": fee_type}}))
-    assert refused.value.kind == "unsupported"
-
-
 @pytest.mark.parametrize(("reader", "name", "item", "optional"), REQUIRED, ids=lambda value: str(value)[:20])
 def test_nothing_that_is_needed_can_be_missing(reader, name, item, optional):
     """Each field of an item, the list and the cursor are required, and the error names the one that is not there."""
@@ -387,9 +355,9 @@ def test_recorded_production_reads():
     books = {"orderbooks": [{"ticker": single["ticker"], **single["orderbook"]}]}
     book = rest.read_orderbooks(body(books))[single["ticker"]]
     assert (book.yes[-1], book.no[-1]) == ((8_900, 34_349), (600, 64_100))
-    fees = [rest.read_series_fees(body(payload)) for payload in production("series_fee_fields")["payloads"].values()]
-    assert len(fees) == 4
-    assert fees[0] == facts.SeriesFees("KXMLBGAME", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
+    charged = [read_series_fees(body(each)) for each in production("series_fee_fields")["payloads"].values()]
+    assert len(charged) == 4
+    assert charged[0] == facts.SeriesFees("KXMLBGAME", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
 
 
 @pytest.mark.parametrize(

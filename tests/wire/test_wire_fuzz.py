@@ -27,11 +27,13 @@ from test_rest_bodies import (
 from wire_samples import AT_MS, FRAMES, text
 
 from kalshi_daemon.errors import ExchangeError, Unreachable, WireError
-from kalshi_daemon.wire import orders, rest
+from kalshi_daemon.wire import fees, orders, rest
 from kalshi_daemon.wire.error_bodies import error_of
 from kalshi_daemon.wire.feed import decode_frame
 from kalshi_daemon.wire.reading import KINDS
 
+AN_HOUR = "2026-11-23T00:00:00Z"
+FEE_CHANGE = {"series_ticker": "S", "fee_type": "quadratic", "fee_multiplier": 1, "scheduled_ts": AN_HOUR}
 BODIES = [
     (rest.read_market, {"market": MARKET_BODY}),
     (rest.read_markets, {"markets": [MARKET_BODY], "cursor": "c"}),
@@ -45,7 +47,9 @@ BODIES = [
     (rest.read_account_limits, LIMITS),
     (rest.read_as_of, {"as_of_time": "2026-06-11T06:29:30.165032Z"}),
     (rest.read_orderbooks, BOOKS),
-    (rest.read_series_fees, {"series": SERIES}),
+    (fees.read_series_fees, {"series": SERIES}),
+    (fees.read_event_fees, {"event": {"event_ticker": "E", "fee_type_override": "flat", "fee_multiplier_override": 1}}),
+    (fees.read_series_fee_changes, {"series_fee_change_arr": [FEE_CHANGE]}),
     (lambda body: orders.read_created(body, "kd-r-1"), CREATED),
     (lambda body: orders.read_cancelled(body, "o-1"), CANCELLED),
 ]

@@ -154,14 +154,20 @@ LIFECYCLE = {
         "price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}],
     },
 }
-FRAMES = [SNAPSHOT, DELTA, TRADE_FRAME, FILL, USER_ORDER, POSITION, LIFECYCLE]
+FEES_CHANGED = {
+    "type": "event_fee_update",
+    "sid": 6,
+    "seq": 4,
+    "msg": {"event_ticker": "E", "fee_type_override": None, "fee_multiplier_override": 0.5},
+}
+FRAMES = [SNAPSHOT, DELTA, TRADE_FRAME, FILL, USER_ORDER, POSITION, LIFECYCLE, FEES_CHANGED]
 FRAMES += [
     {"id": 1, "type": "subscribed", "msg": {"channel": "orderbook_delta", "sid": 1}, "sending_ts_ms": 1},
     {"id": 4, "type": "ok", "sid": 1, "seq": 2, "msg": {"market_tickers": [MARKET]}},
     {"id": 5, "type": "ok", "msg": [{"channel": "trade", "sid": 2}]},
     {"id": 2, "sid": 1, "seq": 7, "type": "unsubscribed"},
     {"id": 5, "type": "error", "sid": 1, "seq": 8, "msg": {"code": 8, "msg": "Unknown channel name"}},
-    {"type": "event_fee_update", "sid": 6, "seq": 4, "msg": {"event_ticker": "E", "fee_type_override": None}},
+    {"type": "event_lifecycle", "sid": 6, "seq": 5, "msg": {"event_ticker": "E"}},
 ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `run`, `demo`, `emulator`, `doctor`, `charts`, `version`, and commands to a running daemon.
+"""The command line: `run`, `demo`, `emulator`, `doctor`, `journal`, `charts`, `version`, and what a daemon is told.
 
 Rules: what the world did wrong is one line on standard error and the exit code of its error; a traceback is a mistake
 of ours. Results go to standard output and nothing else does. Heavy parts are imported by the command that needs them,
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Final
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.errors import ConfigurationError, OperatingError
+from kalshi_daemon.journal_cli import add_journal
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
+from kalshi_daemon.standard_streams import complain, open_streams, say
 
 if TYPE_CHECKING:
     from kalshi_daemon.emulator.faults import PlannedFault
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code. `arguments` without the program's name; the process's own where absent."""
     for name, value in LIBRARY_VARIABLES.items():
         os.environ.setdefault(name, value)
-    _open_streams()
+    open_streams()
     chosen = _parser().parse_args(arguments)
     command: Command = chosen.run
     try:
@@ -56,17 +58,8 @@ def _ended_by(error: BaseException) -> int:
     if len(known) < len(causes):
         raise error
     for cause in known:
-        _complain(str(cause))
+        complain(str(cause))
     return known[0].exit_code
-
-
-def _open_streams() -> None:
-    """A standard stream that is closed becomes the null device: else a socket or the journal would take its number."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r+" if number == 0 else "w"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,8 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_charts(commands.add_parser("charts", help="list, check or export the statecharts"))
     _add_doctor(commands.add_parser("doctor", help="try the machine, the key and every host; nothing is written"))
     _add_control(commands)
+    add_journal(commands)
     version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=lambda _chosen: _say(__version__))
+    version.set_defaults(run=lambda _chosen: say(__version__))
     return parser
 
 
@@ -232,23 +226,6 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
-def _say(text: str) -> int:
-    """A result. That its reader has gone is no error; that it cannot be written is."""
-    try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten must not fail at exit
-        if not isinstance(error, BrokenPipeError):
-            raise OperatingError(f"standard output cannot be written: {error.strerror}") from None
-    return 0
-
-
-def _complain(text: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(f"kalshi-daemon: {text}\n")
-
-
 def _run(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.config import CONFIRMATION, load
 
@@ -282,10 +259,10 @@ def _demo(chosen: argparse.Namespace) -> int:
         faults=_faults(chosen, tls=False),
         weekly_pause=chosen.weekly_pause,
     )
-    _say(summary.as_json() if chosen.json else summary.as_text())
+    say(summary.as_json() if chosen.json else summary.as_text())
     short = summary.shortfall(recorded=chosen.recording is not None)
     if short:
-        _complain(f"the demo fell short: {short}")
+        complain(f"the demo fell short: {short}")
     return FINDINGS if short else 0
 
 
@@ -301,7 +278,7 @@ def _emulator(chosen: argparse.Namespace) -> int:
         faults=_faults(chosen, tls=chosen.tls),
         chosen=chosen.set,
         tls=chosen.tls,
-        say=_say,
+        say=say,
     )
     return 0
 
@@ -311,7 +288,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
         from kalshi_daemon.examine import run_doctor
 
     report = run_doctor(chosen.environment)
-    _say(report.as_json() if chosen.json else report.as_text())
+    say(report.as_json() if chosen.json else report.as_text())
     return report.exit_code
 
 
@@ -320,14 +297,14 @@ def _list_charts(_chosen: argparse.Namespace) -> int:
 
     lines = [f"{name:<16} chart  {chart['true']}" for name, chart in CHARTS.items()]
     lines += [f"{name:<16} table  {table['about']}" for name, table in TABLES.items()]
-    return _say("\n".join(lines))
+    return say("\n".join(lines))
 
 
 def _lint_charts(_chosen: argparse.Namespace) -> int:
     from kalshi_daemon.charts.catalogue import lint_all
 
     findings = lint_all()
-    _say("\n".join(findings) or "nothing found")
+    say("\n".join(findings) or "nothing found")
     return FINDINGS if findings else 0
 
 
@@ -338,7 +315,7 @@ def _export_charts(chosen: argparse.Namespace) -> int:
         export(chosen.folder)
     except OSError as error:
         raise OperatingError(f"{chosen.folder} cannot be written: {error.strerror}") from None
-    return _say(f"written to {chosen.folder}")
+    return say(f"written to {chosen.folder}")
 
 
 def _status(chosen: argparse.Namespace) -> int:
@@ -348,7 +325,7 @@ def _status(chosen: argparse.Namespace) -> int:
 
     result = ask(_socket(chosen, os.environ), "status")
     if chosen.json:
-        return _say(msgspec.json.encode(result).decode())
+        return say(msgspec.json.encode(result).decode())
     from rich.console import Console
 
     from kalshi_daemon.shell.live_view import render
@@ -361,7 +338,7 @@ def _status(chosen: argparse.Namespace) -> int:
     console = Console()
     with console.capture() as drawn:
         console.print(render(status))
-    return _say(drawn.get())
+    return say(drawn.get())
 
 
 def _markets(chosen: argparse.Namespace) -> int:
@@ -374,12 +351,12 @@ def _markets(chosen: argparse.Namespace) -> int:
 
     result = ask(_socket(chosen, os.environ), "markets")
     if chosen.json:
-        return _say(msgspec.json.encode(result).decode())
+        return say(msgspec.json.encode(result).decode())
     try:
         rows = msgspec.convert(result, list[MarketStatus])
     except msgspec.ValidationError as error:
         raise OperatingError(f"that daemon is of another version ({error}): use `markets --json`") from None
-    return _say(markets_text(rows, SystemClock().now_ms()))
+    return say(markets_text(rows, SystemClock().now_ms()))
 
 
 def _ask(chosen: argparse.Namespace) -> int:
@@ -388,7 +365,7 @@ def _ask(chosen: argparse.Namespace) -> int:
 
     given = {name: getattr(chosen, name, "") for name in ("why", "cancel")}
     fields: dict[str, str | bool] = {name: value for name, value in given.items() if value}
-    return _say(str(ask(_socket(chosen, os.environ), chosen.command, **fields)))
+    return say(str(ask(_socket(chosen, os.environ), chosen.command, **fields)))
 
 
 def _socket(chosen: argparse.Namespace, variables: Mapping[str, str]) -> Path:

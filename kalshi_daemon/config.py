@@ -319,6 +319,11 @@ def control_sockets(variables: Mapping[str, str]) -> tuple[Path, ...]:
     return (Path(derived), SERVICE_SOCKET) if derived else (SERVICE_SOCKET,)
 
 
+def state_directory(variables: Mapping[str, str]) -> str:
+    """Where this environment's daemon keeps its journal; empty where nothing says it."""
+    return {**_derived(variables), **variables}.get("KALSHI_STATE_DIR", "")
+
+
 def _derived(variables: Mapping[str, str]) -> dict[str, str]:
     """The variables whose default depends on the environment. systemd's directories may be lists: the first is ours."""
     try:

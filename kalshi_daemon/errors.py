@@ -10,7 +10,7 @@ from typing import ClassVar
 
 EXIT_STOPPED = 0
 EXIT_REFUSED = 1  # a daemon answered a command with no
-EXIT_ABSENT = 69  # no daemon answers
+EXIT_ABSENT = 69  # no daemon answers, no journal is there, or the exchange cannot be reached
 EXIT_CRASHED = 1  # a fault of the process: systemd starts it again
 EXIT_UNVERIFIED = 75  # stopped, and something of ours may still rest at the exchange
 EXIT_FAILED = 77  # a person must mend something; systemd does not restart it
@@ -39,6 +39,12 @@ class WireError(OperatingError):
 
 class JournalCorrupt(OperatingError):
     """The journal does not read back as it was written; the message names the event."""
+
+
+class JournalAbsent(OperatingError):
+    """There is no journal, or nothing in it."""
+
+    exit_code: ClassVar[int] = EXIT_ABSENT
 
 
 class JournalLocked(OperatingError):

@@ -52,6 +52,10 @@ EVENT_QUEUE_MAX: Final = 1_000  # events waiting for one chart; charts hear tens
 BUS_QUEUE_MAX: Final = 20_000  # facts waiting for the writer: ten seconds of the worst burst measured
 BUS_BATCH_MAX: Final = 256  # facts folded between two commits
 JOURNAL_BUSY_S: Final = 5.0  # one commit; the fdatasync of a healthy disk takes a millisecond
+JOURNAL_PIECE: Final = 1_000  # rows that a reader beside the daemon takes in one transaction: some milliseconds
+JOURNAL_LOOKS_MAX: Final = 5  # at a log that another process writes to, until two are the same
+JOURNAL_TAIL_MAX: Final = 10_000  # events that `journal tail` keeps until it shows them
+JOURNAL_FOLLOW_S: Final = 0.5  # between two looks for new events
 REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 
 # --- our clock against the exchange's

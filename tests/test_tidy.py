@@ -61,6 +61,8 @@ FLOORS = {
     "kalshi_daemon/local_exchange.py": 8,
     "kalshi_daemon/simulation/": 8,
     "kalshi_daemon/cli.py": 8,
+    "kalshi_daemon/journal_cli.py": 8,
+    "kalshi_daemon/standard_streams.py": 8,
     "kalshi_daemon/__main__.py": 8,
 }
 EFFECTS = {"trio", "httpx", "httpcore", "trio_websocket", "prometheus_client", "onnxruntime", "sqlite3"}

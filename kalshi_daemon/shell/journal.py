@@ -50,7 +50,8 @@ CREATE: Final = (
     " body BLOB NOT NULL, checksum INTEGER NOT NULL, schema INTEGER NOT NULL)"
 )
 INSERT: Final = "INSERT INTO events (seq, at_ms, kind, body, checksum, schema) VALUES (?, ?, ?, ?, ?, ?)"
-SELECT: Final = "SELECT seq, at_ms, kind, body, checksum, schema FROM events ORDER BY seq"
+COLUMNS: Final = "seq, at_ms, kind, body, checksum, schema"
+SELECT: Final = f"SELECT {COLUMNS} FROM events ORDER BY seq"  # noqa: S608 - made of the line above
 DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(AccountFact)}
@@ -234,27 +235,12 @@ class Journal:
         self._proven = True
 
 
-def read_journal(path: Path) -> Iterator[tuple[int, AccountFact]]:
-    """Every fact of a journal that another process may hold open: nothing is locked and nothing written."""
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-    except sqlite3.Error as error:
-        raise OperatingError(f"the journal {path} cannot be read: {error}; {advice(error)}") from error
-    try:
-        if application != APPLICATION_ID:
-            raise JournalCorrupt(f"{path} is not a journal of this daemon")
-        yield from _read(connection, str(path))
-    finally:
-        connection.close()
-
-
 def _read(connection: sqlite3.Connection, where: str) -> Iterator[tuple[int, AccountFact]]:
     checksum = 0
     expected = 1
     try:
         for row in connection.execute(SELECT):
-            fact = _prove(row, expected, checksum, where)
+            fact = prove(row, expected, checksum, where)
             checksum = row[4]
             yield expected, fact
             expected += 1
@@ -283,7 +269,8 @@ def damaged(where: str, how: object) -> JournalCorrupt:
     return JournalCorrupt(f"the journal {where} is damaged: {how}; {MEND}")
 
 
-def _prove(row: tuple[object, ...], expected: int, previous: int, where: str) -> AccountFact:
+def prove(row: tuple[object, ...], expected: int, previous: int, where: str) -> AccountFact:
+    """One row as its fact, which follows the row before by number and checksum. Raises JournalCorrupt."""
     seq, at_ms, kind, body, checksum, schema = row
     name = f"event {seq} ({kind}) of the journal {where}"
     if seq != expected:

@@ -21,6 +21,7 @@ from typing import Final
 from attrs import frozen
 
 from kalshi_daemon.errors import JournalCorrupt, OperatingError
+from kalshi_daemon.limits import JOURNAL_LOOKS_MAX
 
 MEND: Final = "restore the state directory from a copy, or move it away and start from the exchange alone"
 APPLICATION_ID: Final = 0x6B64_6A31  # "kdj1", in SQLite's own header: a file of somebody else's is not taken for ours
@@ -48,7 +49,8 @@ class Frame:
 
 
 def examine(path: Path) -> str:
-    """Of the database and its log: empty where both are whole, or what is said of a torn tail.
+    """Of the database and its log: empty where both are whole, or what is said of a torn tail. Where another process
+    writes to the log, only what two looks show alike is judged.
 
     Raises JournalCorrupt, and OperatingError where they cannot be read.
     """
@@ -56,12 +58,24 @@ def examine(path: Path) -> str:
     try:
         with path.open("rb") as file:
             header = file.read(HEADER.size)
-        log = log_path.read_bytes() if log_path.exists() else b""
+        if header:
+            _examine_header(header, path)
+        before: bytes | None = None
+        for _ in range(JOURNAL_LOOKS_MAX):
+            log = log_path.read_bytes() if log_path.exists() else b""
+            note, damage = _judge_log(log, log_path)
+            if not note and damage is None:
+                return ""
+            if log == before:
+                break
+            before = log
+        else:
+            return ""  # its writer is at work, and will verify it when it starts again
     except OSError as error:
         raise OperatingError(f"the journal {path} cannot be read: {error.strerror}") from error
-    if header:
-        _examine_header(header, path)
-    return _examine_log(log, log_path)
+    if damage is not None:
+        raise damage
+    return note
 
 
 def _examine_header(header: bytes, path: Path) -> None:
@@ -70,6 +84,14 @@ def _examine_header(header: bytes, path: Path) -> None:
     _magic, *versions, application = HEADER.unpack(header)
     if application == APPLICATION_ID and versions != [WAL_VERSION, WAL_VERSION]:
         raise JournalCorrupt(f"the header of the journal {path} is damaged: format versions {versions}; {MEND}")
+
+
+def _judge_log(log: bytes, path: Path) -> tuple[str, JournalCorrupt | None]:
+    """What is said of a torn tail, or the damage."""
+    try:
+        return _examine_log(log, path), None
+    except JournalCorrupt as damage:
+        return "", damage
 
 
 def _examine_log(log: bytes, path: Path) -> str:

@@ -20,7 +20,8 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.facts import Alarmed
 from kalshi_daemon.shell.event_bus import EventBus
-from kalshi_daemon.shell.journal import Journal, read_journal
+from kalshi_daemon.shell.journal import Journal
+from kalshi_daemon.shell.journal_reader import read_journal
 
 POSTERS = 128
 PACE_S = 0.005

@@ -44,7 +44,8 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.run import JOURNAL
 from kalshi_daemon.shell.clock import SystemClock
-from kalshi_daemon.shell.journal import Journal, in_place, read_journal
+from kalshi_daemon.shell.journal import Journal, in_place
+from kalshi_daemon.shell.journal_reader import read_journal
 from kalshi_daemon.units import CONTRACT, BookSide, Milliseconds, Money, TimeInForce
 
 RUN_ID: Final = "bench00001"

@@ -25,7 +25,8 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_FAILED, EXIT_STOPPED
 from kalshi_daemon.facts import AccountFact, FillSeen, HoldLifted, OperatorSpoke, RunStarted, StateChanged
 from kalshi_daemon.shell.clock import SystemClock
-from kalshi_daemon.shell.journal import Journal, in_place, read_journal
+from kalshi_daemon.shell.journal import Journal, in_place
+from kalshi_daemon.shell.journal_reader import read_journal
 from kalshi_daemon.shell.network import SystemNetwork
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import load_signer

@@ -1,0 +1,239 @@
+"""What a whole journal amounts to: whether it is whole, the account that it leads to, and what it is made of.
+
+Rules: each is one pass over the events; figures are kept, events are not. The invariants are asked of each run by
+itself, as the run asked them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from attrs import Factory, define, frozen
+
+from kalshi_daemon.core.invariants import Invariants
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.errors import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, JournalCorrupt
+from kalshi_daemon.facts import FillSeen, OrderIntended, RunStarted
+from kalshi_daemon.limits import VIOLATIONS_KEPT
+from kalshi_daemon.shell.clock import eastern_day
+from kalshi_daemon.shell.journal_file import examine
+from kalshi_daemon.shell.journal_reader import Entry, JournalReader, find_journal, open_journal
+from kalshi_daemon.shell.journal_text import iso
+from kalshi_daemon.units import HOUR_MS, MINUTE_MS, SECOND_MS, Milliseconds
+from kalshi_daemon.wire.fixed_point import format_count, format_money, format_price
+
+EXITS: Final = {"whole": EXIT_STOPPED, "violated": EXIT_REFUSED, "damaged": EXIT_FAILED}
+
+
+@define(eq=False)
+class Replayed:
+    """A journal folded from empty, as far as it could be read."""
+
+    ledger: Ledger = Factory(Ledger)
+    events: int = 0
+    first_ms: Milliseconds = 0
+    last_ms: Milliseconds = 0
+    checked: int = 0
+    violations: int = 0
+    violated: list[str] = Factory(list)
+
+    def fold(self, journal: JournalReader) -> None:
+        """Raises JournalCorrupt."""
+        invariants = self._invariants()
+        for entry in journal.entries():
+            if isinstance(entry.fact, RunStarted):
+                self._note(invariants)
+                invariants = self._invariants()
+            invariants.saw(entry.fact, self.ledger.apply(entry.fact))
+            self.events = entry.seq
+            self.last_ms = entry.fact.at_ms
+            self.first_ms = self.first_ms or entry.fact.at_ms
+        self._note(invariants)
+
+    def _invariants(self) -> Invariants:
+        return Invariants(self.ledger, lambda _text: None)
+
+    def _note(self, invariants: Invariants) -> None:
+        self.checked += invariants.checked
+        self.violations += invariants.violations
+        self.violated += invariants.violated[: VIOLATIONS_KEPT - len(self.violated)]
+
+    @property
+    def digest(self) -> str:
+        """Of the whole state: the same events give the same."""
+        return hashlib.sha256(self.ledger.snapshot()).hexdigest()
+
+    def as_dict(self, path: Path, took_ms: Milliseconds) -> dict[str, object]:
+        return {
+            "journal": str(path),
+            "events": self.events,
+            "took_ms": took_ms,
+            "digest": self.digest,
+            "invariants": {"checked": self.checked, "violations": self.violations, "violated": self.violated},
+            "account": self.account(),
+        }
+
+    def account(self) -> dict[str, object]:
+        """The account as JSON can hold it."""
+        ledger = self.ledger
+        held = [position for position in ledger.positions.values() if position.count]
+        return {
+            "opened": iso(ledger.opened_ms) if ledger.opened else None,
+            "agreed": ledger.account_agreed,
+            "agreed_as_of": iso(ledger.agreed_ms) if ledger.agreed_ms else None,
+            "run": ledger.run_id,
+            "day": ledger.day,
+            "bankroll": format_money(ledger.bankroll),
+            "settled": format_money(ledger.settled_total),
+            "shards": {str(shard): format_money(cash) for shard, cash in ledger.shards.items()},
+            "reserved": format_money(ledger.reserved_total),
+            "realised": format_money(sum(position.realised for position in ledger.positions.values())),
+            "fees": format_money(sum(position.fees for position in ledger.positions.values())),
+            "fills": ledger.fills_booked,
+            "settlements": ledger.settlements_booked,
+            "positions": [
+                {"market": each.market, "count": format_count(each.count), "cost": format_money(each.cost)}
+                for each in held
+            ],
+            "live_orders": [
+                {
+                    "client_order_id": each.client_order_id,
+                    "order_id": each.order_id,
+                    "state": each.state,
+                    "market": each.spec.market,
+                    "side": each.spec.side,
+                    "price": format_price(each.spec.price),
+                    "count": format_count(each.spec.count),
+                    "filled": format_count(each.filled),
+                }
+                for each in ledger.live()
+            ],
+            "holds": [{"hold": each.kind, "subject": each.subject, "cause": each.cause} for each in ledger.holds],
+            "restrictions": [{"restriction": each.kind, "cause": each.cause} for each in ledger.restrictions],
+            "counts": dict(ledger.counts),
+        }
+
+
+@frozen
+class Verification:
+    """`verdict`: whole, violated (whole, and what must never happen is in it), or damaged."""
+
+    path: Path
+    verdict: str
+    detail: str
+    note: str  # of a torn tail
+    replayed: Replayed
+
+    @property
+    def exit_code(self) -> int:
+        return EXITS[self.verdict]
+
+    def as_dict(self) -> dict[str, object]:
+        replayed = self.replayed
+        return {
+            "journal": str(self.path),
+            "verdict": self.verdict,
+            "exit_code": self.exit_code,
+            "detail": self.detail,
+            "note": self.note,
+            "events": replayed.events,
+            "from": iso(replayed.first_ms),
+            "to": iso(replayed.last_ms),
+            "invariants": {
+                "checked": replayed.checked,
+                "violations": replayed.violations,
+                "violated": replayed.violated,
+            },
+            "digest": replayed.digest,
+        }
+
+
+def verify(path: Path) -> Verification:
+    """All of it: the files as bytes, every event, the structure of the database, and what must never happen.
+
+    Raises JournalAbsent, and OperatingError where it may not be read.
+    """
+    replayed, note = Replayed(), ""
+    find_journal(path)
+    try:
+        note = examine(path)
+        with open_journal(path) as journal:
+            replayed.fold(journal)
+            journal.check_structure()
+    except JournalCorrupt as error:
+        return Verification(path, "damaged", str(error), note, replayed)
+    if replayed.violations:
+        return Verification(path, "violated", f"{replayed.violations} invariants are violated", note, replayed)
+    return Verification(path, "whole", "every event is proven", note, replayed)
+
+
+@define(eq=False)
+class Stats:
+    """What a journal is made of."""
+
+    events: int = 0
+    bodies: int = 0  # bytes
+    runs: int = 0
+    first_ms: Milliseconds = 0
+    last_ms: Milliseconds = 0
+    schemas: Counter[int] = Factory(Counter)
+    kinds: Counter[str] = Factory(Counter)
+    sizes: Counter[str] = Factory(Counter)  # bytes of bodies by kind
+    days: dict[str, Counter[str]] = Factory(dict)  # by US Eastern day: events, orders, fills
+    busiest: tuple[int, Milliseconds] = (0, 0)  # events of a minute, and when it began
+    _minute: tuple[int, Milliseconds] = (0, 0)
+
+    def add(self, entry: Entry) -> None:
+        fact, at_ms = entry.fact, entry.fact.at_ms
+        self.events += 1
+        self.bodies += entry.size
+        self.runs += isinstance(fact, RunStarted)
+        self.first_ms, self.last_ms = self.first_ms or at_ms, at_ms
+        self.schemas[entry.schema] += 1
+        self.kinds[entry.kind] += 1
+        self.sizes[entry.kind] += entry.size
+        day = self.days.setdefault(_day(at_ms // HOUR_MS), Counter(events=0, orders=0, fills=0))
+        day.update({"events": 1, "orders": isinstance(fact, OrderIntended), "fills": isinstance(fact, FillSeen)})
+        began_ms = at_ms - at_ms % MINUTE_MS
+        self._minute = (self._minute[0] + 1 if began_ms == self._minute[1] else 1, began_ms)
+        self.busiest = max(self.busiest, self._minute, key=lambda each: each[0])
+
+    @property
+    def per_second(self) -> str:
+        """Events a second from the first to the last, with three decimals."""
+        milli = self.events * SECOND_MS * SECOND_MS // max(1, self.last_ms - self.first_ms)
+        return f"{milli // SECOND_MS}.{milli % SECOND_MS:03d}"
+
+    def as_dict(self, path: Path) -> dict[str, object]:
+        return {
+            "journal": str(path),
+            "bytes": path.stat().st_size,
+            "events": self.events,
+            "body_bytes": self.bodies,
+            "runs": self.runs,
+            "from": iso(self.first_ms),
+            "to": iso(self.last_ms),
+            "schemas": {str(schema): count for schema, count in self.schemas.items()},
+            "per_second": self.per_second,
+            "busiest_minute": {"at": iso(self.busiest[1]), "events": self.busiest[0]},
+            "kinds": {kind: {"events": count, "bytes": self.sizes[kind]} for kind, count in sorted(self.kinds.items())},
+            "days": {day: dict(counts) for day, counts in self.days.items()},
+        }
+
+
+@lru_cache(maxsize=64)
+def _day(hour: int) -> str:
+    """A day begins on a whole hour in every zone that the exchange's has been in."""
+    return eastern_day(hour * HOUR_MS)
+
+
+def stats(journal: JournalReader) -> Stats:
+    """Raises JournalCorrupt."""
+    counted = Stats()
+    for entry in journal.entries():
+        counted.add(entry)
+    return counted

@@ -20,7 +20,7 @@ from kalshi_daemon.emulator.grid import on_grid
 from kalshi_daemon.emulator.model import Market, MarketStatus, NewOrder
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.venue import MarketState, Venue
-from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, TimeInForce
+from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Price, TimeInForce
 
 AUTO_ROUTE = -1
 _CLIENT_ORDER_ID = re.compile(r"[-A-Za-z0-9_:+=/]{0,64}")
@@ -39,7 +39,7 @@ def check_terms(account: Account, order: NewOrder, market: Market, now_ms: Milli
     _check_client_order_id(account, order.client_order_id)
     if order.count <= 0:
         raise refusals.invalid_order_size()
-    if not on_grid(order.price, market.price_ranges):
+    if not _is_price(order.price, market):
         raise refusals.invalid_price()
     if order.expires_s is not None:
         _check_expiry(order, order.expires_s, now_ms)
@@ -51,10 +51,15 @@ def check_amendment(account: Account, order: LiveOrder, terms: Amendment, market
     """The terms that an amendment brings."""
     if terms.updated_client_order_id != order.client_order_id:
         _check_client_order_id(account, terms.updated_client_order_id)
-    if terms.price != order.price and not on_grid(terms.price, market.price_ranges):
+    if terms.price != order.price and not _is_price(terms.price, market):
         raise refusals.invalid_price()
     if terms.expires_s:
         _check_future(terms.expires_s, now_ms)
+
+
+def _is_price(price: Price, market: Market) -> bool:
+    """Whether the market takes it: on its grid, and not below what it can settle at."""
+    return on_grid(price, market.price_ranges) and price >= (market.floor or 0)
 
 
 def _check_client_order_id(account: Account, client_order_id: str) -> None:

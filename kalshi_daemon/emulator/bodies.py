@@ -124,7 +124,7 @@ def market_body(market: Market, figures: MarketFigures) -> Body:
         "expiration_value": "",
         "last_price_dollars": price_text(figures.last_price or 0),
         "latest_expiration_time": close,
-        "market_type": "binary",
+        "market_type": market.market_type.value,
         "no_ask_dollars": price_text(PRICE_ONE - bid),
         "no_bid_dollars": price_text(PRICE_ONE - ask),
         "no_sub_title": market.no_subtitle,
@@ -139,7 +139,7 @@ def market_body(market: Market, figures: MarketFigures) -> Body:
         "result": market.result,
         "rules_primary": market.rules,
         "rules_secondary": "",
-        "settlement_bounds_type": "default",
+        "settlement_bounds_type": "default" if market.floor is None else "floor",
         "settlement_timer_seconds": market.settlement_timer_ms // SECOND_MS,
         "status": market.status.value,
         "ticker": market.ticker,
@@ -153,6 +153,8 @@ def market_body(market: Market, figures: MarketFigures) -> Body:
         "yes_bid_size_fp": count_text(figures.best_bid_count),
         "yes_sub_title": market.yes_subtitle,
     }
+    if market.floor is not None:
+        body["settlement_floor_dollars"] = price_text(market.floor)
     if market.settlement_value is not None:
         body["settlement_value_dollars"] = price_text(market.settlement_value)
     if market.fee_waiver_ms is not None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from kalshi_daemon.emulator import requests
-from kalshi_daemon.emulator.bodies import Body
-from kalshi_daemon.emulator.control_body import NotDone, only, whole, word
+from kalshi_daemon.emulator.bodies import Body, price_text
+from kalshi_daemon.emulator.control_body import NotDone, only, text, whole, word
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import STRUCTURES, contains
 from kalshi_daemon.emulator.model import FeeChange, MarketStatus
@@ -33,6 +33,7 @@ class MarketControl:
             "resume": (self._resume, ()),
             "close": (self._close, ("seconds",)),
             "grid": (self._grid, ("structure",)),
+            "floor": (self._floor, ("value",)),
             "waive": (self._waive, ("seconds",)),
             "settle": (self._settle, RESULT),
             "dispute": (self._dispute, ()),
@@ -70,6 +71,14 @@ class MarketControl:
             raise NotDone(409, f"{structure} lacks prices of {market.price_level_structure}, at which orders may rest")
         self._exchange.change_grid(ticker, structure)
 
+    def _floor(self, ticker: Ticker, body: Body) -> None:
+        """What the YES leg settles at or above; orders below it go."""
+        self._expect(ticker, *BEFORE_CLOSE)
+        floor = requests.read_price(text(body, "value", "0.2500"))
+        if not 0 < floor < PRICE_ONE:
+            raise NotDone(400, f"a floor of {body['value']}: above 0 and below 1")
+        self._exchange.set_floor(ticker, floor)
+
     def _waive(self, ticker: Ticker, body: Body) -> None:
         """Charge nothing for so many seconds from now."""
         self._expect(ticker, *OPEN)
@@ -77,7 +86,7 @@ class MarketControl:
 
     def _settle(self, ticker: Ticker, body: Body) -> None:
         self._expect(ticker, *OPEN)
-        self._exchange.settle(ticker, *self._result(body))
+        self._exchange.settle(ticker, *self._result(ticker, body))
 
     def _dispute(self, ticker: Ticker, _body: Body) -> None:
         self._expect(ticker, MarketStatus.DETERMINED)
@@ -85,10 +94,9 @@ class MarketControl:
 
     def _amend(self, ticker: Ticker, body: Body) -> None:
         self._expect(ticker, MarketStatus.DETERMINED, MarketStatus.DISPUTED)
-        self._exchange.amend_result(ticker, *self._result(body))
+        self._exchange.amend_result(ticker, *self._result(ticker, body))
 
-    @staticmethod
-    def _result(body: Body) -> tuple[str, Price | None]:
+    def _result(self, ticker: Ticker, body: Body) -> tuple[str, Price | None]:
         """A result, and what the YES leg is worth where it does not say so itself."""
         result, value = body.get("result"), body.get("value")
         if result not in ("yes", "no", "void", "scalar") or (result == "scalar") != isinstance(value, str):
@@ -96,6 +104,9 @@ class MarketControl:
         price = requests.read_price(value) if isinstance(value, str) else None
         if price is not None and price > PRICE_ONE:
             raise NotDone(400, f"a contract is not worth {value}: at most 1.0000")
+        floor = self._exchange.market(ticker).floor or 0
+        if (result == "no" and floor) or (price is not None and price < floor):
+            raise NotDone(409, f"{ticker} settles at its floor or above: at a value from {price_text(floor)} on")
         return str(result), price
 
     def _expect(self, ticker: Ticker, *statuses: MarketStatus) -> None:

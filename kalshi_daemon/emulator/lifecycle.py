@@ -1,10 +1,11 @@
 """A market's life by the clock and by the exchange's own word: opening, halts, closing, determination, payment.
 
 Rules (api.md 6): opening and closing send no event; a halt keeps resting orders, except those that asked to go
-(cancel_order_on_pause), and its end cancels all; a close cancels all; a market is paid `settlement_timer_ms` after
-it was determined. A void market is paid at its last price (assumed: the exchange names a fair price) and shown as
-scalar. A dispute is not told of, and an amended result is told like the first one (both assumed: the exchange has no
-words for them).
+(cancel_order_on_pause), and its end cancels all; a close cancels all; a market is paid `settlement_timer_ms` after it
+was determined. Orders below a floor on the settlement are cancelled when it is set, and not taken after (assumed: the
+exchange has a reason for the first, and names no code for the second). A void market is paid at its last price
+(assumed: the exchange names a fair price) and shown as scalar. A dispute is not told of, and an amended result is told
+like the first one (both assumed: the exchange has no words for them).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Lifecycle:
                 case MarketStatus.ACTIVE | MarketStatus.INACTIVE:
                     self._close(state)
                 case MarketStatus.CLOSED:
-                    self._determine(state, state.market.planned_result, None)
+                    self._determine(state, state.market.planned_result, state.market.planned_value)
                 case _:
                     self._pay(state)
 
@@ -137,6 +138,14 @@ class Lifecycle:
         changed = evolve(market, price_level_structure=structure, price_ranges=ranges)
         self._venue.change_market(state, changed, "price_level_structure_updated")
 
+    def set_floor(self, state: MarketState, floor: Price) -> None:
+        """The YES leg will settle at this or above; no stream is told (assumed), but of the orders that go."""
+        assert state.market.status in _BEFORE_CLOSE, "it has closed"
+        assert 0 < floor < PRICE_ONE, floor
+        self._venue.change_market(state, evolve(state.market, floor=floor), "")
+        below = [order for order in self._resting(state) if order.price < floor]
+        self._cancel(below, UpdateReason.SETTLEMENT_BOUNDS_CANCEL)
+
     def rename(self, state: MarketState, yes_subtitle: str) -> None:
         self._venue.change_market(state, evolve(state.market, yes_subtitle=yes_subtitle), "metadata_updated")
 
@@ -185,9 +194,10 @@ class Lifecycle:
             result = "scalar"
             if worth is None:
                 worth = PRICE_ONE // 2 if state.last_price is None else state.last_price
+                worth = max(worth, state.market.floor or 0)
         assert result in ("yes", "no", "scalar"), result
         assert worth is not None, "a scalar result needs its value"
-        assert 0 <= worth <= PRICE_ONE, worth
+        assert (state.market.floor or 0) <= worth <= PRICE_ONE, worth
         determined = evolve(
             state.market,
             status=status,

@@ -44,6 +44,13 @@ class MarketStatus(StrEnum):
     FINALIZED = "finalized"
 
 
+class MarketType(StrEnum):
+    """A scalar market is made to settle anywhere between 0 and 1."""
+
+    BINARY = "binary"
+    SCALAR = "scalar"
+
+
 class OrderStatus(StrEnum):
     RESTING = "resting"
     CANCELED = "canceled"
@@ -64,6 +71,7 @@ class UpdateReason(StrEnum):
     AMEND = "Amend"
     DECREASE = "Decrease"
     POST_ONLY_CROSS_CANCEL = "PostOnlyCrossCancel"
+    SETTLEMENT_BOUNDS_CANCEL = "SettlementBoundsCancel"
 
 
 # ------------------------------------------------------------------------------------------------------------ settings
@@ -137,8 +145,9 @@ class Market:
     """One market: its terms, and where it stands in its life. Replaced, never changed.
 
     `planned_result`, if set, is what it is determined as, `determination_delay_ms` after its close, without anybody
-    asking. `settlement_timer_ms` passes between determination and payment. Until `fee_waiver_ms` it charges nothing
-    (assumed: the exchange only names the time). `invented`: terms that no exchange ever published.
+    asking; `planned_value` goes with "scalar". `floor`: the YES leg settles at it or above. `settlement_timer_ms`
+    passes between determination and payment. Until `fee_waiver_ms` it charges nothing (assumed: the exchange only
+    names the time). `invented`: terms that no exchange ever published.
     """
 
     ticker: Ticker
@@ -157,7 +166,10 @@ class Market:
     settlement_timer_ms: Milliseconds
     exchange_index: int = 0
     can_close_early: bool = True
+    market_type: MarketType = MarketType.BINARY
+    floor: Price | None = None
     planned_result: str = ""
+    planned_value: Price | None = None
     determination_delay_ms: Milliseconds = 0
     market_id: str = ""  # a UUID; the exchange gives one to a market that comes without
     status: MarketStatus = MarketStatus.INITIALIZED

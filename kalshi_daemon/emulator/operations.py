@@ -91,6 +91,10 @@ class Operations:
         """Give a market another of the structures of `grid.py`, on which every price of the old one is valid."""
         self._lifecycle.change_grid(self._state(ticker), structure)
 
+    def set_floor(self, ticker: Ticker, floor: Price) -> None:
+        """Let the YES leg of a market settle at this or above; what rests below it is cancelled."""
+        self._lifecycle.set_floor(self._state(ticker), floor)
+
     def rename(self, ticker: Ticker, yes_subtitle: str) -> None:
         """Change what the YES side of a market is called."""
         self._lifecycle.rename(self._state(ticker), yes_subtitle)

@@ -148,6 +148,7 @@ async def reads(judge: Judge) -> None:
     exchange.override_fees("DEMOGAME-HEROWL", None, 0, soon_ms)
     exchange.change_series_fees("DEMOTEMP", FeeType.QUADRATIC, 500_000, soon_ms)
     exchange.waive_fees(A, soon_ms)
+    exchange.set_floor(A, 2_500)
     await judge("GET", f"/markets/{A}")
     for target in ("", "/fee_changes", "/DEMOTEMP", "?category=Sports"):
         await judge("GET", "/series" + target)

@@ -88,6 +88,10 @@ async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
         ("POST", f"/emulator/markets/{A}/grid", {"structure": "half_cent"}, 400, "one of linear_cent, deci_cent"),
         ("POST", f"/emulator/markets/{A}/grid", {"structure": "deci_cent", "x": 1}, 400, "x: only structure"),
         ("POST", "/emulator/markets/NONE/grid", {"structure": "deci_cent"}, 404, "market not found"),
+        ("POST", f"/emulator/markets/{A}/floor", {"value": 0.25}, 400, '"value"'),
+        ("POST", f"/emulator/markets/{A}/floor", {"value": "1.0000"}, 400, "above 0 and below 1"),
+        ("POST", f"/emulator/markets/{A}/floor", {"value": "a"}, 400, "decimal number"),
+        ("POST", f"/emulator/markets/{A}/floor", {"floor": "0.25"}, 400, "floor: only value"),
         ("POST", "/emulator/exchange/pause", {"shard": "0"}, 400, '"shard"'),
         ("POST", "/emulator/exchange/pause", {"shard": 1}, 400, '"shard"'),
         ("POST", "/emulator/exchange/pause", {"shards": 0}, 400, "shards: only shard"),
@@ -276,3 +280,30 @@ async def test_there_is_a_most_of_announcements(autojump_clock: MockClock) -> No
         refused = await asked(emulator, "POST", "/emulator/exchange/maintenance", body)
         assert (refused.status, refused.json["error"]) == (409, "20 windows are announced already: withdraw them")
         assert len(emulator.exchange.hours.announced) == MAINTENANCE_WINDOWS_MAX
+
+
+async def test_a_floor_cancels_what_is_below_it(autojump_clock: MockClock) -> None:
+    """The reason says so, the market shows it, and no price and no result below it is taken."""
+    market = f"/emulator/markets/{A}"
+    async with world() as emulator, emulator.stream() as socket:
+        await ask(socket, 1, "subscribe", channels=["user_orders"])
+        low, high = [str((await emulator.create(price=price)).json["order_id"]) for price in ("0.2400", "0.2500")]
+        assert (await asked(emulator, "POST", f"{market}/floor", {"value": "0.2500"})).json == {"status": "active"}
+        assert (emulator.exchange.rests(low), emulator.exchange.rests(high)) == (False, True)
+        gone = part((await heard(socket))[-1], "msg")
+        assert (gone["order_id"], gone["status"], gone["last_update_reason"]) == (
+            low,
+            "canceled",
+            "SettlementBoundsCancel",
+        )
+        shown = part(await emulator.get(f"/markets/{A}"), "market")
+        assert (shown["settlement_bounds_type"], shown["settlement_floor_dollars"]) == ("floor", "0.2500")
+        assert part((await emulator.create(price="0.2400")).json, "error")["code"] == "invalid_price"
+        for result in ({"result": "no"}, {"result": "scalar", "value": "0.2400"}):
+            refused = await asked(emulator, "POST", f"{market}/settle", result)
+            assert (refused.status, refused.json["error"]) == (
+                409,
+                f"{A} settles at its floor or above: at a value from 0.2500 on",
+            )
+        at_floor = {"result": "scalar", "value": "0.2500"}
+        assert (await asked(emulator, "POST", f"{market}/settle", at_floor)).json == {"status": "determined"}

@@ -6,9 +6,11 @@ import pytest
 from small_exchange import ASK, BID, IOC, START_MS, TICKER, World, listing
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.amendments import Amendment
 from kalshi_daemon.emulator.events import EventFeesChanged, EventListed, MarketMoved, PositionChanged
 from kalshi_daemon.emulator.model import (
     MarketStatus,
+    MarketType,
     NewOrder,
     OrderStatus,
     Settlement,
@@ -248,6 +250,36 @@ def test_a_grid_changes_under_resting_orders() -> None:
     assert events(world)[-1] == ("price_level_structure_updated", MarketStatus.ACTIVE)
     with pytest.raises(AssertionError):
         world.exchange.change_grid(TICKER, "linear_cent")
+
+
+def test_a_scalar_market_settles_in_between() -> None:
+    """By its plan, at the value that goes with it; a void one never below its floor."""
+    world = listing(
+        market_type=MarketType.SCALAR, planned_result="scalar", planned_value=3_700, settlement_timer_ms=1_000
+    )
+    maker, taker = world.member("maker"), world.member("t")
+    world.place(maker, ASK, 6_000, 100)
+    world.place(taker, BID, 6_000, 100, IOC)
+    world.exchange.move_close(TICKER, world.now_ms + 1_000)
+    world.pass_time(1_000)
+    market = world.exchange.market(TICKER)
+    assert (market.status, market.result, market.settlement_value) == (MarketStatus.DETERMINED, "scalar", 3_700)
+    world.pass_time(1_000)
+    assert world.exchange.settlements(taker)[0].revenue == 100 * 3_700
+    world.list_market("TEST-TWO-A", market_type=MarketType.SCALAR, floor=8_000)
+    world.exchange.settle("TEST-TWO-A", "void")
+    assert world.exchange.market("TEST-TWO-A").settlement_value == 8_000
+
+
+def test_an_amendment_stays_above_the_floor() -> None:
+    """An order that rests cannot be moved below it, on either side."""
+    world = listing(floor=2_500)
+    member = world.member("m")
+    for side, price in ((BID, 2_500), (ASK, 2_600)):
+        order = world.place(member, side, price, 100)
+        with pytest.raises(Refused, match="invalid price"):
+            world.exchange.amend_order(member, order.order_id, Amendment(TICKER, side, 2_400, 100))
+        assert world.exchange.rests(order.order_id)
 
 
 def test_an_event_can_have_fees_of_its_own() -> None:

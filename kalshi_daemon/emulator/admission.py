@@ -124,7 +124,7 @@ def check_book(state: MarketState, order: NewOrder, live: LiveOrder) -> None:
     check_crossing(state, live)
     if (
         order.time_in_force is TimeInForce.FILL_OR_KILL
-        and state.book.crossing_count(live.side, live.own) < live.initial
+        and state.book.crossing_count(live.side, live.own) < live.remaining
     ):
         raise refusals.fill_or_kill_insufficient()
 

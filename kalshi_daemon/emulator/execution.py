@@ -43,6 +43,7 @@ class Execution:
     def place(self, state: MarketState, account: Account, order: LiveOrder, now: Milliseconds) -> Taken:
         """Let an admitted order meet the book; what is left of it rests or is cancelled."""
         venue = self._venue
+        capped = order.filled + order.remaining < order.initial  # by reduce_only
         outcome = state.book.match(order)
         taken = Taken()
         for match in outcome.matches:
@@ -58,6 +59,8 @@ class Execution:
             order.end(UpdateReason.SELF_TRADE_CANCEL if outcome.stopped else UpdateReason.NONE, now)
         elif order.remaining:
             self._rest(state, account, order, now)
+        elif capped:
+            order.end(UpdateReason.REDUCE_ONLY_CANCEL, now)
         self._updated(account, order)
         if state.recorded is not None:
             self._reveal(state, now)

@@ -71,6 +71,7 @@ class UpdateReason(StrEnum):
     AMEND = "Amend"
     DECREASE = "Decrease"
     POST_ONLY_CROSS_CANCEL = "PostOnlyCrossCancel"
+    REDUCE_ONLY_CANCEL = "ReduceOnlyCancel"
     SETTLEMENT_BOUNDS_CANCEL = "SettlementBoundsCancel"
 
 

@@ -1,8 +1,8 @@
 """An order while the exchange works on it: the one mutable thing that matching, accounts and lists share.
 
-Rules: `filled + remaining == initial` while it rests, unless it was decreased; a decrease and a cancel leave the
-initial count unchanged, an amendment sets it; `own` is its price on the leg that it stands on (a bid: the YES price,
-an ask: the NO price), which is also what one contract of it costs to open.
+Rules: `filled + remaining == initial` while it rests, unless it was decreased; a decrease, a cancel and the cap of
+reduce_only leave the initial count unchanged, an amendment sets it; `own` is its price on the leg that it stands on (a
+bid: the YES price, an ask: the NO price), which is also what one contract of it costs to open.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class LiveOrder:
 def live_order(
     new: NewOrder, count: Count, order_id: str, owner: tuple[str, int], exchange_index: int, now_ms: Milliseconds
 ) -> LiveOrder:
-    """An admitted order, before it meets the book. `count` may be less than asked for (reduce_only).
+    """An admitted order, before it meets the book. `count` of it may go on: less than asked for with reduce_only.
 
     `owner` is its user and subaccount.
     """
@@ -125,7 +125,7 @@ def live_order(
         side=new.side,
         price=new.price,
         own=new.price if new.side is BookSide.BID else PRICE_ONE - new.price,
-        initial=count,
+        initial=new.count,
         remaining=count,
         time_in_force=new.time_in_force,
         self_trade_prevention=new.self_trade_prevention,

@@ -16,6 +16,7 @@ import msgspec
 from kalshi_daemon.emulator.model import (
     Balance,
     BookView,
+    DayFigures,
     EventTerms,
     FeeChange,
     Fill,
@@ -108,7 +109,7 @@ def error_body(refused: Refused) -> Body:
 # ------------------------------------------------------------------------------------------------------------ markets
 
 
-def market_body(market: Market, figures: MarketFigures) -> Body:
+def market_body(market: Market, figures: MarketFigures, day: DayFigures) -> Body:
     """One market. An empty side is written as 0 (no bid) or 1 (no ask)."""
     bid = 0 if figures.best_bid is None else figures.best_bid
     ask = PRICE_ONE if figures.best_ask is None else figures.best_ask
@@ -131,9 +132,9 @@ def market_body(market: Market, figures: MarketFigures) -> Body:
         "notional_value_dollars": price_text(PRICE_ONE),
         "open_interest_fp": count_text(figures.open_interest),
         "open_time": time_text(market.open_ms),
-        "previous_price_dollars": price_text(0),
-        "previous_yes_ask_dollars": price_text(0),
-        "previous_yes_bid_dollars": price_text(0),
+        "previous_price_dollars": price_text(day.price),
+        "previous_yes_ask_dollars": price_text(day.ask),
+        "previous_yes_bid_dollars": price_text(day.bid),
         "price_level_structure": market.price_level_structure,
         "price_ranges": price_ranges_body(market),
         "result": market.result,
@@ -145,7 +146,7 @@ def market_body(market: Market, figures: MarketFigures) -> Body:
         "ticker": market.ticker,
         "title": market.title,
         "updated_time": time_text(market.updated_ms),
-        "volume_24h_fp": count_text(figures.volume),  # nothing here trades for longer than a day
+        "volume_24h_fp": count_text(day.volume),
         "volume_fp": count_text(figures.volume),
         "yes_ask_dollars": price_text(ask),
         "yes_ask_size_fp": count_text(figures.best_ask_count),

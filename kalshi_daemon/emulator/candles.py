@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from attrs import define, evolve, field
 
 from kalshi_daemon.emulator.events import Event, TickerChanged, Traded
+from kalshi_daemon.emulator.model import DayFigures
 from kalshi_daemon.limits import EMULATOR_BARS_MAX
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, Count, Milliseconds, Money, Price, Ticker
 
 MINUTE_S = 60
+DAY_S = 86_400
 
 
 @define
@@ -122,6 +124,16 @@ class Candles:
         track.open_interest = bar.open_interest = figures.open_interest
         bar.bid.add(track.bid)
         bar.ask.add(track.ask)
+
+    def day(self, ticker: Ticker, now_ms: Milliseconds) -> DayFigures:
+        """The last day of a market, to the minute: the one that a day ago lies in counts as a whole."""
+        track, since_s, volume = self._tracks.get(ticker), now_ms // SECOND_MS - DAY_S, 0
+        for bar in reversed(() if track is None else track.bars):
+            if bar.end_s <= since_s:
+                last = bar.previous if bar.trades is None else bar.trades.close
+                return DayFigures(volume, last or 0, bar.bid.close, bar.ask.close)
+            volume += bar.volume
+        return DayFigures(volume)
 
     def of(self, ticker: Ticker, minutes: int) -> list[Bar]:
         """A market's bars over periods of so many minutes, oldest first."""

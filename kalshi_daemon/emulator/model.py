@@ -198,6 +198,16 @@ class MarketFigures:
 
 
 @frozen
+class DayFigures:
+    """What was traded of a market within a day, and how it stood a day ago: 0 where it did not stand yet."""
+
+    volume: Count = 0
+    price: Price = 0
+    bid: Price = 0
+    ask: Price = 0
+
+
+@frozen
 class BookView:
     """All levels of one market: `(price, count)` in each leg's own prices, ascending, best last, as the wire has
     them.

@@ -86,7 +86,7 @@ def is_archived(call: Call, one: Market) -> bool:
 
 
 def market(call: Call, one: Market) -> Body:
-    return market_body(one, call.exchange.figures(one.ticker))
+    return market_body(one, call.exchange.figures(one.ticker), call.candles.day(one.ticker, call.now_ms))
 
 
 def one_market(call: Call, ticker: str, *, archived: bool = False) -> Body:

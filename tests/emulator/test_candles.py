@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from emulator_world import START_MS, A, B, World, rows, world
+from emulator_world import START_MS, A, B, World, part, rows, world
+from small_exchange import ASK, BID, IOC, TICKER, listing
 from trio.testing import MockClock
 
+from kalshi_daemon.emulator.candles import Candles
+from kalshi_daemon.emulator.model import DayFigures
 from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.units import BookSide
 
@@ -119,3 +122,31 @@ async def test_candles_that_are_refused(autojump_clock: MockClock, path: str, qu
     async with world() as emulator:
         answer = await emulator.ask("GET", f"/trade-api/v2{path}?{query}", signed=False)
         assert answer.status == (404 if "DEMOGAME/" in path else 400)
+
+
+def test_a_day_is_counted_to_the_minute() -> None:
+    """What was traded within it, and how the market stood a day ago; without anything older there was nothing."""
+    small, candles = listing(), Candles()
+    small.exchange.listen(candles.hear)
+    maker, taker = small.member("maker"), small.member("t")
+    assert candles.day(TICKER, small.now_ms) == DayFigures()
+    small.place(maker, BID, 4_000, 1_000)
+    for price, count in ((6_000, 400), (5_000, 100)):
+        small.place(maker, ASK, price, count + 100)
+        small.place(taker, BID, price, count, IOC)
+        small.pass_time(120_000)
+    traded_ms = small.now_ms - 120_000
+    assert candles.day(TICKER, small.now_ms) == DayFigures(volume=500)
+    day_ms = 86_400_000
+    assert candles.day(TICKER, traded_ms + day_ms) == DayFigures(100, 6_000, 4_000, 6_000)
+    assert candles.day(TICKER, traded_ms + day_ms + 60_000) == DayFigures(0, 5_000, 4_000, 5_000)
+
+
+async def test_a_market_shows_what_it_traded_within_a_day(autojump_clock: MockClock) -> None:
+    """The volume of the last day beside the whole one, and the quotes of a day ago."""
+    async with world() as emulator:
+        emulator.trade(A, 5, side=BookSide.ASK, cents=40)
+        emulator.trade(A, 2, side=BookSide.BID, cents=40)
+        market = part(await emulator.get(f"/markets/{A}", signed=False), "market")
+        assert [market[name] for name in ("volume_fp", "volume_24h_fp", "open_interest_fp")] == ["2.00"] * 3
+        assert market["previous_price_dollars"] == "0.0000"

@@ -11,13 +11,14 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.crashes import leaves_of_group
+from kalshi_daemon.client_cli import add_client
 from kalshi_daemon.errors import ConfigurationError, OperatingError
 from kalshi_daemon.journal_cli import add_journal
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_emulator(commands.add_parser("emulator", help="run the local exchange alone, on loopback"))
     _add_charts(commands.add_parser("charts", help="list, check or export the statecharts"))
     _add_doctor(commands.add_parser("doctor", help="try the machine, the key and every host; nothing is written"))
-    _add_control(commands)
+    add_client(commands)
     add_journal(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=lambda _chosen: say(__version__))
@@ -132,35 +133,6 @@ def _add_charts(charts: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write their pages, with diagrams")
     export.add_argument("--folder", type=Path, default=Path("docs/statecharts"), help="default: docs/statecharts")
     export.set_defaults(run=_export_charts)
-
-
-def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The commands to a running daemon, through its control socket."""
-    socket = argparse.ArgumentParser(add_help=False)
-    socket.add_argument("--socket", type=Path, help="the daemon's control socket (default: KALSHI_CONTROL_SOCKET)")
-    status = commands.add_parser("status", parents=[socket], help="show what a running daemon is doing")
-    status.add_argument("--json", action="store_true", help="as one JSON object")
-    status.set_defaults(run=_status)
-    markets = commands.add_parser("markets", parents=[socket], help="each market, in or out, and the reason")
-    markets.add_argument("--json", action="store_true", help="as one JSON array")
-    markets.set_defaults(run=_markets)
-    for name, meaning in (
-        ("why", "say why it is not trading, and what would have to happen"),
-        ("history", "the states it was in: since when, how long, through what"),
-    ):
-        commands.add_parser(name, parents=[socket], help=meaning).set_defaults(run=_ask, command=name)
-    for name, meaning in (
-        ("pause", "no order may increase exposure until `resume`; feeds stay"),
-        ("resume", "lift the holds that a person may lift"),
-        ("adopt", "take orders and positions that were there before as the account's own"),
-        ("kill-clear", "lift the hold kill and remove its latch; needs a reason"),
-        ("stop", "cancel our own orders, verify, and end"),
-    ):
-        spoken = commands.add_parser(name, parents=[socket], help=meaning)
-        spoken.add_argument("why", nargs="?", default="", help="kept in the journal")
-        spoken.set_defaults(run=_ask, command=name)
-        if name == "pause":
-            spoken.add_argument("--cancel", action="store_true", help="cancel resting orders too")
 
 
 def _number(most: float) -> Callable[[str], float]:
@@ -316,61 +288,3 @@ def _export_charts(chosen: argparse.Namespace) -> int:
     except OSError as error:
         raise OperatingError(f"{chosen.folder} cannot be written: {error.strerror}") from None
     return say(f"written to {chosen.folder}")
-
-
-def _status(chosen: argparse.Namespace) -> int:
-    import msgspec
-
-    from kalshi_daemon.shell.control_client import ask
-
-    result = ask(_socket(chosen, os.environ), "status")
-    if chosen.json:
-        return say(msgspec.json.encode(result).decode())
-    from rich.console import Console
-
-    from kalshi_daemon.shell.live_view import render
-    from kalshi_daemon.shell.status import Status
-
-    try:
-        status = msgspec.convert(result, Status)
-    except msgspec.ValidationError as error:
-        raise OperatingError(f"that daemon is of another version ({error}): use `status --json`") from None
-    console = Console()
-    with console.capture() as drawn:
-        console.print(render(status))
-    return say(drawn.get())
-
-
-def _markets(chosen: argparse.Namespace) -> int:
-    import msgspec
-
-    from kalshi_daemon.shell.clock import SystemClock
-    from kalshi_daemon.shell.control_client import ask
-    from kalshi_daemon.shell.status import MarketStatus
-    from kalshi_daemon.shell.status_text import markets_text
-
-    result = ask(_socket(chosen, os.environ), "markets")
-    if chosen.json:
-        return say(msgspec.json.encode(result).decode())
-    try:
-        rows = msgspec.convert(result, list[MarketStatus])
-    except msgspec.ValidationError as error:
-        raise OperatingError(f"that daemon is of another version ({error}): use `markets --json`") from None
-    return say(markets_text(rows, SystemClock().now_ms()))
-
-
-def _ask(chosen: argparse.Namespace) -> int:
-    """A command whose answer is a text."""
-    from kalshi_daemon.shell.control_client import ask
-
-    given = {name: getattr(chosen, name, "") for name in ("why", "cancel")}
-    fields: dict[str, str | bool] = {name: value for name, value in given.items() if value}
-    return say(str(ask(_socket(chosen, os.environ), chosen.command, **fields)))
-
-
-def _socket(chosen: argparse.Namespace, variables: Mapping[str, str]) -> Path:
-    from kalshi_daemon.config import control_sockets
-    from kalshi_daemon.shell.control_client import find_socket
-
-    given: Path | None = chosen.socket
-    return given if given is not None else find_socket(control_sockets(variables))

@@ -88,7 +88,7 @@ class EmulatorServer:
         """Open an account with this much cash and give its member a fresh key, `ed25519` or `rsa`."""
         key = make_key(self._rng, kind=kind)
         self.exchange.open_account(key.key_id, cash)
-        self._keys.add(key.key_id, key.public, KeyTerms())
+        self._keys.add(key.key_id, key.public, KeyTerms(scopes=self._settings.key_scopes))
         return key
 
     def add_key(self, member: KeyPair, terms: KeyTerms) -> KeyPair:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import evolve
 
+from kalshi_daemon.emulator.keyring import READ, SCOPES, TRADE, WRITE
 from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.settings import TIERS, RateLimits, ServerSettings
 
@@ -41,6 +42,16 @@ def _tier(name: str, text: str) -> RateLimits:
     return RateLimits.of_tier(text)
 
 
+def _scopes(name: str, text: str) -> tuple[str, ...]:
+    """The broad scope to write is granted with the one to read only, as at the exchange."""
+    scopes = tuple(dict.fromkeys(text.split(",")))
+    if not SCOPES.issuperset(scopes):
+        raise SettingRefused(f"{name}={text}: allowed: {', '.join(sorted(SCOPES))}, with commas between them")
+    if WRITE in scopes and READ not in scopes:
+        raise SettingRefused(f"{name}={text}: {WRITE} goes with {READ}, or take {TRADE} alone")
+    return scopes
+
+
 Read: TypeAlias = Callable[[str, str], Value]
 SERVER: Final[dict[str, tuple[str, Read]]] = {  # the field of ServerSettings, and how its text is read
     "read_lag_ms": ("read_lag_ms", _milliseconds),
@@ -48,6 +59,7 @@ SERVER: Final[dict[str, tuple[str, Read]]] = {  # the field of ServerSettings, a
     "clock": ("send_clock", _switch),
     "sending_ts": ("send_sending_ts", _switch),
     "tier": ("limits", _tier),
+    "scopes": ("key_scopes", _scopes),
 }
 EXCHANGE: Final[dict[str, tuple[str, Read]]] = {  # of ExchangeSettings
     "places_crossing_post_only": ("places_crossing_post_only", _switch),

@@ -8,6 +8,7 @@ from typing import Final
 from attrs import field, frozen
 from attrs.validators import ge, optional
 
+from kalshi_daemon.emulator.keyring import READ, WRITE
 from kalshi_daemon.limits import STREAM_COMMANDS_PER_S, STREAM_QUEUE_MAX, SUBSCRIPTION_MARKETS_MAX
 from kalshi_daemon.units import Milliseconds
 
@@ -62,6 +63,7 @@ class ServerSettings:
     are recent, and a client must do without. `frames_max`: frames that may wait for one slow reader.
 
     `commands_per_s`: of one stream, before error 27; `markets_max`: of one subscription, before error 26.
+    `key_scopes`: what the key of a member who joins may do.
     `key_region_ends_s`: when the location attested for the keys ends, in Unix seconds; None: none was attested.
     `command_delay_ms`: each command waits a random time up to this, so that answers come out of order; 0: none waits.
     """
@@ -75,4 +77,5 @@ class ServerSettings:
     commands_per_s: int = field(default=STREAM_COMMANDS_PER_S, validator=ge(1))
     markets_max: int = field(default=SUBSCRIPTION_MARKETS_MAX, validator=ge(1))
     key_region_ends_s: int | None = None
+    key_scopes: tuple[str, ...] = (READ, WRITE)
     command_delay_ms: Milliseconds = field(default=0, validator=ge(0))

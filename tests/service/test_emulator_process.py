@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ import pytest
 from processes import clean_environment, emulator, run
 
 from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION
+from kalshi_daemon.shell.signer import load_signer
 
 FAULTS = "/emulator/faults"
 
@@ -85,3 +87,42 @@ def test_a_fault_of_tls_needs_tls(tmp_path: Path, name: str) -> None:
     done = run(name, "--fault", "tls:expired", variables=clean_environment(tmp_path))
     assert (done.stdout, done.returncode, done.stderr.count("\n")) == ("", EXIT_CONFIGURATION, 1)
     assert "emulator --tls" in done.stderr
+
+
+def test_settings_and_faults_of_the_command_line_hold(tmp_path: Path) -> None:
+    """A key that may only read, the limits of a tier, an error once: as a client meets them over real sockets."""
+    chosen = ("--set", "scopes=read", "--set", "tier=premier", "--fault", "error:503:/account/limitsx1")
+    with emulator(tmp_path, 1, *chosen, "--fault", "pause") as variables:
+        base = variables["KALSHI_REST_URLS"]
+        signer = load_signer(variables["KALSHI_API_KEY_ID"], variables["KALSHI_PRIVATE_KEY_FILE"])
+        path = urlsplit(base).path
+
+        def ask(method: str, target: str, body: object = None) -> httpx.Response:
+            headers = signer.headers(method, path + target, round(time.time() * 1_000))
+            return httpx.request(method, base + target, json=body, headers=headers, trust_env=False, timeout=30)
+
+        assert [ask("GET", "/account/limits").status_code for _ in range(2)] == [503, 200]
+        limits = ask("GET", "/account/limits").json()
+        assert (limits["usage_tier"], limits["read"]["refill_rate"]) == ("premier", 1_000)
+        assert ask("GET", "/exchange/status").json()["trading_active"] is False
+        refused = ask("DELETE", "/portfolio/events/orders")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+        assert ask("GET", "/api_keys").json()["api_keys"][0]["scopes"] == ["read"]
+        assert control(variables, "DELETE", FAULTS, {}) == {"cleared": 2}
+        assert ask("GET", "/exchange/status").json()["trading_active"] is True
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--set", "scopes=all"), "allowed: read, read::portfolio_balance"),
+        (("--set", "lag=5"), "'lag=5' is no setting"),
+        (("--fault", "refused:6"), "'6' is not one of the codes"),
+        (("--fault", "gap@9"), "does not read as KIND"),
+    ],
+)
+def test_what_the_command_line_cannot_mean_starts_nothing(tmp_path: Path, option: tuple[str, str], words: str) -> None:
+    """It says what is allowed, and nothing was printed that could be exported."""
+    done = run("emulator", *option, variables=clean_environment(tmp_path))
+    assert (done.stdout, words in done.stderr) == ("", True)
+    assert done.returncode != 0

@@ -210,7 +210,7 @@ ALARM_REPEAT_S: Final = 60.0  # the same alarm is journaled again after so long
 CRASHES_MAX: Final = 5  # task crashes between two steady periods
 
 # --- policy
-DECISION_TICK_S: Final = 0.02  # the dirty list is taken so often: waking per frame costs more than deciding
+DECISION_SPACING_S: Final = 0.02  # between two looks at what is dirty: deciding in batches costs less
 REDECIDE_S: Final = 5.0  # a market without news is decided again after so long
 DECISION_INTERVAL_MS: Final[Milliseconds] = 250  # between two decisions on one market
 POLICY_FAILURES_MAX: Final = 3  # crashes and slow inferences within POLICY_FAILURES_S open the policy's breaker

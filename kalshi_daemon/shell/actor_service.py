@@ -5,7 +5,8 @@ It is invoked by the actor's chart, which lives in the trading state's nursery.
 Rules:
 - Markets are conflated, never queued: the newest book wins. A market that was decided less than
   `DECISION_INTERVAL_MS` ago stays dirty until its time has come; one without news is decided again after `REDECIDE_S`.
-- Nothing sleeps but the tick that conflates. Nothing here waits for the exchange or the journal.
+- The first news after a quiet time is decided at once; between two looks at what is dirty lies `DECISION_SPACING_S`, so
+  that a busy stream is decided in batches. Nothing else sleeps, or waits for the exchange or the journal.
 - A decision is a function of its inputs; each carries its number, the model and the observation.
 """
 
@@ -77,11 +78,13 @@ class ActorService:
     async def run(self, gate: OrderGate) -> None:
         """Never returns. Raises what the policy raises: the actor's chart takes it as `policy_failed`."""
         self.beat_s = trio.current_time()
+        next_s = self.beat_s
         while True:
             with trio.move_on_after(self._patience_s()):
                 await self._books.dirtied.wait()
             self.beat_s = trio.current_time()
-            await trio.sleep(limits.DECISION_TICK_S)
+            await trio.sleep_until(next_s)
+            next_s = trio.current_time() + limits.DECISION_SPACING_S
             due = self._due()
             if due:
                 self.decide(due, gate)

@@ -2,8 +2,8 @@
 
 Decoded, sequence checked, applied, noted; observed, masked, inferred by the shipped model, selected, executed; every
 control of the risk gate, its client id, reserved by the fold, journaled (in memory); the body written, the gate asked
-again. These are the daemon's own parts, put together as it does. Left out are the tick that conflates
-(`DECISION_TICK_S`), which waits on purpose, and the socket on either side.
+again. These are the daemon's own parts, put together as it does. Left out are the spacing of batches
+(`DECISION_SPACING_S`), which waits on purpose, and the socket on either side.
 
 - `hot` and `paced`: by calls alone, without the event loop; back to back, or each frame after a sleep, at 500/s.
 - `bus_hot` and `bus_paced`: the same through the real event bus, which is one more task to wake on the way.

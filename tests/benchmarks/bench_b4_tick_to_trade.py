@@ -9,6 +9,7 @@ The reference, in the same run: a process that orders as soon as `json.loads` sh
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ BEST: Final[dict[BookSide, Price]] = {BookSide.BID: 50 * PRICE_CENT, BookSide.AS
 LEVELS: Final = 5
 QUOTED: Final[Count] = 60 * CONTRACT  # more than all orders of a run take from a level
 PRESSURE_CONTRACTS: Final = 2_000
-SPACING_S: Final = 0.2  # orders come no faster than the smallest tier's tokens
+SPACING_S: Final = (0.2, 0.4)  # drawn; orders come no faster than the smallest tier's tokens, and in step with nothing
 TAKEN_BACK_S: Final = 0.05  # within the daemon's interval between two decisions on one market
 WARM: Final = 10  # orders before any is counted
 WAIT_S: Final = 5.0
@@ -144,6 +145,7 @@ async def measure(trader: Trader, orders: int) -> list[float]:
     exchange, fair = empty_exchange(MARKETS)
     tickers = tuple(fair)
     maker, ends, took_ms = Maker(exchange, tickers), Ends(), []
+    rng = random.Random(3)
     server = served(exchange, [])
     key = server.join(CASH, kind="rsa")
     handle = server.handle
@@ -156,7 +158,7 @@ async def measure(trader: Trader, orders: int) -> list[float]:
             async with trader(folder, key, port, tickers):
                 for number in range(orders):
                     side = BookSide.BID if number // MARKETS % 2 == 0 else BookSide.ASK
-                    await trio.sleep(SPACING_S)
+                    await trio.sleep(rng.uniform(*SPACING_S))
                     ends.arm()
                     take_back = maker.press(tickers[number % MARKETS], side)
                     with trio.move_on_after(WAIT_S):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 
+import pytest
 import trio
 from daemon_world import LIVELY, QUIET, exchange_site
 
@@ -58,6 +59,31 @@ async def test_a_market_is_decided_when_it_changes_and_not_too_often(autojump_cl
         assert await running.stop() == 0
 
 
+async def test_news_are_looked_at_at_once_and_no_faster_than_the_spacing(autojump_clock):
+    """A change is looked at in its own instant, or where the last look was just before it, when the spacing is over."""
+    async with exchange_site(LIVELY) as site:
+        running = site.start()
+        await running.until("trading.normal")
+        actor, looks = running.parts.actor, []
+        due = actor._due
+
+        def noted():
+            looks.append(trio.current_time())
+            return due()
+
+        actor._due = noted
+        await trio.sleep(5)
+        for wait_ms in range(1, 200, 7):
+            await trio.sleep(wait_ms / SECOND_MS)
+            last_s, at_s, seen = looks[-1], trio.current_time(), len(looks)
+            running.parts.books.touch(site.world.tickers[0])
+            await running.until(lambda seen=seen: len(looks) > seen)
+            assert looks[seen] == pytest.approx(max(at_s, last_s + limits.DECISION_SPACING_S))
+        gaps = [after - before for before, after in itertools.pairwise(looks)]
+        assert min(gaps) >= limits.DECISION_SPACING_S - 1e-9
+        assert await running.stop() == 0
+
+
 async def test_orders_carry_their_decision_model_and_observation(autojump_clock):
     """Each intent names what it was decided by, and the decisions are counted by action."""
     async with exchange_site(LIVELY) as site:
@@ -96,7 +122,7 @@ async def test_a_loop_that_hangs_is_disabled_and_probed(autojump_clock, monkeypa
         running = site.start()
         await running.until("trading.normal")
         with monkeypatch.context() as patch:
-            patch.setattr(limits, "DECISION_TICK_S", 1_000.0)
+            patch.setattr(limits, "DECISION_SPACING_S", 1_000.0)
             await running.until(lambda: actor_states(running)[-1] == "disabled", limits.HEARTBEAT_S + 2)
         await running.until(lambda: actor_states(running)[-1] == "running", 40)
         before = running.parts.actor.decisions

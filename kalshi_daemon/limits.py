@@ -212,7 +212,7 @@ CRASHES_MAX: Final = 5  # task crashes between two steady periods
 # --- policy
 DECISION_SPACING_S: Final = 0.02  # between two looks at what is dirty: deciding in batches costs less
 REDECIDE_S: Final = 5.0  # a market without news is decided again after so long
-DECISION_INTERVAL_MS: Final[Milliseconds] = 250  # between two decisions on one market
+DECISION_INTERVAL_S: Final = 0.25  # between two decisions on one market
 POLICY_FAILURES_MAX: Final = 3  # crashes and slow inferences within POLICY_FAILURES_S open the policy's breaker
 POLICY_FAILURES_S: Final = 60.0
 POLICY_PROBE_WAIT_MAX_S: Final = 600.0  # each failed probe doubles the wait, up to this

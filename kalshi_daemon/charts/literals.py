@@ -7,6 +7,7 @@ mean the same by it. Order is kept: rows of one source and event are tried as th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -40,6 +41,7 @@ def dotted(path: Path) -> str:
     return ".".join(path)
 
 
+@lru_cache(maxsize=256)  # more than all charts have states: every frame asks for one
 def path_of(text: str) -> Path:
     return tuple(text.split("."))
 

@@ -4,7 +4,7 @@ It is invoked by the actor's chart, which lives in the trading state's nursery.
 
 Rules:
 - Markets are conflated, never queued: the newest book wins. A market that was decided less than
-  `DECISION_INTERVAL_MS` ago stays dirty until its time has come; one without news is decided again after `REDECIDE_S`.
+  `DECISION_INTERVAL_S` ago stays dirty until its time has come; one without news is decided again after `REDECIDE_S`.
 - The first news after a quiet time is decided at once; between two looks at what is dirty lies `DECISION_SPACING_S`, so
   that a busy stream is decided in batches. Nothing else sleeps, or waits for the exchange or the journal.
 - A decision is a function of its inputs; each carries its number, the model and the observation.
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import Final
 
 import trio
 
@@ -28,7 +30,9 @@ from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.gates import OrderGate
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
-from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Ticker
+from kalshi_daemon.units import Count, Ticker
+
+NEVER: Final = float("-inf")
 
 
 class PolicySlow(Exception):
@@ -68,12 +72,12 @@ class ActorService:
         self._clock = clock
         self._increases_allowed = increases_allowed
         self._stopwatch = stopwatch
-        self._decided_ms: dict[Ticker, Milliseconds] = {}
+        self._decided_s: dict[Ticker, float] = {}  # when last, on trio's clock; the longest ago first
         self._held_back: dict[Ticker, None] = {}  # dirty, and decided too short a time ago
 
     def last_decided(self) -> list[Ticker]:
-        """The markets that were decided last, first."""
-        return sorted(self._decided_ms, key=lambda market: -self._decided_ms[market])
+        """The markets by their last decision, the newest first."""
+        return list(reversed(self._decided_s))
 
     async def run(self, gate: OrderGate) -> None:
         """Never returns. Raises what the policy raises: the actor's chart takes it as `policy_failed`."""
@@ -93,25 +97,29 @@ class ActorService:
         """Until the first market that is held back may be decided; half the time after which quiet ones are, at
         most.
         """
-        now_ms = self._clock.now_ms()
-        due_ms = [self._decided_ms.get(m, 0) + limits.DECISION_INTERVAL_MS - now_ms for m in self._held_back]
-        return max(0.0, min([limits.REDECIDE_S / 2, *(ms / SECOND_MS for ms in due_ms)]))
+        if not self._held_back:
+            return limits.REDECIDE_S / 2
+        first_s = min(map(self._decided_s.__getitem__, self._held_back))
+        due_s = first_s + limits.DECISION_INTERVAL_S - trio.current_time()
+        return max(0.0, min(limits.REDECIDE_S / 2, due_s))
 
     def _due(self) -> list[Ticker]:
         """The dirty markets whose time has come, and those without news for long; the others are held back."""
-        now_ms = self._clock.now_ms()
-        dirty = {**self._held_back, **dict.fromkeys(self._books.take_dirty())}
-        newest_ms = now_ms - limits.DECISION_INTERVAL_MS
-        self._held_back = {m: None for m in dirty if self._decided_ms.get(m, 0) > newest_ms}
-        stale_ms = now_ms - round(limits.REDECIDE_S * SECOND_MS)
-        books = self._books.books
-        if len(self._decided_ms) > len(books):  # what was dropped is forgotten
-            self._decided_ms = {m: ms for m, ms in self._decided_ms.items() if m in books}
-        quiet = [m for m in books if m not in dirty and self._decided_ms.get(m, 0) <= stale_ms]
-        due = [m for m in dirty if m not in self._held_back] + quiet
-        self._decided_ms.update(dict.fromkeys(due, now_ms))
-        if len(self._decided_ms) > 2 * len(self._books.books):  # markets come and go
-            self._decided_ms = {m: at for m, at in self._decided_ms.items() if m in self._books.books}
+        now_s = trio.current_time()
+        decided, books = self._decided_s, self._books.books
+        if decided.keys() != books.keys():  # markets come and go; what is new comes first
+            kept = {market: at_s for market, at_s in decided.items() if market in books}
+            decided = self._decided_s = dict.fromkeys((m for m in books if m not in kept), NEVER) | kept
+        news = {**self._held_back, **dict.fromkeys(self._books.take_dirty())}
+        dirty = [market for market in news if market in books]
+        newest_s = now_s - limits.DECISION_INTERVAL_S
+        self._held_back = {market: None for market in dirty if decided[market] > newest_s}
+        due = [market for market in dirty if market not in self._held_back]
+        quiet = takewhile(lambda market: decided[market] <= now_s - limits.REDECIDE_S, decided)
+        due += [market for market in quiet if market not in news]
+        for market in due:
+            del decided[market]
+            decided[market] = now_s
         return due
 
     def decide(self, tickers: Sequence[Ticker], gate: OrderGate) -> None:

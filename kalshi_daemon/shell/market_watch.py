@@ -207,8 +207,8 @@ class MarketWatch:
                 self._tell(self._universe.book_seen(ticker))
         held = self._held_now()
         if held != self._held:
+            self._moved = self._moved or any(map(self._hangs_on_it, held ^ self._held))
             self._held = held
-            self._moved = True
             self._ask_for(held - self._universe.markets.keys())
         if self._moved or trio.current_time() - self._looked_s >= limits.SELECTION_LOOK_S:
             self.review()
@@ -235,6 +235,11 @@ class MarketWatch:
         ledger = self._ledger
         held = {ticker for ticker, position in ledger.positions.items() if position.count}
         return frozenset(held | {record.spec.market for record in ledger.live()})
+
+    def _hangs_on_it(self, ticker: Ticker) -> bool:
+        """Whether having something there, or not, changes the choice: not where the market is in for itself."""
+        place = self.selection.places.get(ticker)
+        return place is None or place.leaving or not place.wanted
 
     def _ask_for(self, tickers: frozenset[Ticker]) -> None:
         if tickers:

@@ -201,6 +201,26 @@ async def test_what_we_hold_is_followed_though_nothing_selects_it(autojump_clock
         nursery.cancel_scope.cancel()
 
 
+async def test_an_order_where_the_market_is_in_for_itself_makes_no_new_choice(autojump_clock):
+    """The choice goes through all markets, and orders come each second; what else hangs on them is judged at once."""
+    async with account_world() as world:
+        await world.position(C, 5)
+        site, choices = Site(world, f"{A} {B}"), []
+        await site.watch.prepare()
+        site.watch.tick(world.clock.exchange_now_ms())
+        choose = site.choice.choose
+        site.choice.choose = lambda *given: choices.append(1) or choose(*given)
+        await world.position(A, 5)
+        site.watch.tick(world.clock.exchange_now_ms())
+        assert choices == []
+        world.crowd(C, BookSide.BID, 40, 5)
+        world.reduce(C, count=5)
+        await world.written()
+        await world.tell_fills()
+        site.watch.tick(world.clock.exchange_now_ms())
+        assert choices == [1]
+
+
 async def test_a_read_that_fails_unlists_nothing(autojump_clock, nursery):
     """The exchange away: what was known stands, and what failed is named; then it goes on."""
     async with account_world() as world:

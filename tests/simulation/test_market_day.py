@@ -86,7 +86,7 @@ def test_a_day_of_markets_that_come_and_go_is_traded_to_the_micro_dollar(
             assert parts.market_watch.selection.places == {}
             assert parts.books.books == parts.books.histories == {}
             assert parts.actor is not None
-            assert parts.actor._decided_ms == {}
+            assert parts.actor.last_decided() == []
             assert not any(each.count for each in parts.ledger.positions.values())
             traded.update(record.spec.market for record in parts.ledger.orders.values())
             nursery.cancel_scope.cancel()

@@ -186,6 +186,7 @@ AGREEMENTS_AFTER_DIVERGENCE: Final = 2  # one could have met the same late read 
 ACTIVE_TWICE: Final = 2  # statuses in a row that lift the hold `exchange`
 EXCHANGE_WATCH_S: Final = 10.0  # an order learns of a pause earlier, by its 409
 MARKETS_READ_S: Final = 60.0  # between two rounds; openings are known by the clock, new markets by their event
+MARKETS_READ_LEAST_S: Final = 10.0  # between two rounds, where the lifecycle channel misses one frame after another
 FILTER_PATIENCE_MS: Final[Milliseconds] = 600_000  # a filter refuses a market that is in for so long before it goes
 DISCOVERY_PAGES_MAX: Final = 10  # of one event or series: a wider one is to be named by its events
 DISCOVERY_SPACING_S: Final = 0.1  # between two reads of a round: half of the smallest tier's tokens

@@ -143,6 +143,7 @@ class Parts:
             self.clock,
             socket_markets=self.config.socket_markets,
             on_market=lambda fact: self.market_watch.heard(fact),  # noqa: PLW0108 - it is made below
+            on_market_missed=lambda: self.market_watch.missed(),  # noqa: PLW0108 - likewise
             on_private_lost=hooks.private_lost,
             on_feeds_lost=hooks.feeds_lost,
         )

@@ -6,6 +6,7 @@ Rules:
   proves nothing about its markets.
 - Between rounds the lifecycle channel names what is new: its event or series is read a moment later, and a market that
   by the clock has opened is read at once.
+- Where the channel missed something, what it may have said is read in a round before its time, but in no hot loop.
 - What is charged is read when a market is met and again in the rounds, and heard of the lifecycle channel too
   (`fee_reader.py`).
 - Reads keep a distance and have a bound of pages, so that a round never spends the account's tokens.
@@ -70,6 +71,7 @@ class MarketWatch:
         self._on_changes = on_changes
         self._alarm = alarm
         self._spacing_s = 0.0  # between two reads: nothing else is read while a start waits for them
+        self._round_s = self._rounded_s = float("-inf")  # when the next round is, and when the last one was
         self._asked = trio.Event()
         self._asked_wide: dict[Selection, None] = {}
         self._asked_tickers: dict[Ticker, None] = {}  # known ones, and those that we have something on
@@ -102,21 +104,25 @@ class MarketWatch:
     async def run(self) -> None:
         """Never returns."""
         self._spacing_s = limits.DISCOVERY_SPACING_S
-        round_s = trio.current_time() + limits.MARKETS_READ_S
+        self._begin_round()
         while True:
-            with trio.move_on_at(round_s):
+            with trio.move_on_at(self._round_s):
                 await self._asked.wait()
                 await trio.sleep(limits.DISCOVERY_DELAY_S)
             wide, tickers = list(self._asked_wide), list(self._asked_tickers)
             self._asked_wide.clear()
             self._asked_tickers.clear()
             self._asked = trio.Event()
-            whole = trio.current_time() >= round_s
+            whole = trio.current_time() >= self._round_s
             if whole:
                 wide, tickers = self._wide, [*self._always(), *tickers]
-                round_s = trio.current_time() + limits.MARKETS_READ_S
+                self._begin_round()
                 self.counts["rounds"] += 1
             await self._round(wide, tickers, whole=whole)
+
+    def _begin_round(self) -> None:
+        self._rounded_s = trio.current_time()
+        self._round_s = self._rounded_s + limits.MARKETS_READ_S
 
     async def _round(self, wide: Sequence[Selection], tickers: Sequence[Ticker], *, whole: bool) -> None:
         """What cannot be read is noted, and asked again in the next round."""
@@ -196,6 +202,13 @@ class MarketWatch:
                 self._asked_wide[selection] = None
                 self._asked.set()
         self._tell(self._universe.changed(fact, self._clock.exchange_now_ms()))
+
+    def missed(self) -> None:
+        """Frames of the lifecycle channel were missed, or there was none for a while."""
+        soon_s = max(self._rounded_s + limits.MARKETS_READ_LEAST_S, trio.current_time() + limits.DISCOVERY_DELAY_S)
+        if soon_s < self._round_s:
+            self._round_s = soon_s
+            self._asked.set()
 
     def tick(self, exchange_ms: Milliseconds) -> None:
         """The clock: what opens and closes without an event, and the choice where it may be another one now."""

@@ -35,7 +35,7 @@ from kalshi_daemon.facts import (
     TradePrinted,
 )
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, LAYOUTS, PRIVATE_CHANNELS, FeedStatus, Role
+from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, LAYOUTS, LIFECYCLE, PRIVATE_CHANNELS, FeedStatus, Role
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.orderbook_feed import OrderBookFeed
@@ -46,7 +46,7 @@ from kalshi_daemon.wire.feed import Decoded
 
 
 class WebSocketCoordinator:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it feeds, and whom it tells
         self,
         books: OrderBookClient,
         fills: FillListener,
@@ -55,6 +55,7 @@ class WebSocketCoordinator:
         *,
         socket_markets: int,
         on_market: Callable[[MarketChanged | EventFeesChanged], None],
+        on_market_missed: Callable[[], None],
         on_private_lost: Callable[[str], None],
         on_feeds_lost: Callable[[], None],
     ) -> None:
@@ -72,8 +73,11 @@ class WebSocketCoordinator:
         self._seams: SessionSeams | None = None  # while it runs
         self._more = trio.Event()
         self._on_market = on_market
+        self._on_market_missed = on_market_missed
         self._on_private_lost = on_private_lost
         self._on_feeds_lost = on_feeds_lost
+        self._market_was_live = False
+        self._market_was_lost = False
         self._private_was_live = False
         self._private_was_lost = False
         self._doubt = ""  # why the account is to be doubted, once it is time
@@ -248,14 +252,16 @@ class WebSocketCoordinator:
             self._note_change()
 
     def on_gap(self, session: Session, channel: str) -> None:
-        """Only the books fold over a gap, and only the account counts on every frame; what trades and lifecycle
-        events miss is read elsewhere.
+        """Only the books fold over a gap, and only the account counts on every frame; what lifecycle events missed is
+        read sooner, and what trades missed is gone.
         """
         why = f"{session.name}: frames of {channel or 'no known channel'} were missed"
         private = Role.FILLS in session.roles or Role.POSITIONS in session.roles
         if channel in PRIVATE_CHANNELS or (channel == ANY_CHANNEL and private):
             self._doubt = why
             self._raise_doubt()
+        if self._tells_of_markets(session) and channel in (LIFECYCLE, ANY_CHANNEL):
+            self._on_market_missed()
         if session in self._feeds and channel in (BOOKS, ANY_CHANNEL):
             self._feeds[session].on_gap(why)
 
@@ -271,6 +277,8 @@ class WebSocketCoordinator:
             self._feeds[session].on_session(session if session.is_open else None, session.diagnosis)
         if Role.POSITIONS in session.roles and not session.is_open:
             self._positions.forget()
+        if self._tells_of_markets(session):
+            self._market_stepped(live=session.live)
         private = self.live(Role.FILLS)
         if self._private_was_live and not private:
             self._private_was_lost = True
@@ -280,6 +288,17 @@ class WebSocketCoordinator:
             self._on_private_lost("the private session is back, and what it missed is to be read")
         self._private_was_live = private
         self._note_change()
+
+    def _tells_of_markets(self, session: Session) -> bool:
+        """Whether it carries the events of all markets."""
+        return session in self._carriers[:1]
+
+    def _market_stepped(self, *, live: bool) -> None:
+        self._market_was_lost |= self._market_was_live and not live
+        self._market_was_live = live
+        if live and self._market_was_lost:
+            self._market_was_lost = False
+            self._on_market_missed()
 
     def _note_change(self) -> None:
         self.changed.set()

@@ -68,6 +68,7 @@ class Feeds:
             socket_markets=SOCKET_MARKETS,
             on_market=nothing,
             on_private_lost=nothing,
+            on_market_missed=nothing,
             on_feeds_lost=nothing,
         )
         self.lost = trio.Event()

@@ -122,6 +122,7 @@ class FeedWorld:
             self.clock,
             socket_markets=self.socket_markets,
             on_market=self.moved.append,
+            on_market_missed=lambda: self.told.append(("missed", "")),
             on_private_lost=self._tell("doubt"),
             on_feeds_lost=lambda: self.told.append(("feeds_lost", f"{trio.current_time():.6f}")),
         )

@@ -272,3 +272,22 @@ async def test_more_markets_than_are_remembered_are_not_met(autojump_clock, monk
         assert site.wanted == [(A,)]
         assert site.watch.counts["too_many"] == 1
         assert [name for name, _ in site.alarms] == ["too_many_markets"]
+
+
+async def test_what_the_channel_missed_is_read_before_the_round(autojump_clock, nursery):
+    """Within seconds; however often it is told, the rounds keep their distance."""
+    async with account_world() as world:
+        site = Site(world, A)
+        await site.watch.prepare()
+        nursery.start_soon(site.run)
+        await trio.sleep(30)
+        world.exchange.override_fees("DEMOTEMP-DAY1", None, 250_000)
+        site.watch.missed()
+        await trio.sleep(limits.DISCOVERY_DELAY_S + 1)
+        assert world.universe.market(A).fees.multiplier_ppm == 250_000
+        assert site.watch.counts["rounds"] == 1
+        for _ in range(100):
+            site.watch.missed()
+            await trio.sleep(limits.MARKETS_READ_LEAST_S / 25)
+        assert site.watch.counts["rounds"] == 5
+        nursery.cancel_scope.cancel()

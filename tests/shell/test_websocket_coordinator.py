@@ -328,3 +328,21 @@ async def test_events_own_fees_are_passed_on(autojump_clock):
         await world.wait_quiet()
         world.assert_proven()
         assert dict(world.faults.counts) == {"missing_field": 1}
+
+
+async def test_what_the_lifecycle_channel_missed_is_told(autojump_clock):
+    """A frame that is lost or does not read, and a socket that was away, once it is back; the first is no loss."""
+    async with feeds() as world:
+        await world.until_proven()
+        assert world.texts("missed") == []
+        world.server.drop_streams()
+        await world.until(lambda: world.texts("missed") == [""])
+        await world.until_proven()
+        await world.meddler.say(json.dumps({"type": "event_fee_update", "sid": 3, "seq": 1, "msg": {}}))
+        await world.wait_quiet()
+        assert len(world.texts("missed")) == 2
+        beyond = {"market_ticker": A, "event_type": "metadata_updated"}
+        await world.meddler.say(json.dumps({"type": "market_lifecycle_v2", "sid": 3, "seq": 7, "msg": beyond}))
+        await world.wait_quiet()
+        assert len(world.texts("missed")) == 3
+        world.assert_proven()

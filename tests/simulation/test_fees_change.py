@@ -23,7 +23,7 @@ from kalshi_daemon.units import FeeType, Money, Ticker
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
 COMBO, MAKERS = FeeType.QUADRATIC_WITH_COMBO_MAKER_FEES, FeeType.QUADRATIC_WITH_MAKER_FEES
 ENOUGH = 3  # orders, and fills, of each phase
-ANNOUNCED_MS = 2_000 * MARKETS_READ_S  # before a change: a round reads of it by then
+ANNOUNCED_MS = round(1_250 * MARKETS_READ_S)  # before a change: a round reads of it by then
 
 
 class Clerk:
@@ -86,7 +86,7 @@ async def until(there: Callable[[], bool]) -> None:
             await trio.sleep(0.05)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_change_while_trading_reaches_the_next_order_and_the_next_fill(seed: int) -> None:
     """Overrides set, a series' schedule that was announced, overrides cleared: each order reserves and each fill pays
     by the schedule of its moment, and the account agrees to the micro-dollar.

@@ -3,8 +3,8 @@ wrong with which, and what to do.
 
 Rules: nothing is written at the exchange, and nothing on this machine. It goes through the daemon's own network,
 signer, REST client and socket, one host at a time where the daemon would walk them. Each step has one time limit, tries
-once, and later steps of a host whose step failed are not tried. Public reads are asked without a signature, so that a
-wrong key does not hide a host that is well.
+once, and later steps of a host whose step failed are not tried; one that passed and took long is a warning. Public
+reads are asked without a signature, so that a wrong key does not hide a host that is well.
 """
 
 from __future__ import annotations
@@ -20,20 +20,16 @@ from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.errors import AccessRefused, ClockRefused, ExchangeError, OperatingError, Unreachable
-from kalshi_daemon.facts import BookSnapshot, StreamRefused, Subscribed
 from kalshi_daemon.shell import doctor_advice as advice
 from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.doctor_report import Blame, Finding, Outcome
+from kalshi_daemon.shell.doctor_stream import Hearing
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import Signer, Signs
 from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import feed
-from kalshi_daemon.wire.feed import decode_frame
-
-BOOKS: Final = "orderbook_delta"
-LIFECYCLE: Final = "market_lifecycle_v2"  # of all markets: where none is open, this is subscribed
 
 PRIVATE_STEPS: Final = frozenset({"rest private", "key's region"})
 EARLIER: Final = "an earlier step of this host failed"
@@ -169,6 +165,9 @@ class Doctor:
     async def _read_private(self, url: str, signer: Signer) -> str:
         async with self._client(url, signer) as rest:
             read = await rest.account_limits()
+            behind_ms = self._clock.exchange_now_ms() - await rest.as_of_ms()
+        if behind_ms > limits.DOCTOR_BEHIND_MS:
+            raise Warned(f"reads of the account are {behind_ms / SECOND_MS:.0f} s behind", advice.BEHIND)
         return f"tier {read.tier}: {read.read.refill} read and {read.write.refill} write tokens a second"
 
     async def _read_region(self, url: str, signer: Signer) -> str:
@@ -209,7 +208,13 @@ class Doctor:
                     host.passed("upgrade", began_s, "101")
                     step, began_s = "subscription", trio.current_time()
                     scope.deadline = began_s + limits.DOCTOR_STEP_S
-                    host.passed("subscription", began_s, await self._subscribe(socket))
+                    hearing = Hearing(socket, self._clock, self._market)
+                    detail = await hearing.hear()
+                    if hearing.lag_ms > limits.DOCTOR_LAG_MS:
+                        late = f"frames came {hearing.lag_ms} ms after they were sent"
+                        host.warned("subscription", began_s, Warned(late, advice.SLOW))
+                    else:
+                        host.passed("subscription", began_s, detail)
             except OperatingError as error:
                 failure = error
         if isinstance(failure, ClockRefused):
@@ -220,21 +225,6 @@ class Doctor:
             host.failed(step, began_s, failure)
             if step == "upgrade":
                 host.not_tried("subscription", "the upgrade failed")
-
-    async def _subscribe(self, socket: Socket) -> str:
-        """Subscribe to one book, and hear its snapshot. Raises ExchangeError and Unreachable."""
-        market = self._market
-        channel = BOOKS if market else LIFECYCLE
-        await socket.send(feed.subscribe(1, [channel], [market] if market else []))
-        while True:
-            for frame in await socket.receive():
-                decoded = decode_frame(frame, self._clock.now_ms())
-                if isinstance(decoded, StreamRefused):
-                    raise ExchangeError(decoded.code, decoded.message or "refused", f"the subscription of {channel}")
-                if isinstance(decoded, BookSnapshot):
-                    return f"the book of {decoded.market} came"
-                if isinstance(decoded, Subscribed) and not market:
-                    return f"{channel} is subscribed; no market is open"
 
 
 def _is_stream(url: str) -> bool:
@@ -263,10 +253,18 @@ class Examined:
         except OperatingError as error:
             self.failed(name, began_s, error)
         except Warned as warned:
-            self._add(name, Outcome.WARNING, Blame.NONE, began_s, str(warned), warned.todo)
+            self.warned(name, began_s, warned)
 
     def passed(self, name: str, began_s: float, detail: str) -> None:
-        self._add(name, Outcome.OK, Blame.NONE, began_s, detail, "")
+        """Where it took long, that is the finding."""
+        took_s = trio.current_time() - began_s
+        if took_s > limits.DOCTOR_SLOW_S:
+            self.warned(name, began_s, Warned(f"slow: it took {took_s:.1f} s; {detail}", advice.SLOW))
+        else:
+            self._add(name, Outcome.OK, Blame.NONE, began_s, detail, "")
+
+    def warned(self, name: str, began_s: float, warned: Warned) -> None:
+        self._add(name, Outcome.WARNING, Blame.NONE, began_s, str(warned), warned.todo)
 
     def failed(self, name: str, began_s: float, error: OperatingError) -> None:
         self.well = False

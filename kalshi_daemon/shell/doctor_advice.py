@@ -27,14 +27,20 @@ PROXY: Final = "something between answers for the exchange (a proxy, a login pag
 DOWN: Final = "the exchange is down or in maintenance: wait, the daemon tries without end"
 STREAM_DOWN: Final = "wait: the daemon tries without end on every host, and reads the books by REST meanwhile"
 
+STREAM_BROKEN: Final = (
+    "something between changes the stream (a proxy), or the exchange is at fault: the daemon asks for the books again, "
+    "and dials again"
+)
+SLOW: Final = "see this machine's load and the route to this host; orders are decided on what is this late"
+BEHIND: Final = "wait: the exchange shows the account as it was; until that is over no audit of the account agrees"
+
 
 def for_failure(step: str, error: OperatingError) -> str:
-    if isinstance(error, ClockRefused):
-        return CLOCK
+    known = {ClockRefused: CLOCK, RateLimited: TOO_MANY, WireError: STREAM_BROKEN}
+    if type(error) in known:
+        return known[type(error)]
     if isinstance(error, AccessRefused):
         return _for_access(error)
-    if isinstance(error, RateLimited):
-        return TOO_MANY
     if step in NETWORK:
         return NETWORK[step]
     if isinstance(error.__cause__, WireError) or "<html" in str(error).lower():

@@ -126,11 +126,11 @@ class MemoryNetwork:
         """From now on connections to host:port are refused; those that exist stay."""
         del self._servers[host, port]
 
-    async def connect(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:  # noqa: ARG002
+    async def connect(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
         await trio.sleep(self._rng.uniform(*self._latency_s))
         if self._faults is not None and self._faults.bite(NAME_LOST):
             raise Unreachable(f"{host}:{port} has no address (DNS: Name or service not known)", maybe_done=False)
-        wrong = None if self._faults is None else self._faults.bite(CERTIFICATE_WRONG)
+        wrong = self._faults.bite(CERTIFICATE_WRONG) if tls and self._faults is not None else None
         if wrong is not None:
             raise Unreachable(f"{host}:{port} failed TLS: {COMPLAINTS[wrong.why].format(host)}", maybe_done=False)
         handle = self._servers.get((host, port))

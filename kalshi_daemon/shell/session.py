@@ -4,13 +4,8 @@ Rules:
 - Leaving the chart's `session` state closes the socket: the socket task holds it, and being cancelled closes it.
 - Everything is subscribed anew on each socket. What is known of a socket is made with it and goes with it; nothing of
   an earlier one is remembered but the reason for its end.
-- Sequence numbers are checked here, per subscription, over every frame that carries one: a gap is told, never mended
-  here. A frame that is not new is passed over, and told as a gap too: either it or its predecessor is not what it
-  says.
-- A frame of books whose subscription is not ours touches none; it is counted, and a gap of ours, whatever its number.
-- A frame that cannot be read is counted and passed over, and what its channel may have missed is told at once: the
-  next frame, which would show the gap, may be an hour away, and private channels have no numbers at all.
-- Frames are handled in the reader's own step. Nothing here waits for the journal, the ledger or a reader of books.
+- Frames are handled in the reader's own step (`session_frames.py`). Nothing here waits for the journal, the ledger or
+  a reader of books.
 """
 
 from __future__ import annotations
@@ -18,6 +13,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 
 import trio
@@ -28,20 +24,17 @@ from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
-from kalshi_daemon.facts import BookSnapshot, StreamRefused, Subscribed, SubscriptionUpdated, Unsubscribed
 from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.door import Door, Turns
-from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_FACT, CHANNEL_OF_TYPE, CHANNELS, LIFECYCLE, Role
+from kalshi_daemon.shell.feeds import CHANNELS, LIFECYCLE, Role
 from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.session_frames import FrameHooks, SessionFrames
 from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.shell.subscriptions import Subscriptions
 from kalshi_daemon.units import Milliseconds, Ticker
 from kalshi_daemon.wire import feed
-from kalshi_daemon.wire.envelope import read_envelope
 from statecharts.connection import CONNECTION
-
-DEAD_SUBSCRIPTION = frozenset({10, 25})  # channel error, buffer overflow: the subscription is gone (api.md 7.1)
 
 
 @frozen
@@ -89,16 +82,23 @@ class Session:
         self.diagnosis = ""  # why the last socket ended, or was never opened
         self.reconnects = 0
         self.lag_ms: Milliseconds = 0  # of the last frame that said when it was sent, by the exchange's time
-        # frames that were not passed on, by why
-        self.counts = Counter(unread=0, repeated=0, unwanted=0, foreign=0, refused=0, refused_commands=0)
         self._seams = seams
         self._door = seams.market if Role.ORDERBOOK in roles else seams.account
         self._lifecycle = lifecycle
         self._open: _Open | None = None
         self._unanswered = ""  # the channels that the last socket ended without an answer for
         self._ids = count(1)
-        self._said_s = float("-inf")  # when an error about nothing was last told
         self._refusals = 0
+        self._frames = SessionFrames(
+            FrameHooks(
+                on_fact=partial(seams.on_fact, self),
+                on_gap=partial(seams.on_gap, self),
+                on_change=partial(seams.on_change, self),
+                on_refused=self._refused,
+                on_nothing=self._said_of_nothing,
+                reconnect=self.reconnect,
+            )
+        )
         self._turns = Turns(self._door.urls)
         self._delays = Delays(seams.rng)
         self._runner = Runner(
@@ -113,6 +113,11 @@ class Session:
     def _channels(self) -> list[str]:
         channels = [channel for role in self.roles for channel in CHANNELS[role]]
         return [channel for channel in channels if channel != LIFECYCLE or self._lifecycle]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Frames that were not passed on, by why."""
+        return self._frames.counts
 
     @property
     def state(self) -> str:
@@ -256,9 +261,9 @@ class Session:
                     decoded = feed.decode_frame(frame, at_ms, learn)
                 except WireError as error:
                     self._seams.on_fault(error)
-                    self._pass_over(opened.subscriber.known, frame)
+                    self._frames.pass_over(opened.subscriber.known, frame)
                 else:
-                    self._handle(opened.subscriber, decoded)
+                    self._frames.handle(opened.subscriber, decoded)
 
     @staticmethod
     async def _write(socket: Socket, outgoing: trio.MemoryReceiveChannel[str]) -> None:
@@ -296,79 +301,12 @@ class Session:
         self.diagnosis = f"refused by the exchange: {refused}"
         self._seams.on_alarm("subscription_refused", f"{self.name}: {self.diagnosis}")
 
-    # --------------------------------------------------------------------------------------------------------- frames
+    def _refused(self, known: Subscriptions) -> None:
+        if self.live:  # before, all is told once everything is answered
+            self._tell_refused(known)
 
-    def _handle(self, subscriber: Subscriber, decoded: feed.Decoded) -> None:
-        subscriptions = subscriber.known
-        sid = getattr(decoded, "sid", None)
-        seq = getattr(decoded, "seq", None)
-        if sid is not None and CHANNEL_OF_FACT.get(type(decoded)) == BOOKS and not subscriptions.speaks_of_books(sid):
-            self.counts["foreign"] += 1
-            self._seams.on_gap(self, BOOKS)
-            return
-        if sid is not None and seq is not None:
-            ahead = self._count(subscriptions, sid, seq)
-            if ahead != 1:
-                channel = CHANNEL_OF_FACT.get(type(decoded), ANY_CHANNEL)
-                self._seams.on_gap(self, subscriptions.channel_of(sid) or channel)
-                if ahead < 1 and channel != ANY_CHANNEL:
-                    return  # what it says was said, or is older than what we know; an answer is one all the same
-        if isinstance(decoded, Subscribed):
-            if decoded.channel == BOOKS and not subscriptions.speaks_of_books(decoded.sid):
-                self._seams.on_gap(self, BOOKS)
-            subscriptions.sids[decoded.channel] = decoded.sid
-            subscriptions.answer(decoded.request_id)
-        elif isinstance(decoded, SubscriptionUpdated):
-            subscriptions.answer(decoded.request_id, sid=decoded.sid)
-            self._seams.on_change(self)
-        elif isinstance(decoded, StreamRefused):
-            self._refuse(subscriptions, decoded)
-        elif isinstance(decoded, Unsubscribed):  # never asked for
-            raise _ended(f"unsubscribed {subscriptions.channel_of(decoded.sid) or decoded.sid}")
-        elif isinstance(decoded, BookSnapshot) and not subscriber.carries(decoded.market):
-            self.counts["unwanted"] += 1
-        else:
-            self._seams.on_fact(self, decoded)
-
-    def _count(self, subscriptions: Subscriptions, sid: int, seq: int) -> int:
-        ahead = subscriptions.count(sid, seq)
-        if ahead < 1:
-            self.counts["repeated"] += 1
-            if subscriptions.repeats > limits.SEQUENCE_REPEATS_MAX:
-                self.reconnect(f"sequence numbers went back {subscriptions.repeats} times")
-        return ahead
-
-    def _pass_over(self, subscriptions: Subscriptions, frame: bytes | str) -> None:
-        """A frame that cannot be read still has its place in the sequence, and its channel has missed it."""
-        self.counts["unread"] += 1
-        envelope = read_envelope(frame)
-        if envelope is None:
-            self._seams.on_gap(self, ANY_CHANNEL)
-            return
-        channel = CHANNEL_OF_TYPE.get(envelope.type)
-        if envelope.sid is not None:
-            channel = subscriptions.channel_of(envelope.sid) or channel or ANY_CHANNEL
-            if envelope.seq is not None:
-                self._count(subscriptions, envelope.sid, envelope.seq)
-        if channel is not None:  # None: of a type that nobody told us of, and of none of our subscriptions
-            self._seams.on_gap(self, channel)
-
-    def _refuse(self, subscriptions: Subscriptions, refused: StreamRefused) -> None:
-        text = f"{refused.code} {refused.message}"
-        if refused.code in DEAD_SUBSCRIPTION:
-            raise _ended(text)
-        said = dict(subscriptions.refused)
-        if refused.request_id in subscriptions.snapshot_ids:
-            self.reconnect(f"the exchange refused snapshots: {text}")
-        elif subscriptions.answer(refused.request_id, text):
-            self.counts["refused_commands"] += 1
-            if self.live and subscriptions.refused != said:  # before, all is told once everything is answered
-                self._tell_refused(subscriptions)
-        else:
-            self.counts["refused"] += 1
-            if trio.current_time() - self._said_s >= limits.FRAME_LOG_INTERVAL_S:  # a flood of them is one line
-                self._said_s = trio.current_time()
-                self._seams.on_alarm("stream_error", f"{self.name}: the exchange says {text}, of nothing we asked")
+    def _said_of_nothing(self, text: str) -> None:
+        self._seams.on_alarm("stream_error", f"{self.name}: the exchange says {text}, of nothing we asked")
 
     # -------------------------------------------------------------------------------------------------------- private
 
@@ -392,7 +330,3 @@ class Session:
             self._seams.on_alarm("access_refused", f"{self.name}: {self.diagnosis}; a person must mend the key")
         self._seams.on_step(self.name, step)
         self._seams.on_change(self)
-
-
-def _ended(what: str) -> Unreachable:
-    return Unreachable(f"the exchange ended a subscription: {what}", maybe_done=False)

@@ -1,0 +1,167 @@
+"""An exchange for one account, as far as the ledger can tell: it knows what became of every order, and queues the news.
+
+Nothing matches here: a test says what trades, what is struck off and what pays out, and when any of it is told.
+"""
+
+from __future__ import annotations
+
+from account_facts import IOC, NOON
+from attrs import define, evolve, field
+
+from kalshi_daemon import facts
+from kalshi_daemon.facts import AccountFact, FillSeen, OrderSeen, OrderSpec, SettlementSeen
+from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
+
+
+@define(eq=False)
+class Truth:
+    """One order as the exchange has it; `answer` is under way to us."""
+
+    spec: OrderSpec
+    key: str
+    order_id: str
+    worst: Money
+    sent_ms: Milliseconds = 0
+    there: bool = False  # it reached the exchange
+    over: bool = False
+    filled: Count = 0
+    reason: str = ""
+    stamp_ms: Milliseconds = 0
+    answer: AccountFact | None = None
+
+    @property
+    def left(self) -> Count:
+        return self.spec.count - self.filled
+
+
+@define
+class SlowExchange:
+    """`orders` are ours; `fills` and `paid` are all that moved the account; `news` is what the stream says of it."""
+
+    now_ms: Milliseconds = NOON
+    orders: list[Truth] = field(factory=list)
+    fills: dict[str, FillSeen] = field(factory=dict)  # by trade id
+    paid: dict[Ticker, SettlementSeen] = field(factory=dict)
+    news: list[AccountFact] = field(factory=list)
+
+    def tick(self) -> Milliseconds:
+        self.now_ms += 1
+        return self.now_ms
+
+    def resting(self) -> list[Truth]:
+        return [each for each in self.orders if each.there and not each.over]
+
+    def arrive(self, order: Truth, fate: str, taken: Count, better: Price, fee: Money) -> None:
+        """A request for an order: it may never arrive, be refused, rest, or take `taken` at once."""
+        self.tick()
+        if fate == "never":
+            order.answer = facts.OrderLost(self.now_ms, order.key, "reset")
+        elif fate == "refused" or order.spec.market in self.paid:
+            order.answer = facts.OrderRefused(self.now_ms, order.key, 409, "market_closed", "")
+        else:
+            order.there = True
+            if order.spec.time_in_force is IOC:
+                self.execute(order, min(taken, order.spec.count), better, fee)
+                order.over = True
+            self._tell(order)
+            left = 0 if order.over else order.left
+            order.answer = facts.OrderAcknowledged(
+                self.now_ms, order.key, order.order_id, order.filled, left, self.now_ms
+            )
+
+    def cancel(self, order: Truth) -> None:
+        """A cancel arrives."""
+        if order.over:
+            order.answer = facts.CancelMissing(self.tick(), order.key)
+        else:
+            self.end(order, "")
+            order.answer = facts.CancelAcknowledged(self.now_ms, order.key, order.left, self.now_ms)
+
+    def trade(self, order: Truth, count: Count, fee: Money) -> None:
+        """Somebody takes `count` of a resting order."""
+        self.tick()
+        self.execute(order, count, 0, fee)
+        self._tell(order)
+
+    def execute(self, order: Truth, count: Count, better: Price, fee: Money) -> None:
+        """`count` of it trade, `better` than its limit where the grid has room."""
+        if not count:
+            return
+        price = order.spec.price - better * order.spec.side.sign
+        trade_id = f"t{len(self.fills)}"
+        self.fills[trade_id] = fill = FillSeen(
+            at_ms=self.now_ms,
+            source="stream",
+            trade_id=trade_id,
+            order_id=order.order_id,
+            client_order_id=order.key,
+            market=order.spec.market,
+            side=order.spec.side,
+            price=min(max(price, 1), PRICE_ONE - 1),
+            count=count,
+            fee=fee,
+            is_taker=order.spec.time_in_force is IOC,
+            ts_ms=self.now_ms,
+            exchange_index=order.spec.exchange_index,
+        )
+        order.filled += count
+        order.over |= not order.left
+        self.news.append(fill)
+
+    def end(self, order: Truth, reason: str) -> None:
+        """It is cancelled, whoever wanted it so."""
+        self.tick()
+        order.over, order.reason = True, reason
+        self._tell(order)
+
+    def settle(self, market: Ticker, shard: int, value: Price) -> SettlementSeen:
+        """The market is over: what rests is struck off, what is held is paid out."""
+        for order in self.resting():
+            if order.spec.market == market:
+                self.end(order, "CloseCancel")
+        held = sum(each.side.sign * each.count for each in self.fills.values() if each.market == market)
+        word = {0: "no", PRICE_ONE: "yes"}.get(value, "scalar")
+        revenue = held * value if held > 0 else -held * (PRICE_ONE - value)
+        self.paid[market] = SettlementSeen(self.tick(), market, word, value, held, revenue, 0, self.now_ms, shard)
+        self.news.append(self.paid[market])
+        return self.paid[market]
+
+    def page(self) -> list[AccountFact]:
+        """Complete reads of orders, fills and settlements as of now; of a fill a read does not say the client's id."""
+        orders = [evolve(self._sight(order), source="read") for order in self.orders if order.there]
+        fills = [evolve(fill, source="read", client_order_id="") for fill in self.fills.values()]
+        return [*orders, *fills, *self.paid.values()]
+
+    def _tell(self, order: Truth) -> None:
+        order.stamp_ms = self.now_ms
+        self.news.append(self._sight(order))
+
+    def _sight(self, order: Truth) -> OrderSeen:
+        status = "executed" if not order.left else "canceled" if order.over else "resting"
+        return OrderSeen(
+            at_ms=self.now_ms,
+            source="stream",
+            order_id=order.order_id,
+            client_order_id=order.key,
+            market=order.spec.market,
+            side=order.spec.side,
+            price=order.spec.price,
+            status=status,
+            filled=order.filled,
+            remaining=0 if order.over else order.left,
+            initial=order.spec.count,
+            updated_ms=order.stamp_ms,
+            expires_s=None,
+            reason=order.reason,
+            exchange_index=order.spec.exchange_index,
+        )
+
+
+def somebody_elses(spec: OrderSpec, number: int) -> Truth:
+    """An order on this account that is not ours, and that we are never shown: only its fills are."""
+    return Truth(spec, "somebody", f"f{number}", 0)
+
+
+def worst_of(side: BookSide, price: Price, count: Count) -> Money:
+    """What an order can cost at most, fees apart."""
+    return (price if side is BookSide.BID else PRICE_ONE - price) * count

@@ -1,0 +1,291 @@
+"""Random lives of an account: an exchange that knows, news that come late, twice, out of order or never, a ledger.
+
+After every step the ledger's money equals that of a slow model which adds up what has been told; in the end, when
+everything has been told, it equals what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TypeVar
+
+from account_facts import IOC, NOON, agreed, order_spec, started, state_of
+from attrs import evolve
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from slow_account import DOLLARS, Payout, SlowAccount, Trade, reservation
+from slow_exchange import SlowExchange, Truth, somebody_elses, worst_of
+
+from kalshi_daemon import facts
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.position_tracker import unrealised
+from kalshi_daemon.facts import AccountFact, FillSeen, HoldKind, OrderSeen, SettlementSeen
+from kalshi_daemon.limits import REQUEST_LIFE_MS
+from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, BookSide
+
+MARKETS = ("KXA-1", "KXB-2")  # each on a shard of its own
+SHARD = {market: shard for shard, market in enumerate(MARKETS)}
+OPENING = 500 * DOLLAR
+REASONS = ("", "ExpiryCancel", "SelfTradeCancel", "MarginCancel", "HaltCancel", "CloseCancel", "ReduceOnlyCancel")
+OUR_STEPS = ("decide", "send", "send", "hear", "hear", "cancel", "cancel", "withhold", "start")
+THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "settle")
+HEARD = ("news", "news", "news", "old page", "new page", "nowhere")
+FATES = ("arrives", "arrives", "arrives", "refused", "never")
+PICKS = st.integers(0, 10**6)
+
+T = TypeVar("T")
+
+
+def one(among: Sequence[T], pick: int) -> T | None:
+    """A step that has nothing to choose from does nothing: refusing it would leave most lives short."""
+    return among[pick % len(among)] if among else None
+
+
+class AccountLife(RuleBasedStateMachine):
+    """Three rules only, each for one of the parties: with a rule for each step few lives would come far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchange, self.ledger = SlowExchange(), Ledger()
+        self.slow = SlowAccount(dict.fromkeys(MARKETS, OPENING * DOLLARS))
+        self.told: list[AccountFact] = []
+        self.pages: list[list[AccountFact]] = []
+        self.named: set[str] = set()  # keys of orders whose order id we have been told
+        self.last_word: set[str] = set()  # and of those of which we have been told that they are over
+        self.runs = 0
+        self.start()
+        for fact in (facts.AccountOpened(NOON, tuple((shard, OPENING) for shard in SHARD.values()), ()), agreed()):
+            self.tell(fact)
+
+    # ----------------------------------------------------------------------------------------------------- telling
+
+    def tell(self, fact: AccountFact) -> None:
+        """To the ledger, to the slow model, and noted of the order that it is about."""
+        self.told.append(fact)
+        self.ledger.apply(fact)
+        if isinstance(fact, SettlementSeen):
+            self.slow.told_payout(Payout(fact.market, fact.revenue * DOLLARS))
+        if isinstance(fact, FillSeen):
+            price, count = Fraction(fact.price, PRICE_ONE), Fraction(fact.count, CONTRACT)
+            self.slow.told_trade(Trade(fact.trade_id, fact.market, fact.side.sign, price, count, fact.fee * DOLLARS))
+        key = getattr(fact, "client_order_id", "")
+        if isinstance(fact, OrderSeen | FillSeen | facts.OrderAcknowledged) and key:
+            self.named.add(key)
+        over = isinstance(fact, facts.OrderRefused | facts.OrderWithheld | facts.CancelAcknowledged)
+        over |= isinstance(fact, OrderSeen) and fact.status != "resting"
+        over |= isinstance(fact, facts.OrderAcknowledged) and not fact.remaining
+        if over:
+            self.last_word.add(key)
+
+    def start(self) -> None:
+        """A process begins: what the one before had asked stays without an answer."""
+        self.runs += 1
+        for order in self.exchange.orders:
+            order.answer = None
+            order.sent_ms = order.sent_ms or self.exchange.now_ms
+        self.tell(started(f"run{self.runs:07}", self.exchange.tick()))
+
+    # --------------------------------------------------------------------------------------------------- our steps
+
+    @rule(
+        step=st.sampled_from(OUR_STEPS),
+        pick=PICKS,
+        market=st.sampled_from(MARKETS),
+        side=st.sampled_from(BookSide),
+        price=st.integers(1, PRICE_ONE - 1),
+        count=st.integers(1, 900),
+        some=st.integers(0, 1_000),
+        fate=st.sampled_from(FATES),
+        flag=st.booleans(),
+    )
+    def we_act(
+        self,
+        *,
+        step: str,
+        pick: int,
+        market: str,
+        side: BookSide,
+        price: int,
+        count: int,
+        some: int,
+        fate: str,
+        flag: bool,
+    ) -> None:
+        """`some` thousandths fill at once, or while a cancel is on its way; `flag`: at once, or lost on the way."""
+        orders = self.exchange.orders
+        if step == "decide":
+            self.decide(market, side, price, count, takes=flag)
+        elif step == "send" and (order := one(self.waiting(), pick)):
+            order.sent_ms = self.exchange.tick()
+            self.tell(facts.OrderSent(order.sent_ms, order.key))
+            self.exchange.arrive(order, fate, some * order.spec.count // 1_000, some // 4, 7 * some)
+        elif step == "hear" and (order := one([each for each in orders if each.answer], pick)):
+            self.hear(order, lost=flag and some < 500)
+        elif step == "cancel" and (order := one(self.cancellable(), pick)):
+            self.tell(facts.CancelSent(self.exchange.tick(), order.key))
+            if not order.over and (raced := some * order.left // 1_000):
+                self.exchange.trade(order, raced, some)
+            order.answer = facts.CancelLost(self.exchange.tick(), order.key, "timeout")
+            if not flag:
+                self.exchange.cancel(order)
+        elif step == "withhold" and (order := one(self.waiting(), pick)):
+            self.tell(facts.OrderWithheld(self.exchange.tick(), order.key, "P1", "held"))
+        elif step == "start" and some < 300:
+            self.start()
+
+    def decide(self, market: str, side: BookSide, price: int, count: int, *, takes: bool) -> None:
+        number = self.ledger.next_number
+        spec = evolve(
+            order_spec(side),
+            market=market,
+            price=price,
+            count=count,
+            exchange_index=SHARD[market],
+            expires_s=None,
+            **({"time_in_force": IOC, "post_only": False} if takes else {}),
+        )
+        worst = worst_of(side, price, count) + 3 * count
+        order = Truth(spec, self.ledger.client_order_id(number), f"o{len(self.exchange.orders)}", worst)
+        self.exchange.orders.append(order)
+        self.tell(facts.OrderIntended(self.exchange.tick(), number, order.key, spec, worst, "policy", 1, "m", ""))
+
+    def hear(self, order: Truth, *, lost: bool) -> None:
+        """An answer comes, late or never; in between anything may have been told."""
+        answer, order.answer = order.answer, None
+        assert answer is not None
+        if lost and isinstance(answer, facts.CancelAcknowledged | facts.CancelMissing):
+            answer = facts.CancelLost(self.exchange.tick(), order.key, "timeout")
+        elif lost and isinstance(answer, facts.OrderAcknowledged | facts.OrderRefused):
+            answer = facts.OrderLost(self.exchange.tick(), order.key, "timeout")
+        self.tell(answer)
+
+    def waiting(self) -> list[Truth]:
+        """Decided in this run, and neither sent nor withheld."""
+        return [each for each in self.exchange.orders if not each.sent_ms and each.key not in self.last_word]
+
+    def cancellable(self) -> list[Truth]:
+        named = [each for each in self.exchange.orders if each.key in self.named and not each.answer]
+        return [each for each in named if self.ledger.orders[each.key].rests]
+
+    # -------------------------------------------------------------------------------------- theirs, and what we hear
+
+    @rule(
+        step=st.sampled_from(THEIR_STEPS),
+        pick=PICKS,
+        market=st.sampled_from(MARKETS),
+        side=st.sampled_from(BookSide),
+        some=st.integers(1, 1_000),
+        reason=st.sampled_from(REASONS),
+        value=st.sampled_from([0, PRICE_ONE, 3_700]),
+        at_once=st.booleans(),
+    )
+    def the_exchange_acts(
+        self, *, step: str, pick: int, market: str, side: BookSide, some: int, reason: str, value: int, at_once: bool
+    ) -> None:
+        """A payout that is told at once may come before the fills that led to it."""
+        order = one(self.exchange.resting(), pick)
+        if step == "trade" and order:
+            self.exchange.trade(order, -(-some * order.left // 1_000), 3 * some)
+        elif step == "strike" and order:
+            self.exchange.end(order, reason)
+        elif step == "somebody" and market not in self.exchange.paid:
+            spec = evolve(order_spec(side), market=market, price=9 * some, count=some, exchange_index=SHARD[market])
+            self.exchange.tick()
+            self.exchange.execute(somebody_elses(spec, len(self.exchange.fills)), some, 0, 100)
+        elif step == "settle" and some < 200 and market not in self.exchange.paid:
+            paid = self.exchange.settle(market, SHARD[market], value)
+            if at_once:
+                self.tell(paid)
+
+    @rule(step=st.sampled_from(HEARD), pick=PICKS, early=st.booleans())
+    def we_hear(self, step: str, pick: int, early: bool) -> None:
+        """Any of the news, also one that came before: nothing is in order, and nothing comes only once."""
+        if step == "news" and (news := one(self.exchange.news, pick)):
+            self.tell(news)
+        elif step == "old page":
+            for fact in one(self.pages, pick) or ():
+                self.tell(fact)
+            self.pages.append(self.exchange.page())
+        elif step == "new page" and early:
+            for fact in self.exchange.page():
+                self.tell(fact)
+        elif step == "nowhere":
+            self.nowhere(early=early)
+
+    def nowhere(self, *, early: bool) -> None:
+        """Complete pages do not show an order whose request never arrived; read too early they prove nothing."""
+        for order in self.exchange.orders:
+            record = self.ledger.orders[order.key]
+            if not order.there and record.state == "unknown" and not order.answer:
+                self.tell(facts.OrderAbsent(self.exchange.tick(), order.key, record.asked_ms + REQUEST_LIFE_MS - early))
+                if not early:
+                    self.last_word.add(order.key)
+
+    # ---------------------------------------------------------------------------------------------- what must be so
+
+    @invariant()
+    def the_money_is_what_was_told(self) -> None:
+        for market, shard in SHARD.items():
+            orders = [each for each in self.exchange.orders if each.spec.market == market]
+            assert self.ledger.settled(shard) * DOLLARS == self.slow.cash(market)
+            assert self.ledger.reserved(shard) == sum(map(self.reserved, orders))
+
+    @invariant()
+    def positions_and_profit_are_what_was_told(self) -> None:
+        for market in MARKETS:
+            assert Fraction(self.ledger.position(market), CONTRACT) == self.slow.position(market)
+            if (position := self.ledger.positions.get(market)) is None:
+                continue
+            assert position.fees * DOLLARS == self.slow.fees(market)
+            assert (position.realised - position.cost) * DOLLARS == self.slow.moved(market)
+            assert abs(position.cost * DOLLARS - self.slow.cost(market)) <= self.slow.closings(market) * DOLLARS
+            for price in (1, 4_200, PRICE_ONE):
+                value = self.slow.value(market, Fraction(price, PRICE_ONE))
+                assert (unrealised(position, price) + position.cost) * DOLLARS == value
+
+    @invariant()
+    def nothing_that_can_be_is_called_impossible(self) -> None:
+        assert self.ledger.find_hold(HoldKind.DIVERGENCE) is None
+
+    def reserved(self, order: Truth) -> int:
+        """What may still fill, as far as was told: all that has not filled, or after its end what did and was not."""
+        booked = 0
+        if order.key in self.named:
+            told = {each.trade_id for each in self.slow.trades}
+            fills = [each for each in self.exchange.fills.values() if each.order_id == order.order_id]
+            booked = sum(each.count for each in fills if each.trade_id in told)
+        most = order.filled if order.key in self.last_word else order.spec.count
+        return reservation(order.worst, order.spec.count, most - booked)
+
+    def teardown(self) -> None:
+        """Nothing rests; all answers, one complete page, and the proofs of absence: the account is the exchange's."""
+        for order in self.exchange.resting():
+            self.exchange.end(order, "CloseCancel")
+        for order in self.waiting():
+            self.tell(facts.OrderWithheld(self.exchange.tick(), order.key, "P1", "stopped"))
+        for order in self.exchange.orders:
+            if order.answer:
+                self.hear(order, lost=False)
+        for fact in self.exchange.page():
+            self.tell(fact)
+        self.nowhere(early=False)
+        self.the_money_is_what_was_told()
+        self.positions_and_profit_are_what_was_told()
+        assert {each.trade_id for each in self.slow.trades} == set(self.exchange.fills)
+        assert (self.ledger.reserved_total, self.ledger.live(), self.ledger.counts["fills_held"]) == (0, [], 0)
+        for order in self.exchange.orders:
+            assert self.ledger.orders[order.key].filled == order.filled
+        again = Ledger()
+        for fact in self.told:
+            again.apply(fact)
+        assert again.snapshot() == self.ledger.snapshot()
+        before = state_of(self.ledger)
+        for fact in self.exchange.news:
+            self.ledger.apply(fact)
+        assert state_of(self.ledger) == before
+
+
+TestAccountLife = AccountLife.TestCase
+TestAccountLife.settings = settings(max_examples=100, stateful_step_count=80, deadline=None)

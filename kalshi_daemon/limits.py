@@ -143,8 +143,10 @@ POLL_PAUSE_S: Final = 0.1  # at least, between the end of a round and the next: 
 POLL_SHARE: Final = 2  # one in so many tokens of the read bucket may go into reading books
 SNAPSHOT_RETRY_S: Final = 10.0  # while books are polled, between two requests for snapshots of a live stream
 MISSING_BOOKS_S: Final = 2.0  # between two looks for streamed markets without a book of their own
-AUDIT_INTERVAL_S: Final = 30.0  # one book after another is held against REST
-AUDIT_ATTEMPTS_MAX: Final = 3  # a book that moves at each look proves nothing; the next audit is AUDIT_INTERVAL_S away
+MISSING_BOOKS_LATER_S: Final = 30.0  # where asking SNAPSHOT_REQUESTS_MAX times did not bring them
+# between two reads of POLL_CHUNK books that are held against the stream's: 1,000 take 100 s, and 1/200 of the tokens
+AUDIT_INTERVAL_S: Final = 10.0
+AUDIT_ATTEMPTS_MAX: Final = 3  # a book that moves at each look proves nothing; its next audit is a round away
 AUDIT_QUIET_S: Final = 2.0  # reads lag what the stream has shown
 SEQUENCE_REPEATS_MAX: Final = 3  # frames of one socket that are not new: its numbers mean something else by now
 PRIVATE_DOUBT_S: Final = 5.0  # between two doubts of the account for private frames that were not read

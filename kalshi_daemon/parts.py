@@ -233,7 +233,7 @@ class Parts:
         """The markets that are nearest to a trade: those with a position or an order of ours, then by their last
         decision.
         """
-        yield from self.ledger.positions
+        yield from (market for market, position in self.ledger.positions.items() if position.count)
         yield from (record.spec.market for record in self.ledger.live())
         if self.actor is not None:
             yield from self.actor.last_decided()

@@ -277,6 +277,7 @@ class Surface:
             "books_usable": len(usable),
             "books_polled": sum(1 for market in usable if books.is_polled(market)),
             "books_left_out": books.reader.left_out,
+            "book_audit_round_milliseconds": round(books.audit.round_s * SECOND_MS),
             "book_evidence_milliseconds": round(age_s * SECOND_MS),
         }
 

@@ -16,6 +16,7 @@ import trio
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.policy.history import MarketHistory
+from kalshi_daemon.shell.book_audit import BookAudit
 from kalshi_daemon.shell.book_reader import BookReader
 from kalshi_daemon.shell.book_table import BookTable
 from kalshi_daemon.shell.clock import Clock
@@ -49,7 +50,8 @@ class OrderBookClient:
         self.table = BookTable()
         self.reader = BookReader(rest, nearest)
         self.feeds: list[OrderBookFeed] = []
-        self._seams = FeedSeams(self.table, self.reader, rest, clock, rng, wanted, on_step, on_alarm)
+        self.audit = BookAudit(self.table, rest, nearest)
+        self._seams = FeedSeams(self.table, self.reader, self.audit, clock, rng, wanted, on_step, on_alarm)
         self._wanted = wanted
         self._feed_of: dict[Ticker, OrderBookFeed] = {}
         self._more = trio.Event()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import trio
 from attrs import frozen
@@ -27,13 +28,12 @@ from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.core.book import BookBroken
-from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import BookDelta, BookSnapshot
 from kalshi_daemon.policy.history import message_time_ms
+from kalshi_daemon.shell.book_audit import BookAudit
 from kalshi_daemon.shell.book_reader import NEVER, BookReader
 from kalshi_daemon.shell.book_table import BookTable
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.session import Session
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire.rest import BookRead
@@ -48,7 +48,7 @@ class FeedSeams:
 
     table: BookTable
     reader: BookReader
-    rest: RestClient
+    audit: BookAudit
     clock: Clock
     rng: random.Random
     wanted: Callable[[Ticker], bool]
@@ -234,6 +234,13 @@ class OrderBookFeed:
 
     # ---------------------------------------------------------------------------------------------------------- reads
 
+    def is_proven(self, market: Ticker) -> bool:
+        """By the stream."""
+        return market in self._proven
+
+    def disprove(self, market: Ticker) -> None:
+        self._lose("mismatch_found", "mismatches", f"the book of {market} is not what REST shows")
+
     def take_read(self, market: Ticker, read: BookRead | None, asked_s: float) -> None:
         """A market that the exchange leaves out of its answer, or whose book cannot be one, has no polled book."""
         if market in self._proven or market not in self.markets:
@@ -285,17 +292,12 @@ class OrderBookFeed:
                 self._ask_for_snapshots()
 
     async def _audit(self, stay: Stay) -> str | None:  # noqa: ARG002
-        """Hold one book after another against REST, and ask for the snapshots that did not come."""
+        """Hold the books against REST, and ask for the snapshots that did not come."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._find_missing)
-            while True:
-                for market in list(self.markets) or [""]:
-                    await trio.sleep(limits.AUDIT_INTERVAL_S)
-                    if market in self._proven and not await self._agrees(market):
-                        self._lose("mismatch_found", "mismatches", f"the book of {market} is not what REST shows")
-                        await trio.sleep_forever()  # until the step that this was leaves the state
+            nursery.start_soon(self._seams.audit.serve, self)
+            await self._find_missing()
 
-    async def _find_missing(self) -> None:
+    async def _find_missing(self) -> NoReturn:
         """A market that was added, and whose snapshot is missing at two looks in a row, is asked for by itself; a few
         times soon, and then seldom.
         """
@@ -303,7 +305,7 @@ class OrderBookFeed:
         asked = 0
         while True:
             soon = asked < limits.SNAPSHOT_REQUESTS_MAX
-            await trio.sleep(limits.MISSING_BOOKS_S if soon else limits.AUDIT_INTERVAL_S)
+            await trio.sleep(limits.MISSING_BOOKS_S if soon else limits.MISSING_BOOKS_LATER_S)
             missing = self.missing
             late = [market for market in missing if market in before]
             asked = asked + 1 if late else 0
@@ -311,26 +313,6 @@ class OrderBookFeed:
                 self._counts["missing"] += len(late)
                 self._session.request_snapshots(late)
             before = set(missing)
-
-    async def _agrees(self, market: Ticker) -> bool:
-        """A difference counts only when every look shows one and the stream was quiet from the first to the last:
-        reads lag what it has shown.
-        """
-        book = self._table.books[market]
-        version = book.version
-        for attempt in range(limits.AUDIT_ATTEMPTS_MAX):
-            if attempt:
-                await trio.sleep(limits.AUDIT_QUIET_S)
-            try:
-                read = (await self._seams.rest.orderbooks([market])).get(market)
-            except (Unreachable, ExchangeError):
-                return True  # not read is not different
-            if book.version != version or read is None or market not in self._proven:
-                return True
-            if dict(read.yes) == book.yes.counts and dict(read.no) == book.no.counts:
-                self._counts["audits"] += 1
-                return True
-        return False
 
     def _stepped(self, step: Step) -> None:
         if self.streamed:

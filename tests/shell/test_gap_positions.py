@@ -104,7 +104,7 @@ async def test_a_frame_that_is_missing_is_found_at_every_place() -> None:
         for at, fact in enumerate(decoded):
             if at == missing:
                 continue
-            session._handle(subscriber, fact)
+            session._frames.handle(subscriber, fact)
             assert len(heard.gaps) == (at > missing), missing
         assert heard.gaps == ["orderbook_delta"]
 
@@ -118,13 +118,13 @@ async def test_a_frame_that_is_out_of_place_is_found_at_every_place(kind: str) -
         session, subscriber, heard = session_that_hears()
         subscriber.known._highest[1] = place
         if kind == "doubled":
-            session._handle(subscriber, decoded[place])
+            session._frames.handle(subscriber, decoded[place])
             assert heard.gaps == []
-            session._handle(subscriber, decoded[place])
+            session._frames.handle(subscriber, decoded[place])
         elif kind == "swapped":
-            session._handle(subscriber, decoded[place + 1])
+            session._frames.handle(subscriber, decoded[place + 1])
         else:
-            session._pass_over(subscriber.known, texts[place].replace('"type": "', '"type": "not '))
+            session._frames.pass_over(subscriber.known, texts[place].replace('"type": "', '"type": "not '))
         assert heard.gaps == ["orderbook_delta"], place
         books = [fact for fact in heard.facts if isinstance(fact, BookDelta | BookSnapshot)]
         assert len(books) <= 1, "the second one is not handed on"

@@ -82,7 +82,7 @@ def test_a_day_of_markets_that_come_and_go_is_traded_to_the_micro_dollar(
             await trio.sleep(LIFE_MS / SECOND_MS + KEPT_MS / SECOND_MS + 60)
             assert stage.daemon.runner.is_in("trading.normal")
             assert parts.universe.markets == {}
-            assert parts.universe._fees == {}
+            assert (len(parts.universe.schedules.series), len(parts.universe.schedules.events)) == (0, 0)
             assert parts.market_watch.selection.places == {}
             assert parts.books.books == parts.books.histories == {}
             assert parts.actor is not None

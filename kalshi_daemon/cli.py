@@ -23,6 +23,7 @@ from kalshi_daemon.errors import ConfigurationError, OperatingError
 from kalshi_daemon.journal_cli import add_journal
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
 from kalshi_daemon.standard_streams import complain, open_streams, say
+from kalshi_daemon.statement_cli import add_statement
 
 if TYPE_CHECKING:
     from kalshi_daemon.emulator.faults import PlannedFault
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands.add_parser("doctor", help="try the machine, the key and every host; nothing is written"))
     add_client(commands)
     add_journal(commands)
+    add_statement(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=lambda _chosen: say(__version__))
     return parser

@@ -106,7 +106,7 @@ def _end(text: str) -> int:
     return _moment((day + timedelta(days=1)).isoformat()) - 1
 
 
-def _path(chosen: argparse.Namespace) -> Path:
+def journal_path(chosen: argparse.Namespace) -> Path:
     """Of the journal asked for, of this environment's daemon, or of the service."""
     from kalshi_daemon.config import state_directory
     from kalshi_daemon.run import JOURNAL
@@ -146,7 +146,7 @@ def _show(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.journal_filter import Choice
     from kalshi_daemon.shell.journal_reader import open_journal
 
-    with open_journal(_path(chosen)) as journal:
+    with open_journal(journal_path(chosen)) as journal:
         return say_lines(_lines(Choice(_wanted(chosen)).entries(journal), as_json=chosen.json))
 
 
@@ -161,7 +161,7 @@ def _tail(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.journal_filter import Choice
     from kalshi_daemon.shell.journal_reader import open_journal
 
-    with open_journal(_path(chosen)) as journal:
+    with open_journal(journal_path(chosen)) as journal:
         last, wanted = journal.last_seq, _wanted(chosen)
         everything = not (wanted.kinds or wanted.market or wanted.order)
         choice = Choice(evolve(wanted, first=max(1, last - chosen.n + 1) if everything else 1, last=last))
@@ -184,7 +184,7 @@ def _following(journal: JournalReader, choice: Choice, first: int) -> Iterator[E
 def _verify(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.journal_report import verify
 
-    verified = verify(_path(chosen))
+    verified = verify(journal_path(chosen))
     say_lines(_report(verified.as_dict(), as_json=chosen.json))
     return verified.exit_code
 
@@ -194,7 +194,7 @@ def _replay(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.journal_reader import open_journal
     from kalshi_daemon.shell.journal_report import Replayed
 
-    replayed, path = Replayed(), _path(chosen)
+    replayed, path = Replayed(), journal_path(chosen)
     clock = SystemClock()
     began_ms = clock.now_ms()
     with open_journal(path) as journal:
@@ -206,7 +206,7 @@ def _stats(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.journal_reader import open_journal
     from kalshi_daemon.shell.journal_report import stats
 
-    path = _path(chosen)
+    path = journal_path(chosen)
     with open_journal(path) as journal:
         return say_lines(_report(stats(journal).as_dict(path), as_json=chosen.json))
 

@@ -1,4 +1,4 @@
-"""journal_cli.py: what is typed, what is printed where, and the exit codes, on a journal written here."""
+"""journal_cli.py and statement_cli.py: what is typed, what is printed where, and the exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kalshi_daemon.cli import main
-from kalshi_daemon.errors import EXIT_ABSENT, EXIT_FAILED
+from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED
 from kalshi_daemon.facts import (
     AccountFact,
     AccountOpened,
@@ -188,3 +188,31 @@ def test_where_there_is_none_it_says_so(tmp_path: Path, capsys: Captured) -> Non
         shown = capsys.readouterr()
         assert (shown.out, shown.err.count("\n")) == ("", 1)
         assert "there is no journal at" in shown.err
+
+
+def test_a_statement_of_no_day_of_the_journal_is_refused(capsys: Captured) -> None:
+    """Before it began: one line, and 1. What is no day: 2."""
+    assert main(["statement", "--day", "2026-10-18"]) == EXIT_REFUSED
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert "there is nothing to state of 2026-10-18: the journal" in shown.err
+    with pytest.raises(SystemExit) as ended:
+        main(["statement", "--day", "yesterday"])
+    assert ended.value.code == 2
+
+
+def test_a_statement_without_a_configuration_is_the_journal_s_half(capsys: Captured) -> None:
+    """The figures of the day, why there is no other half, and the exit code of a configuration."""
+    assert main(["statement", "--day", "2026-10-20", "--json"]) == EXIT_CONFIGURATION
+    read = msgspec.json.decode(capsys.readouterr().out)
+    assert (read["verdict"], read["over"], read["exchange"]) == ("unread", True, None)
+    assert "KALSHI_API_KEY_ID is not set" in read["detail"]
+    ours = read["journal"]
+    assert (ours["opening"], ours["bought"], ours["fees"], ours["closing"]) == (
+        "100.000000",
+        "-1.120000",
+        "-0.000700",
+        "98.879300",
+    )
+    assert [each["trade_id"] for each in ours["fills"]] == ["t-1"]
+    assert ours["positions"] == {"M-1": "2.00"}

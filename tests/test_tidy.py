@@ -63,6 +63,7 @@ FLOORS = {
     "kalshi_daemon/cli.py": 8,
     "kalshi_daemon/client_cli.py": 8,
     "kalshi_daemon/journal_cli.py": 8,
+    "kalshi_daemon/statement_cli.py": 8,
     "kalshi_daemon/standard_streams.py": 8,
     "kalshi_daemon/__main__.py": 8,
 }

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -193,3 +194,10 @@ EASTERN: Final = ZoneInfo("America/New_York")  # the exchange's days and hours
 def eastern_day(ms: Milliseconds) -> str:
     """The US Eastern calendar day of a moment, as `2026-11-22`: the day of profit, loss and bankroll."""
     return datetime.fromtimestamp(ms / SECOND_MS, EASTERN).date().isoformat()
+
+
+def eastern_bounds(day: date) -> tuple[Milliseconds, Milliseconds]:
+    """Where a US Eastern day begins and where it ends; 23 or 25 hours where the clocks are changed."""
+    midnights = (datetime.combine(each, time_of_day.min, EASTERN) for each in (day, day + timedelta(days=1)))
+    begin, end = (round(each.timestamp()) * SECOND_MS for each in midnights)
+    return begin, end

@@ -253,6 +253,15 @@ class RestClient:
         params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
         return await self._requests.pages("fills", "/portfolio/fills", self._now(rest.read_fills), params)
 
+    async def archived_fills(self, min_ms: Milliseconds) -> list[FillSeen]:
+        """Those at `min_ms` or later that `fills` does not list any more; none where the archive ends before."""
+        path = "/historical/cutoff"
+        cutoff_ms = await self._requests.read(Call("cutoff", "GET", path, rest.read_fills_cutoff))
+        if cutoff_ms <= min_ms:
+            return []
+        params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
+        return await self._requests.pages("archive", "/historical/fills", self._now(rest.read_fills), params)
+
     async def settlements(self, min_ms: Milliseconds) -> list[SettlementSeen]:
         params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
         return await self._requests.pages(

@@ -171,6 +171,10 @@ class AsOfAnswer(msgspec.Struct, frozen=True):
     as_of_time: Instant
 
 
+class CutoffAnswer(msgspec.Struct, frozen=True):
+    trades_created_ts: Instant
+
+
 class ShardBalanceBody(msgspec.Struct, frozen=True):
     exchange_index: Whole
     balance: str

@@ -133,6 +133,7 @@ _limits: Final = msgspec.json.Decoder(bodies.LimitsAnswer)
 _costs: Final = msgspec.json.Decoder(bodies.CostsAnswer)
 _keys: Final = msgspec.json.Decoder(bodies.KeysAnswer)
 _as_of: Final = msgspec.json.Decoder(bodies.AsOfAnswer)
+_cutoff: Final = msgspec.json.Decoder(bodies.CutoffAnswer)
 _market: Final = msgspec.json.Decoder(bodies.MarketAnswer)
 _markets: Final = msgspec.json.Decoder(bodies.MarketsAnswer)
 _orderbooks: Final = msgspec.json.Decoder(bodies.OrderbooksAnswer)
@@ -178,6 +179,11 @@ def read_region_ends(body: bytes) -> Milliseconds | None:
 def read_as_of(body: bytes) -> Milliseconds:
     """How fresh the exchange's read models are."""
     return to_ms(read(_as_of, body).as_of_time)
+
+
+def read_fills_cutoff(body: bytes) -> Milliseconds:
+    """Fills from before it are in the archive, and in the archive alone."""
+    return to_ms(read(_cutoff, body).trades_created_ts)
 
 
 def read_market(body: bytes) -> MarketRead:

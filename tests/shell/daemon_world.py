@@ -21,6 +21,7 @@ from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, Fault, FaultyLink
 from kalshi_daemon.simulation.network import MemoryNetwork
 from kalshi_daemon.simulation.virtual_day import CASH, HOST, START_MS, _config, _seams
+from kalshi_daemon.units import Milliseconds
 
 RESTING = {"KALSHI_PRICING": "join"}
 STREAM = "/ws/v2"
@@ -130,9 +131,11 @@ class Site:
 
 
 @asynccontextmanager
-async def exchange_site(settings: WorldSettings = LIVELY, seed: int = 1) -> AsyncIterator[Site]:
+async def exchange_site(
+    settings: WorldSettings = LIVELY, seed: int = 1, start_ms: Milliseconds = START_MS
+) -> AsyncIterator[Site]:
     rng = random.Random(seed)
-    clock = VirtualClock(START_MS)
+    clock = VirtualClock(start_ms)
     world = make_world(settings, clock.now_ms, rng)
     key = world.server.join(CASH)
     network, link = MemoryNetwork(rng), FaultyLink(world.server.handle)

@@ -11,7 +11,7 @@ bench := tests/benchmarks/bench.py
 # What another environment left behind must not reach ours.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench nightly lock clean
 .DEFAULT_GOAL := demo
 
 # SECONDS: stop after so many seconds (default: until Ctrl-C). SEED: of the demo's market and crowd.
@@ -28,6 +28,10 @@ check: $(venv)/.dev
 
 bench: $(venv)/.dev
 	@$(python) $(bench) $(ARGS)
+
+# KILLS: how often the daemon is killed at random moments. SEED: the first seed (default: the day's); each is printed.
+nightly: $(venv)/.dev
+	@KILLS=$(or $(KILLS),200) KILLS_SEED=$(or $(SEED),$(shell date +%y%j)) $(python) -m pytest -v tests/service/test_killed.py
 
 # Resolves both locks again. uv is installed for it on demand; it is no dependency of ours.
 lock: $(venv)/.dev

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import msgspec
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0  # of every wait: a loaded machine is slow, and none is waited for in vain
+PROGRAM = (sys.executable, "-m", "kalshi_daemon")
 END = "the test has ended"  # to ourselves
 STATE = re.compile(r"STATUS=(\S+)")
 
@@ -29,7 +30,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "kalshi_daemon", *arguments]
+    return [*PROGRAM, *arguments]
 
 
 def run(*arguments: str, variables: Mapping[str, str], timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
@@ -38,12 +39,12 @@ def run(*arguments: str, variables: Mapping[str, str], timeout: float = PATIENCE
     )
 
 
-def until(asked: Callable[[], object], what: str) -> None:
+def until(asked: Callable[[], object], what: str, pause_s: float = 0.02) -> None:
     """Ask until the answer is yes."""
     deadline = time.monotonic() + PATIENCE_S
     while not asked():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def hears(process: subprocess.Popen[str], number: signal.Signals) -> bool:
@@ -85,7 +86,9 @@ def emulator(home: Path, seed: int = 1, *options: str) -> Iterator[dict[str, str
 class Running:
     """A `run` process with a directory of its own, and a test in the place of systemd."""
 
-    def __init__(self, variables: Mapping[str, str], folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, variables: Mapping[str, str], folder: Path, *arguments: str, program: Sequence[str] = PROGRAM
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.state = folder / "state"
         self.journal = self.state / "journal.sqlite3"
@@ -106,7 +109,7 @@ class Running:
         }
         self._log = (folder / "log").open("w+")
         self.process = subprocess.Popen(
-            command("run", *arguments),
+            [*program, "run", *arguments],
             cwd=ROOT,
             env=self.variables,
             stdout=subprocess.PIPE,
@@ -167,8 +170,10 @@ class Running:
 
 
 @contextmanager
-def running(variables: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[Running]:
-    daemon = Running(variables, folder, *arguments)
+def running(
+    variables: Mapping[str, str], folder: Path, *arguments: str, program: Sequence[str] = PROGRAM
+) -> Iterator[Running]:
+    daemon = Running(variables, folder, *arguments, program=program)
     try:
         yield daemon
     finally:

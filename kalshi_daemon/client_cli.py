@@ -37,7 +37,10 @@ def add_client(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("stop", "cancel our own orders, verify, and end"),
     ):
         spoken = commands.add_parser(name, parents=[socket], help=meaning)
-        spoken.add_argument("why", nargs="?", default="", help="kept in the journal")
+        if name == "kill-clear":
+            spoken.add_argument("why", nargs="+", metavar="REASON", help="kept in the journal")
+        else:
+            spoken.add_argument("why", nargs="*", metavar="WHY", help="kept in the journal")
         spoken.set_defaults(run=_ask, command=name)
         if name == "pause":
             spoken.add_argument("--cancel", action="store_true", help="cancel resting orders too")
@@ -88,7 +91,8 @@ def _ask(chosen: argparse.Namespace) -> int:
     """A command whose answer is a text."""
     from kalshi_daemon.shell.control_client import ask
 
-    given = {name: getattr(chosen, name, "") for name in ("why", "cancel")}
+    why = " ".join(getattr(chosen, "why", []))
+    given = {"why": why, "cancel": getattr(chosen, "cancel", False)}
     fields: dict[str, str | bool] = {name: value for name, value in given.items() if value}
     return say(str(ask(_socket(chosen, os.environ), chosen.command, **fields)))
 

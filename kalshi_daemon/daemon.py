@@ -58,6 +58,7 @@ from kalshi_daemon.wire.error_codes import Remedy, meaning_of_code
 from statecharts.trader import TRADER
 
 TRADING: Final = ("trading",)
+UNDIALLED: Final = frozenset({"backing_off", "refused"})  # of a session: it has a diagnosis
 EXIT_OVERDUE: Final = "exit_overdue"  # the runner's: a task that was cancelled did not end within EXIT_LIMIT_S
 
 
@@ -246,11 +247,17 @@ class Daemon:
             step.event,
         )
         self._post(fact)
-        log.info("state", chart=chart, entered=fact.entered, left=fact.left, through=step.event)
+        why = {"cause": cause} if (cause := self._cause_of(chart, fact.entered)) else {}
+        log.info("state", chart=chart, entered=fact.entered, left=fact.left, through=step.event, **why)
         if chart == "trader":
             self._trader_stepped(fact)
         elif chart.startswith("orderbook_feed"):
             self._restrict_polled()
+
+    def _cause_of(self, chart: str, entered: str) -> str:
+        """Why a session lost its socket, or did not get one, in the words of whoever refused it."""
+        sessions = self.parts.coordinator.sessions if entered in UNDIALLED else ()
+        return next((each.diagnosis for each in sessions if each.name == chart), "")
 
     def _reconnected(self) -> None:
         now_ms = self.parts.clock.now_ms()

@@ -24,10 +24,11 @@ from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
+from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.session import Session
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
 from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
-from kalshi_daemon.shell.status_text import history_text, why
+from kalshi_daemon.shell.status_text import history_text, shortened, why
 from kalshi_daemon.units import SECOND_MS, Price, Ticker
 
 RESUMED: Final = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
@@ -106,13 +107,19 @@ class Surface:
         return msgspec.to_builtins(sorted(rows, key=lambda row: (not row.wanted, row.why, row.market)))
 
     async def _pause(self, request: ControlRequest) -> str:
+        """The reason of the first stays: it is what whoever resumes has to know. A later one may still cancel."""
         await self._spoken(request)
-        cause = f"{request.who}: {request.why or 'no reason given'}"
+        before = self._parts.ledger.find_hold(HoldKind.OPERATOR)
+        cause = f"{request.who}: {request.why or 'no reason given'}" if before is None else before.cause
         placed = hold(HoldKind.OPERATOR, cause, self._parts.clock.now_ms())
         if request.cancel:
             placed = evolve(placed, cancels="all")
-        await self._settle(placed)
-        return "held by the operator; `resume` lifts it"
+        if before is None or request.cancel:
+            await self._settle(placed)
+        if before is None:
+            return "held by the operator; `resume` lifts it"
+        too = "; resting orders are cancelled now" if request.cancel else ""
+        return f"already held since {iso_time(before.since_ms)}: {before.cause}{too}; `resume` lifts it"
 
     async def _resume(self, request: ControlRequest) -> str:
         """Lifts what a person may lift, and says what remains and what would clear it."""
@@ -121,13 +128,16 @@ class Surface:
         self._parts.breaker.reset(now_s)
         self._parts.market_breakers.reset(now_s)
         await self._lift(RESUMED, request)
-        left = [f"{each.kind} ({each.cause}), cleared by {each.cleared_by}" for each in self._parts.ledger.holds]
+        left = [
+            f"{each.kind} ({shortened(each.cause)}), cleared by {each.cleared_by}" for each in self._parts.ledger.holds
+        ]
         return f"still held by {'; '.join(left)}" if left else "no hold is left"
 
     async def _adopt(self, request: ControlRequest) -> str:
         """Orders and positions that are not ours are the account's own from now on."""
         await self._spoken(request)
-        await self._lift((HoldKind.FOREIGN,), request)
+        if not await self._lift((HoldKind.FOREIGN,), request):
+            return "there is nothing to adopt: no order or position that is not ours is held for"
         return "what was not ours is taken as the account's own"
 
     async def _clear_kill(self, request: ControlRequest) -> str:
@@ -135,15 +145,18 @@ class Surface:
         if not request.why:
             raise CommandRefused("kill-clear needs a reason: kill-clear REASON")
         await self._spoken(request)
+        latched = bool(self._parts.kill_latch.reason())
         self._parts.kill_latch.clear()
-        await self._lift((HoldKind.KILL,), request)
-        return "the kill is cleared"
+        lifted = await self._lift((HoldKind.KILL,), request)
+        return "the kill is cleared" if latched or lifted else "there is no kill to clear: neither a hold nor a latch"
 
-    async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> None:
+    async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> int:
+        """How many were lifted."""
         by = f"{request.command} by {request.who}: {request.why or 'no reason given'}"
-        for held in self._parts.ledger.holds:
-            if held.kind in kinds:
-                await self._settle(HoldLifted(self._parts.clock.now_ms(), held.kind, held.subject, by))
+        lifted = [held for held in self._parts.ledger.holds if held.kind in kinds]
+        for held in lifted:
+            await self._settle(HoldLifted(self._parts.clock.now_ms(), held.kind, held.subject, by))
+        return len(lifted)
 
     async def _spoken(self, request: ControlRequest) -> None:
         now_ms = self._parts.clock.now_ms()

@@ -115,6 +115,7 @@ class Tasks:
             await watch_exchange(parts.market_rest, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
 
     async def _serve_metrics(self) -> None:
+        await self.parts.preflight.opened.wait()  # whoever does not hold the lock takes no port either
         address = self.parts.config.metrics_address
         if address is None or not self.parts.seams.listens:
             await trio.sleep_forever()
@@ -122,11 +123,11 @@ class Tasks:
             await Metrics(self._surface.reporter, __version__).run(address)
 
     async def _serve_control(self) -> None:
-        """systemd hears READY when control listens and the journal is open."""
+        """systemd hears READY when control listens and the journal is open, and so the directory locked."""
+        await self.parts.preflight.opened.wait()
         async with trio.open_nursery() as nursery:
             if self.parts.seams.listens:
                 await nursery.start(Control(self.parts.config.control_socket, self._surface.operations(self._stop)).run)
-            await self.parts.preflight.opened.wait()
             self.parts.notifier.ready(self._state())
             await trio.sleep_forever()
 

@@ -75,7 +75,8 @@ def test_a_configuration_error_is_one_line_and_78(capsys: Captured) -> None:
 )
 def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, capsys: Captured) -> None:
     """One line on standard error, and an exit code of its own."""
-    assert main([command, "--socket", str(tmp_path / "none.sock")]) == EXIT_ABSENT
+    words = ["well", "again"] if command == "kill-clear" else []
+    assert main([command, *words, "--socket", str(tmp_path / "none.sock")]) == EXIT_ABSENT
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
     assert "no daemon answers at" in shown.err
@@ -84,7 +85,15 @@ def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, ca
 
 @pytest.mark.parametrize(
     "arguments",
-    [["demo", "--seconds", "0"], ["demo", "--seconds", "nan"], ["demo", "--speed", "-1"], ["charts"], [], ["fly"]],
+    [
+        ["demo", "--seconds", "0"],
+        ["demo", "--seconds", "nan"],
+        ["demo", "--speed", "-1"],
+        ["charts"],
+        [],
+        ["fly"],
+        ["kill-clear"],
+    ],
 )
 def test_what_cannot_be_parsed_ends_with_2(arguments: list[str], capsys: Captured) -> None:
     """argparse says what is wrong."""
@@ -113,7 +122,7 @@ async def test_commands_reach_a_running_daemon(tmp_path: Path, nursery: trio.Nur
     async def typed(*arguments: str) -> int:
         return await trio.to_thread.run_sync(main, [*arguments, "--socket", str(path)])
 
-    assert await typed("pause", "maintenance", "--cancel") == 0
+    assert await typed("pause", "maintenance", "of", "ours", "--cancel") == 0
     assert await typed("why") == 0
     assert await typed("resume") == EXIT_REFUSED
     assert await typed("status", "--json") == 0
@@ -122,7 +131,7 @@ async def test_commands_reach_a_running_daemon(tmp_path: Path, nursery: trio.Nur
     assert shown.out == 'pause: done\nwhy: done\n"status: done"\n'
     assert shown.err.splitlines()[0] == "kalshi-daemon: still held by kill"
     assert "use `status --json`" in shown.err.splitlines()[1]
-    assert heard[:2] == [("pause", "maintenance", True), ("why", "", False)]
+    assert heard[:2] == [("pause", "maintenance of ours", True), ("why", "", False)]
 
 
 async def test_status_is_drawn(tmp_path: Path, nursery: trio.Nursery, capsys: Captured) -> None:

@@ -4,7 +4,8 @@ Rules:
 - A hold is named by its kind and its subject. Without a subject it is about the account and means `paused`; with
   one it is about one market and closes that market only.
 - Placing one that exists changes its cause and its reach, not its since.
-- What a hold does to resting orders and what clears it stand in one table; facts are made by `hold`.
+- What a hold does to resting orders and what clears it stand in one table, what lifts a restriction in another; facts
+  of holds are made by `hold`.
 - After a restart the kinds of `SURVIVES` remain, a guard until its time; restrictions and the rest are asked for again.
 - A sweep is wanted from the moment a hold reaches further than the last sweep verified, or an order comes to rest
   under it, until one is verified that reaches as far.
@@ -37,6 +38,15 @@ TABLE: Final[Mapping[HoldKind, tuple[str, str]]] = MappingProxyType(
         HoldKind.EXCHANGE: ("a status that says active twice", ""),
         HoldKind.SYNC: ("a full audit that agrees", "increasing"),
         HoldKind.RECOVERY: ("REST and feeds usable for 30 s", "increasing"),
+    }
+)
+# kind -> what lifts it
+RELEASES: Final[Mapping[RestrictionKind, str]] = MappingProxyType(
+    {
+        RestrictionKind.CASH_RESERVE: "cash over the reserve",
+        RestrictionKind.DRAWDOWN_BAND: "a bankroll above the band",
+        RestrictionKind.PRIVATE_POLLED: "fills and positions that are streamed again",
+        RestrictionKind.POLLED_BOOKS: "a market whose book is streamed and proven again",
     }
 )
 SURVIVES: Final = frozenset(

@@ -23,7 +23,7 @@ from kalshi_daemon.limits import LIVE_VIEW_LINE_S, LIVE_VIEW_S
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.state_reporter import StatusProvider
 from kalshi_daemon.shell.status import PositionStatus, Status
-from kalshi_daemon.shell.status_text import FEED_WELL, TRADES, duration
+from kalshi_daemon.shell.status_text import FEED_WELL, TRADES, duration, shortened
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, cents, contracts, dollars
 
 LISTED_MAX: Final = 5  # of fills, positions and alarms
@@ -108,11 +108,11 @@ def _head(status: Status) -> Text:
     text.append(trader.path, style="bold green" if trader.path == TRADES else "bold yellow")
     text.append(f"  for {duration(max(0, status.at_ms - trader.since_ms))}, through {status.cause}")
     for hold in status.holds:
-        text.append(f"\nhold {hold.kind}: {hold.cause}; cleared by {hold.cleared_by}", style="yellow")
+        text.append(f"\nhold {hold.kind}: {shortened(hold.cause)}; cleared by {hold.cleared_by}", style="yellow")
     for restriction in status.restrictions:
-        text.append(f"\nrestriction {restriction.kind}: {restriction.cause}", style="yellow")
+        text.append(f"\nrestriction {restriction.kind}: {shortened(restriction.cause)}", style="yellow")
     for degradation in status.degradations:
-        text.append(f"\ndegraded {degradation.kind}: {degradation.cause}", style="yellow")
+        text.append(f"\ndegraded {degradation.kind}: {shortened(degradation.cause)}", style="yellow")
     for step in status.startup:
         if step.error:
             text.append(f"\n{step.name}: {step.state}, {step.error}", style="red")
@@ -177,7 +177,7 @@ def _recent(status: Status, listed: int) -> Text:
         text.append(f"{iso_time(last.at_ms)[11:19]} refused {last.code} {last.market}: ", style="yellow")
         text.append(f"{last.control}: {last.figure}, allowed {last.limit}\n", style="yellow")
     for alarm in status.last_alarms[:listed]:
-        text.append(f"{iso_time(alarm.at_ms)[11:19]} alarm {alarm.alarm}: {alarm.text}\n", style="red")
+        text.append(f"{iso_time(alarm.at_ms)[11:19]} alarm {alarm.alarm}: {shortened(alarm.text)}\n", style="red")
     text.rstrip()
     return text
 

@@ -22,6 +22,7 @@ from kalshi_daemon.core.startup import StartupTracker
 from kalshi_daemon.errors import AccessRefused, ExchangeError, KeyRefused, OperatingError, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.doctor_advice import for_failure
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
@@ -157,8 +158,6 @@ class Preflight:
         try:
             tier = await learn_limits(self._rest)
         except AccessRefused as error:
-            raise KeyRefused(
-                f"the exchange refuses the key: {error}; see that KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_FILE belong "
-                "together, to this environment, and that the key may trade"
-            ) from None
+            todo = for_failure("access", error)
+            raise KeyRefused(f"the exchange refuses the key: {todo} ({error})") from None
         return f"signed reads pass; tier {tier}"

@@ -63,7 +63,10 @@ class Signer:
 
 def load_signer(key_id: str, path: str | Path) -> Signer:
     """Read the private key from a PEM file. Raises `KeyRefused` with what to do."""
-    return signer_from_pem(key_id, _read_private(Path(path)), str(path))
+    try:
+        return signer_from_pem(key_id, _read_private(Path(path)), str(path))
+    except KeyRefused as refused:
+        raise KeyRefused(f"KALSHI_PRIVATE_KEY_FILE: {refused}") from None
 
 
 def signer_from_pem(key_id: str, pem: bytes, path: str) -> Signer:

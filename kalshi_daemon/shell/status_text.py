@@ -13,12 +13,14 @@ from typing import Final
 from kalshi_daemon.core.chart_states import CHARTS, sentences
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState
+from kalshi_daemon.core.holds import RELEASES, Restriction
 from kalshi_daemon.core.market_selection import IN
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.status import HistoryLine, MarketStatus, Status
 from kalshi_daemon.units import SECOND_MS, Milliseconds
 
 LISTED_MAX: Final = 8  # of any list on one screen
+CAUSE_SHOWN_MAX: Final = 160  # characters of one; a divergence names every order and position that differs
 TRADES: Final = "trading.normal"
 NONE_LEFT: Final = frozenset({"holds", "restrictions", "degraded"})  # the lists that are empty when all is well
 FEED_WELL: Final = frozenset({"session.live", "streaming.current"})
@@ -28,16 +30,10 @@ def why(status: Status) -> str:
     """One screen: what is active, since when and why, and what the next order waits for."""
     lines = list(_configuration(status))
     lines += _section("holds", [_hold_line(status, index) for index in range(len(status.holds))])
-    lines += _section(
-        "restrictions",
-        [
-            f"{each.kind}: {each.cause}; since {_ago(status, each.since_ms)}; until then only reductions pass"
-            for each in status.restrictions
-        ],
-    )
+    lines += _section("restrictions", [_restriction_line(status, each) for each in status.restrictions])
     lines += _section(
         "degraded",
-        [f"{each.kind}: {each.cause}; since {_ago(status, each.since_ms)}" for each in status.degradations],
+        [f"{each.kind}: {shortened(each.cause)}; since {_ago(status, each.since_ms)}" for each in status.degradations],
     )
     lines += _section("feeds", list(_feed_lines(status)))
     lines += [f"markets: {_markets_line(status)}"]
@@ -68,11 +64,11 @@ def what_next(status: Status) -> Iterator[str]:
     if status.trader.path != TRADES:
         yield f"the trader reaches {TRADES}; it is in {status.trader.path}"
     for restriction in status.restrictions:
-        yield f"the restriction {restriction.kind} ends ({restriction.cause})"
+        yield f"the restriction {restriction.kind} is lifted: {RELEASES[restriction.kind]}"
     yield from _for_the_feeds(status)
     if not status.account_agreed:
         yield "an audit of the whole account agrees" + (
-            f"; the last one differed: {status.last_divergence}" if status.last_divergence else ""
+            f"; the last one differed: {shortened(status.last_divergence)}" if status.last_divergence else ""
         )
     for breaker in status.breakers:
         if breaker.state != "closed":
@@ -118,6 +114,13 @@ def _lasted(line: HistoryLine, now_ms: Milliseconds) -> str:
     if line.lasted_ms is None:
         return duration(max(0, now_ms - line.since_ms)) + " +"
     return duration(line.lasted_ms)
+
+
+def shortened(cause: str) -> str:
+    """For people; a short one as it is."""
+    if len(cause) <= CAUSE_SHOWN_MAX:
+        return cause
+    return f"{cause[:CAUSE_SHOWN_MAX]}... ({len(cause)} characters, whole in the log and the journal)"
 
 
 def duration(span_ms: Milliseconds) -> str:
@@ -168,7 +171,12 @@ def _hold_line(status: Status, index: int) -> str:
     subject = f" on {each.subject}" if each.subject else ""
     until = f"; until {iso_time(each.until_ms)}" if each.until_ms is not None else ""
     since = _ago(status, each.since_ms)
-    return f"{each.kind}{subject}: {each.cause}; since {since}{until}; cleared by {each.cleared_by}"
+    return f"{each.kind}{subject}: {shortened(each.cause)}; since {since}{until}; cleared by {each.cleared_by}"
+
+
+def _restriction_line(status: Status, each: Restriction) -> str:
+    since = _ago(status, each.since_ms)
+    return f"{each.kind}: {shortened(each.cause)}; since {since}; only reductions pass; lifted by {RELEASES[each.kind]}"
 
 
 def _lifts(kind: str, subject: str, cleared_by: str) -> str:

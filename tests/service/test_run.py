@@ -140,6 +140,8 @@ def test_a_second_daemon_on_the_same_directory_is_refused(daemon: Running, tmp_p
     done = run("run", variables=variables)
     assert (done.stdout, done.returncode) == ("", EXIT_FAILED)
     assert f"is in use by process {daemon.process.pid}: stop that daemon first" in done.stderr
+    assert "another daemon answers" not in done.stderr  # nor is its port or its socket asked for before the lock
+    assert "metrics" not in done.stderr
     assert daemon.ask("why")[0] == 0
 
 
@@ -176,7 +178,7 @@ REFUSED = {
     "key": (
         {"KALSHI_API_KEY_ID": "somebody-else"},
         EXIT_FAILED,
-        "the exchange refuses the key: the exchange answered 401",
+        "the exchange refuses the key: KALSHI_API_KEY_ID is not known here: a key belongs to one environment",
     ),
     "market": ({"KALSHI_MARKETS": "NOPE"}, EXIT_CONFIGURATION, "KALSHI_MARKETS names NOPE"),
     "model": (

@@ -95,6 +95,23 @@ async def test_the_log_says_what_holds_and_what_lifted_it(autojump_clock):
     assert said["hold_lifted"]["by"] == "uid 7: back"
 
 
+async def test_the_log_says_why_a_socket_was_not_to_be_had(autojump_clock):
+    """The line of a session that waits for its next dial has the cause, in the words of whoever refused it."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    with structlog.testing.capture_logs() as logged:
+        async with exchange_site(QUIET) as site:
+            running = site.start()
+            await running.until("trading.normal")
+            site.cut_streams()
+            await trio.sleep(60)
+            site.mend()
+            assert await running.stop() == 0
+    waits = [line for line in logged if line["event"] == "state" and line["entered"] == "backing_off"]
+    assert {line["through"] for line in waits} == {"dropped", "dial_failed"}
+    assert all(line["cause"] for line in waits)
+    assert any("during the WebSocket upgrade" in line["cause"] for line in waits if line["through"] == "dial_failed")
+
+
 async def test_books_that_cannot_be_read_by_rest_either_are_an_alarm(autojump_clock):
     """Neither a stream nor a read for a minute: told, with the last error, and not more often than alarms are."""
     async with exchange_site(QUIET) as site:

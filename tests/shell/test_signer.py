@@ -125,8 +125,8 @@ def test_a_key_that_cannot_be_used_is_refused(store, data, says):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    """Missing files and directories are named."""
-    with pytest.raises(KeyRefused, match=r"absent.pem cannot be read: No such file"):
+    """Missing files and directories are named, with the variable that names them."""
+    with pytest.raises(KeyRefused, match=r"^KALSHI_PRIVATE_KEY_FILE: .*absent.pem cannot be read: No such file"):
         load_signer(KEY_ID, tmp_path / "absent.pem")
     with pytest.raises(KeyRefused, match="cannot be read: Is a directory"):
         load_signer(KEY_ID, tmp_path)

@@ -9,6 +9,7 @@ from status_world import MARKET, START_MS, intended, trading_world
 from kalshi_daemon.core.chart_states import sentences
 from kalshi_daemon.core.degradation import Degradation, Degraded
 from kalshi_daemon.core.exchange_hours import Pause
+from kalshi_daemon.core.holds import RELEASES
 from kalshi_daemon.errors import ExchangeError
 from kalshi_daemon.facts import (
     AccountDiffers,
@@ -20,7 +21,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
-from kalshi_daemon.shell.status_text import duration, history_text, markets_text, what_next, why
+from kalshi_daemon.shell.status_text import duration, history_text, markets_text, shortened, what_next, why
 
 
 def test_why_when_all_is_well() -> None:
@@ -112,14 +113,32 @@ def test_why_names_every_hold_and_restriction_with_what_clears_it() -> None:
     assert "  operator: uid 0: maintenance; since 2026-11-24T06:00:05.000Z (1 min 5 s ago); cleared by `resume`" in text
     assert text.index("  kill:") < text.index("  operator:")
     assert f"  guard on {MARKET}: 5 refusals;" in text
-    assert "  cash_reserve: below 20 %;" in text
+    restriction = next(line for line in text.splitlines() if line.startswith("  cash_reserve: below 20 %;"))
+    assert restriction.endswith("; only reductions pass; lifted by cash over the reserve")
     assert list(what_next(world.status())) == [
         "the hold kill is lifted: `kill-clear REASON`",
         f"the hold guard on {MARKET} (that market only) is lifted: its time",
         "the hold operator is lifted: `resume`",
         "the trader reaches trading.normal; it is in paused.holding",
-        "the restriction cash_reserve ends (below 20 %)",
+        "the restriction cash_reserve is lifted: cash over the reserve",
     ]
+
+
+def test_a_long_cause_is_shortened() -> None:
+    """A divergence names every order that differs; one screen shows its beginning and says where the whole is."""
+    world = trading_world()
+    world.hold(HoldKind.DIVERGENCE, "; ".join(f"order {number} is resting there" for number in range(40)))
+    text = why(world.status())
+    line = next(line for line in text.splitlines() if line.startswith("  divergence: order 0"))
+    assert "... (" in line
+    assert "whole in the log and the journal); since" in line
+    assert len(line) < 360
+    assert shortened("short") == "short"
+
+
+def test_every_restriction_says_what_lifts_it() -> None:
+    """The table is whole."""
+    assert set(RELEASES) == set(RestrictionKind)
 
 
 def test_everything_else_that_is_in_the_way() -> None:

@@ -15,6 +15,7 @@ from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.status import MarketStatus
 from kalshi_daemon.simulation.faulty_link import FaultyLink, refused
 from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
@@ -45,15 +46,25 @@ def talk(
 
 
 def test_a_pause_that_cancels_leaves_nothing_in_the_book() -> None:
-    """Resting orders stay through a plain pause, and are gone after one that cancels; both are journaled with who."""
+    """Resting orders stay through a plain pause, and are gone after one that cancels; each is journaled with who, and
+    the hold keeps the first reason."""
     live: list[int] = []
 
     async def script(stage: Stage, ask: Ask) -> None:
         await trio.sleep(60)
-        for cancel in (False, True):
-            assert await ask("pause", "maintenance", cancel=cancel) == "held by the operator; `resume` lifts it"
-            await trio.sleep(2)
-            live.append(len(stage.daemon.parts.ledger.live()))
+        assert await ask("pause", "maintenance") == "held by the operator; `resume` lifts it"
+        await trio.sleep(2)
+        live.append(len(stage.daemon.parts.ledger.live()))
+        again = str(await ask("pause", "something else", cancel=True))
+        await trio.sleep(2)
+        live.append(len(stage.daemon.parts.ledger.live()))
+        first = stage.daemon.parts.ledger.holds[0]
+        assert (first.cause, first.cancels) == ("uid 7: maintenance", "all")
+        since = iso_time(first.since_ms)
+        held = f"already held since {since}: uid 7: maintenance"
+        assert again == f"{held}; resting orders are cancelled now; `resume` lifts it"
+        assert await ask("pause", "a third") == f"{held}; `resume` lifts it"
+        assert stage.daemon.parts.ledger.holds[0].cancels == "all"
         assert await ask("resume") == "no hold is left"
 
     run, durable = talk(script, {"KALSHI_PRICING": "join"})
@@ -61,7 +72,12 @@ def test_a_pause_that_cancels_leaves_nothing_in_the_book() -> None:
     assert live[1] == 0
     assert run.exit_code == EXIT_STOPPED
     spoken = [(fact.command, fact.who, fact.why) for fact in durable if isinstance(fact, OperatorSpoke)]
-    assert spoken == [("pause", "uid 7", "maintenance")] * 2 + [("resume", "uid 7", "")]
+    assert spoken == [
+        ("pause", "uid 7", "maintenance"),
+        ("pause", "uid 7", "something else"),
+        ("pause", "uid 7", "a third"),
+        ("resume", "uid 7", ""),
+    ]
     assert [fact.by for fact in durable if isinstance(fact, HoldLifted)] == ["resume by uid 7: no reason given"]
 
 
@@ -89,6 +105,18 @@ def test_a_resume_lifts_what_a_person_may_and_says_what_is_left() -> None:
         (HoldKind.FOREIGN, "adopt by uid 7: mine"),
         (HoldKind.KILL, "a test"),
     ]
+
+
+def test_a_command_with_nothing_to_do_says_so() -> None:
+    """Neither what was not ours nor a kill is there: both are journaled, and nothing is said to be done."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        nothing = "there is nothing to adopt: no order or position that is not ours is held for"
+        assert await ask("adopt", "mine") == nothing
+        assert await ask("kill-clear", "well") == "there is no kill to clear: neither a hold nor a latch"
+
+    _run, durable = talk(script)
+    assert not [fact for fact in durable if isinstance(fact, HoldLifted)]
 
 
 def test_a_command_that_a_hold_names_lifts_it() -> None:

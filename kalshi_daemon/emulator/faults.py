@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.emulator.channels import ERRORS
+from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
 from kalshi_daemon.emulator.fault_figures import byte_count, frame_type, one_of, seconds, skew, target, word_of
 from kalshi_daemon.units import Milliseconds
 
@@ -92,6 +92,11 @@ class Fault:
         return str(self._figure("command"))
 
     @property
+    def channel(self) -> str:
+        """Which channels' subscribing is meant; empty: any command."""
+        return str(self._figure("channel"))
+
+    @property
     def why(self) -> str:
         return str(self._figure("why"))
 
@@ -109,6 +114,7 @@ _TARGET: Final = Figure("target", target, "")
 _TYPE: Final = Figure("type", frame_type, "")
 _CODE: Final = Figure("code", one_of("codes", ERRORS), 18)
 _COMMAND: Final = Figure("command", word_of(*COMMANDS), "")
+_CHANNEL: Final = Figure("channel", word_of(*CHANNELS), "")
 _BYTES: Final = Figure("bytes", byte_count, None)
 
 UPGRADE_REFUSED: Final = Kind("upgrade", "upgrade", (_status(401, 403, 429, 502, 503),))
@@ -124,7 +130,7 @@ ANSWER_SLOW: Final = Kind("slow", "request", (_SECONDS, _TARGET))
 ANSWER_TRUNCATED: Final = Kind("truncated", "request", (_TARGET,))
 ANSWER_GARBLED: Final = Kind("garbled", "request", (_TARGET,))
 # A stream's command is not obeyed, and answered with an error.
-COMMAND_REFUSED: Final = Kind("refused", "command", (_CODE, _COMMAND))
+COMMAND_REFUSED: Final = Kind("refused", "command", (_CODE, _COMMAND, _CHANNEL))
 # A frame is lost (a gap, where it was numbered), comes twice, comes after the next one.
 FRAME_LOST: Final = Kind("gap", "frame", (_TYPE,))
 FRAME_DOUBLED: Final = Kind("duplicate", "frame", (_TYPE,))

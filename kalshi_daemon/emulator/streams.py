@@ -27,7 +27,7 @@ from kalshi_daemon.emulator.channels import (
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
-from kalshi_daemon.emulator.faults import COMMAND_REFUSED
+from kalshi_daemon.emulator.faults import COMMAND_REFUSED, Fault
 from kalshi_daemon.emulator.keyring import READ, KeyTerms
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.stream_events import StreamEvents
@@ -92,7 +92,7 @@ class StreamSession:
         request_id = 0
         try:
             request_id = read.request_id(command)
-            refused = self._faults.bite(COMMAND_REFUSED, lambda fault: fault.command in ("", command.get("cmd")))
+            refused = self._faults.bite(COMMAND_REFUSED, lambda fault: _is_meant(fault, command))
             if refused:
                 raise CommandRefused(refused.code)  # noqa: TRY301 - answered like any other
             if not self._commands.take(1, self._now_ms()):
@@ -252,3 +252,11 @@ def _wanted(channel: str, params: Params) -> Selection:
     if parameter == MARKETS:
         return read.markets(params, channel)
     return read.names(params, parameter) if parameter in OUTSIDE else Selection()
+
+
+def _is_meant(fault: Fault, command: Params) -> bool:
+    """Whether a fault of commands is about this one, which may be of any shape."""
+    params = command.get("params")
+    channels = params.get("channels") if isinstance(params, dict) else None
+    named = channels if isinstance(channels, list) else ()
+    return fault.command in ("", command.get("cmd")) and (not fault.channel or fault.channel in named)

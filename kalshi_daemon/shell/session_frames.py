@@ -26,8 +26,7 @@ from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.shell.subscriptions import Subscriptions
 from kalshi_daemon.wire import feed
 from kalshi_daemon.wire.envelope import read_envelope
-
-DEAD_SUBSCRIPTION = frozenset({10, 25})  # channel error, buffer overflow: the subscription is gone (api.md 7.1)
+from kalshi_daemon.wire.stream_codes import StreamRemedy, remedy_of
 
 
 @frozen
@@ -69,6 +68,7 @@ class SessionFrames:
                 self._hooks.on_gap(BOOKS)
             subscriptions.sids[decoded.channel] = decoded.sid
             subscriptions.answer(decoded.request_id)
+            self._hooks.on_change()
         elif isinstance(decoded, SubscriptionUpdated):
             subscriptions.answer(decoded.request_id, sid=decoded.sid)
             self._hooks.on_change()
@@ -106,12 +106,13 @@ class SessionFrames:
 
     def _refuse(self, subscriptions: Subscriptions, refused: StreamRefused) -> None:
         text = f"{refused.code} {refused.message}"
-        if refused.code in DEAD_SUBSCRIPTION:
+        ours = subscriptions.is_of_ours(refused.request_id)
+        if remedy_of(refused.code, subscribed=ours) is StreamRemedy.RESUBSCRIBE:
             raise _ended(text)
         said = dict(subscriptions.refused)
         if refused.request_id in subscriptions.snapshot_ids:
             self._hooks.reconnect(f"the exchange refused snapshots: {text}")
-        elif subscriptions.answer(refused.request_id, text):
+        elif subscriptions.refuse(refused.request_id, refused.code, text):
             self.counts["refused_commands"] += 1
             if subscriptions.refused != said:
                 self._hooks.on_refused(subscriptions)

@@ -6,8 +6,9 @@ Made with a socket and gone with it. Rules:
   another order than they were sent in, and an addition that overtakes the removal of the same market is lost.
 - A snapshot counts from the answer to its market's addition until its removal is asked for: at no other time do its
   changes follow. Snapshots are also given of markets that are not subscribed.
-- What is refused of a subscription is asked for again, each time twice as late, within `REFUSED_COMMAND_S`; until then
-  nothing else is asked of that channel.
+- What is refused, of a subscription or as a whole, is asked for again, each time twice as late, within
+  `REFUSED_COMMAND_S`; until then nothing else is asked of that channel. A subscribe that is wrong in itself
+  (`wire/stream_codes.py`) is not repeated on this socket.
 - A change that is not answered within `CHANGE_ANSWER_S` gives the socket up.
 - A channel that takes markets is subscribed once there are some: without any it would mean all of the exchange's.
 """
@@ -27,6 +28,7 @@ from kalshi_daemon.shell.feeds import BOOKS, MARKET_CHANNELS
 from kalshi_daemon.shell.subscriptions import Asked, Subscriptions
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire import feed
+from kalshi_daemon.wire.stream_codes import StreamRemedy, remedy_of
 
 REFUSALS_COUNTED: Final = 32  # more double nothing any more
 
@@ -39,7 +41,7 @@ class _Channel:
     asked: dict[Ticker, Asked] = Factory(dict)  # the markets that were added and not dropped since, each by its command
     kept: dict[Ticker, None] = Factory(dict)  # those whose removal was refused
     refusals: int = 0  # in a row
-    due_s: float = -inf  # before then nothing is asked of it
+    due_s: float = -inf  # before then nothing is asked of it; infinite: nothing ever, on this socket
 
     @property
     def takes_markets(self) -> bool:
@@ -121,7 +123,7 @@ class Subscriber:
         gone = [market for market in (*channel.asked, *channel.kept) if market not in self._wanted]
         new = [market for market in self._wanted if market not in channel.asked] if channel.takes_markets else []
         if name not in self.known.sids:
-            if name in self.known.refused or (channel.takes_markets and not new):
+            if channel.takes_markets and not new:
                 return None
             return self._add(channel, "subscribe", new[: limits.SUBSCRIBE_CHUNK])
         if gone:
@@ -160,6 +162,14 @@ class Subscriber:
             del channel.asked[market]
         if not added:
             channel.kept.update(dict.fromkeys(command.markets))
+        subscribed = channel.name in self.known.sids
+        if (
+            command.code is not None
+            and not subscribed
+            and remedy_of(command.code, subscribed=False) is StreamRemedy.NEVER
+        ):
+            channel.due_s = inf
+            return
         least_s, most_s = limits.REFUSED_COMMAND_S
         channel.due_s = trio.current_time() + min(most_s, least_s * 2.0**channel.refusals)
         channel.refusals = min(channel.refusals + 1, REFUSALS_COUNTED)

@@ -23,6 +23,7 @@ class Asked:
     channel: str
     markets: Sequence[Ticker] = ()
     accepted: bool = False
+    code: int | None = None  # that it was refused with
     answered: trio.Event = Factory(trio.Event)
 
 
@@ -61,22 +62,34 @@ class Subscriptions:
         command = self._asked[request_id] = Asked(channel, markets)
         return command
 
-    def answer(self, request_id: int | None, refused: str = "", sid: int | None = None) -> bool:
-        """Whether it was asked. What is accepted ends what was refused of its channel before. `sid`: of the
-        subscription, where one that was open already is what a subscribe was answered with.
+    def answer(self, request_id: int | None, sid: int | None = None) -> bool:
+        """Accepted; whether it was asked. That ends what was refused of its channel before. `sid`: of the subscription,
+        where one that was open already is what a subscribe was answered with.
         """
         command = None if request_id is None else self._asked.pop(request_id, None)
         if command is None:
             return False
-        if refused:
-            self.refused[command.channel] = refused
-        else:
-            command.accepted = True
-            self.refused.pop(command.channel, None)
-            if sid is not None:
-                self.sids.setdefault(command.channel, sid)
+        command.accepted = True
+        self.refused.pop(command.channel, None)
+        if sid is not None:
+            self.sids.setdefault(command.channel, sid)
         command.answered.set()
         return True
+
+    def refuse(self, request_id: int | None, code: int, text: str) -> bool:
+        """Refused; whether it was asked."""
+        command = None if request_id is None else self._asked.pop(request_id, None)
+        if command is None:
+            return False
+        command.code = code
+        self.refused[command.channel] = text
+        command.answered.set()
+        return True
+
+    def is_of_ours(self, request_id: int | None) -> bool:
+        """Whether a command that waits for its answer is about a subscription that is there."""
+        command = None if request_id is None else self._asked.get(request_id)
+        return request_id in self.snapshot_ids or (command is not None and command.channel in self.sids)
 
     @property
     def unanswered(self) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ def test_every_kind_has_a_word_of_its_own(kind: Kind) -> None:
         ("gap:a:b", "gap has 1 figures at most"),
         ("gap:Trade", "'Trade' is not the type of a frame"),
         ("refused:6", "'6' is not one of the codes 1, 2, 3"),
+        ("refused:18:subscribe:fils", "'fils' is not one of orderbook_delta, ticker"),
         ("refused:18:shout", "'shout' is not one of subscribe, unsubscribe"),
         ("slow", "slow needs its seconds: slow:5"),
         ("slow:soon", "'soon' is not a number of seconds"),

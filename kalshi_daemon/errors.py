@@ -47,6 +47,10 @@ class JournalAbsent(OperatingError):
     exit_code: ClassVar[int] = EXIT_ABSENT
 
 
+class JournalForeign(OperatingError):
+    """The journal is of another account than the key's."""
+
+
 class JournalLocked(OperatingError):
     """A second daemon holds the state directory."""
 

@@ -182,9 +182,11 @@ def _following(journal: JournalReader, choice: Choice, first: int) -> Iterator[E
 
 
 def _verify(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.hosts import Environment
     from kalshi_daemon.shell.journal_report import verify
 
-    verified = verify(journal_path(chosen))
+    environment = os.environ.get("KALSHI_ENVIRONMENT", Environment.DEMO)
+    verified = verify(journal_path(chosen), environment, os.environ.get("KALSHI_API_KEY_ID", ""))
     say_lines(_report(verified.as_dict(), as_json=chosen.json))
     return verified.exit_code
 

@@ -56,6 +56,7 @@ JOURNAL_PIECE: Final = 1_000  # rows that a reader beside the daemon takes in on
 JOURNAL_LOOKS_MAX: Final = 5  # at a log that another process writes to, until two are the same
 JOURNAL_TAIL_MAX: Final = 10_000  # events that `journal tail` keeps until it shows them
 JOURNAL_FOLLOW_S: Final = 0.5  # between two looks for new events
+ORDERS_ASKED_MAX: Final = 5  # last orders of a journal that a new key is asked for, to prove that it is the account's
 REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 
 # --- our clock against the exchange's

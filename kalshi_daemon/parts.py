@@ -28,6 +28,7 @@ from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
+from kalshi_daemon.shell.account_identity import AccountIdentity
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
@@ -107,6 +108,9 @@ class Parts:
             ledger=self.ledger,
             hours=self.hours,
             rest=self.market_rest,
+            identity=AccountIdentity(
+                self.environment, config.api_key_id, self.ledger, self.rest, clock, self.bus.settle
+            ),
             clock=clock,
             open_key=self.signer.load,
             load_model=self._load_model,

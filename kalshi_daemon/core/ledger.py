@@ -51,6 +51,7 @@ class Ledger(LedgerView):
             facts.FillSeen: self._fill_seen,
             facts.SettlementSeen: self._settled_by,
             facts.AccountOpened: self._account_opened,
+            facts.AccountNamed: self._account_named,
             facts.AccountAgreed: self._account_agreed,
             facts.AccountDiffers: lambda _, changes: self._agree(changes, agreed=False),
             facts.AccountDoubted: lambda _, changes: self._agree(changes, agreed=False),
@@ -96,6 +97,10 @@ class Ledger(LedgerView):
         self._cash.open(fact.settled)
         self._positions.open(fact.positions)
         self._strange.update((each.market, None) for each in fact.positions if each.count)
+
+    def _account_named(self, fact: facts.AccountNamed, _changes: list[Change]) -> None:
+        self.environment = self.environment or fact.environment
+        self.account_keys[fact.key] = None
 
     def _account_agreed(self, fact: facts.AccountAgreed, changes: list[Change]) -> None:
         self.agreed_ms = fact.as_of_ms

@@ -33,6 +33,8 @@ class LedgerView:
         self._runs: dict[str, None] = {}  # every run whose facts were folded, oldest first
         self._accepted: set[str] = set()  # orders that are not ours and that a person has let be
         self._strange: dict[Ticker, None] = {}  # markets where a position is not ours, until a person lets it be
+        self.environment = ""  # of the exchange, once it was named
+        self.account_keys: dict[str, None] = {}  # fingerprints of the account's keys, oldest first
         self.opened_ms: Milliseconds = 0
         self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
         self.fills_booked = 0
@@ -153,6 +155,8 @@ class LedgerView:
             "runs": list(self._runs),
             "accepted": sorted(self._accepted),
             "strange": list(self._strange),
+            "environment": self.environment,
+            "account_keys": list(self.account_keys),
             "opened_ms": self.opened_ms,
             "opening": self.opening,
             "fills_booked": self.fills_booked,

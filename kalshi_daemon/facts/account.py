@@ -56,6 +56,15 @@ class AccountOpened:
 
 
 @frozen
+class AccountNamed:
+    """The account has this key, of which the fingerprint of its id is kept (shell/account_identity.py)."""
+
+    at_ms: Milliseconds
+    environment: str
+    key: str
+
+
+@frozen
 class AccountAgreed:
     """A complete read of the account equals the ledger; `as_of_ms` is the exchange's own time of what was read."""
 
@@ -213,6 +222,7 @@ AccountFact: TypeAlias = (
     | FillSeen
     | SettlementSeen
     | AccountOpened
+    | AccountNamed
     | AccountAgreed
     | AccountDiffers
     | AccountDoubted

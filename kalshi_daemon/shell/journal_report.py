@@ -19,6 +19,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, JournalCorrupt
 from kalshi_daemon.facts import FillSeen, OrderIntended, RunStarted
 from kalshi_daemon.limits import VIOLATIONS_KEPT
+from kalshi_daemon.shell.account_identity import foreign
 from kalshi_daemon.shell.clock import eastern_day
 from kalshi_daemon.shell.journal_file import examine
 from kalshi_daemon.shell.journal_reader import Entry, JournalReader, find_journal, open_journal
@@ -26,7 +27,12 @@ from kalshi_daemon.shell.journal_text import iso
 from kalshi_daemon.units import HOUR_MS, MINUTE_MS, SECOND_MS, Milliseconds
 from kalshi_daemon.wire.fixed_point import format_count, format_money, format_price
 
-EXITS: Final = {"whole": EXIT_STOPPED, "violated": EXIT_REFUSED, "damaged": EXIT_FAILED}
+EXITS: Final = {
+    "whole": EXIT_STOPPED,
+    "violated": EXIT_REFUSED,
+    "foreign": EXIT_REFUSED,
+    "damaged": EXIT_FAILED,
+}
 
 
 @define(eq=False)
@@ -120,7 +126,9 @@ class Replayed:
 
 @frozen
 class Verification:
-    """`verdict`: whole, violated (whole, and what must never happen is in it), or damaged."""
+    """`verdict`: whole, violated (whole, and what must never happen is in it), foreign (whole, and seems to be of
+    another account than the one asked for), or damaged.
+    """
 
     path: Path
     verdict: str
@@ -143,6 +151,8 @@ class Verification:
             "events": replayed.events,
             "from": iso(replayed.first_ms),
             "to": iso(replayed.last_ms),
+            "environment": replayed.ledger.environment,
+            "keys": list(replayed.ledger.account_keys),
             "invariants": {
                 "checked": replayed.checked,
                 "violations": replayed.violations,
@@ -152,8 +162,9 @@ class Verification:
         }
 
 
-def verify(path: Path) -> Verification:
-    """All of it: the files as bytes, every event, the structure of the database, and what must never happen.
+def verify(path: Path, environment: str = "", key_id: str = "") -> Verification:
+    """All of it: the files as bytes, every event, the structure of the database, and what must never happen. With a
+    key, also whether it is the journal of that key's account.
 
     Raises JournalAbsent, and OperatingError where it may not be read.
     """
@@ -168,6 +179,8 @@ def verify(path: Path) -> Verification:
         return Verification(path, "damaged", str(error), note, replayed)
     if replayed.violations:
         return Verification(path, "violated", f"{replayed.violations} invariants are violated", note, replayed)
+    if key_id and (why := foreign(replayed.ledger, environment, key_id)):
+        return Verification(path, "foreign", why, note, replayed)
     return Verification(path, "whole", "every event is proven", note, replayed)
 
 

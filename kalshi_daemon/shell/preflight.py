@@ -21,6 +21,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.startup import StartupTracker
 from kalshi_daemon.errors import AccessRefused, ExchangeError, KeyRefused, OperatingError, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind
+from kalshi_daemon.shell.account_identity import AccountIdentity
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.doctor_advice import for_failure
 from kalshi_daemon.shell.journal import Journal
@@ -40,6 +41,7 @@ class Preflight:
         ledger: Ledger,
         hours: ExchangeHours,
         rest: RestClient,
+        identity: AccountIdentity,
         clock: Clock,
         open_key: Callable[[], None],
         load_model: Callable[[], str],
@@ -65,6 +67,7 @@ class Preflight:
         self._settle = settle
         self._check_markets = find_markets
         self._rest = rest
+        self._identity = identity
         self._unread: Iterator[tuple[int, AccountFact]] | None = None  # of the journal, while it is being replayed
 
     async def run(self) -> str:
@@ -125,6 +128,7 @@ class Preflight:
             self._ledger.apply(fact)
             if seq % limits.REPLAY_BREATH == 0:
                 await trio.lowlevel.checkpoint()
+        self._identity.check_environment()
         self.replayed.set()
 
     async def _check_key(self) -> str:
@@ -160,4 +164,5 @@ class Preflight:
         except AccessRefused as error:
             todo = for_failure("access", error)
             raise KeyRefused(f"the exchange refuses the key: {todo} ({error})") from None
+        await self._identity.check_key()
         return f"signed reads pass; tier {tier}"

@@ -163,6 +163,10 @@ class RestClient:
         """Until when a location is attested for the account's keys; None where none was."""
         return await self._requests.read(Call("api_keys", "GET", "/api_keys", rest.read_region_ends))
 
+    async def key_ids(self) -> tuple[str, ...]:
+        """Of all keys of the account's member."""
+        return await self._requests.read(Call("api_keys", "GET", "/api_keys", rest.read_key_ids))
+
     async def as_of_ms(self) -> Milliseconds:
         """How fresh what the other reads show is."""
         return await self._requests.read(Call("as_of", "GET", "/exchange/user_data_timestamp", rest.read_as_of))

@@ -167,6 +167,14 @@ class KeysAnswer(msgspec.Struct, frozen=True):
     api_key_region_expiration_ts: Whole | None = None
 
 
+class KeyBody(msgspec.Struct, frozen=True):
+    api_key_id: Id
+
+
+class KeyListAnswer(msgspec.Struct, frozen=True):
+    api_keys: list[KeyBody]
+
+
 class AsOfAnswer(msgspec.Struct, frozen=True):
     as_of_time: Instant
 

@@ -132,6 +132,7 @@ _status: Final = msgspec.json.Decoder(bodies.StatusAnswer)
 _limits: Final = msgspec.json.Decoder(bodies.LimitsAnswer)
 _costs: Final = msgspec.json.Decoder(bodies.CostsAnswer)
 _keys: Final = msgspec.json.Decoder(bodies.KeysAnswer)
+_key_list: Final = msgspec.json.Decoder(bodies.KeyListAnswer)
 _as_of: Final = msgspec.json.Decoder(bodies.AsOfAnswer)
 _cutoff: Final = msgspec.json.Decoder(bodies.CutoffAnswer)
 _market: Final = msgspec.json.Decoder(bodies.MarketAnswer)
@@ -174,6 +175,11 @@ def read_region_ends(body: bytes) -> Milliseconds | None:
     """When the location attested for the account's keys ends; None where none was attested."""
     ends_s = read(_keys, body).api_key_region_expiration_ts
     return None if ends_s is None else ends_s * SECOND_MS
+
+
+def read_key_ids(body: bytes) -> tuple[str, ...]:
+    """Of all keys of the member whose key asks."""
+    return tuple(key.api_key_id for key in read(_key_list, body).api_keys)
 
 
 def read_as_of(body: bytes) -> Milliseconds:

@@ -24,6 +24,7 @@ from kalshi_daemon.limits import (
     CASH_RESERVE_BPS,
     CLOSE_HOURS_CAP,
     CONTROL_PATH_MAX,
+    MARKETS_DEFAULT,
     MARKETS_MAX,
     OPEN_ORDERS_ACCOUNT_CAP,
     OPEN_ORDERS_ACCOUNT_MAX,
@@ -39,6 +40,7 @@ from kalshi_daemon.limits import (
     SELECTIONS_MAX,
     SOCKET_MARKETS,
     SOCKET_MARKETS_LEAST,
+    SOCKET_MARKETS_MOST,
     SOCKETS_MAX,
 )
 from kalshi_daemon.units import (
@@ -141,7 +143,7 @@ class Config:
         values.whole(1, MARKETS_MAX),
         f"1 to {MARKETS_MAX}",
         unit="markets at a time",
-        default=str(MARKETS_MAX),
+        default=str(MARKETS_DEFAULT),
     )
     volume_min: Count = _setting(
         "MARKETS_VOLUME_MIN",
@@ -192,8 +194,8 @@ class Config:
     )
     socket_markets: int = _setting(
         "SOCKET_MARKETS",
-        values.whole(SOCKET_MARKETS_LEAST, MARKETS_MAX),
-        f"{SOCKET_MARKETS_LEAST} to {MARKETS_MAX}",
+        values.whole(SOCKET_MARKETS_LEAST, SOCKET_MARKETS_MOST),
+        f"{SOCKET_MARKETS_LEAST} to {SOCKET_MARKETS_MOST}",
         unit="markets that one socket carries; further ones have sockets of their own",
         default=str(SOCKET_MARKETS),
     )

@@ -131,7 +131,8 @@ PING_INTERVAL_S: Final = 5.0  # three of them fit into SILENCE_MAX_S
 SILENCE_MAX_S: Final = 15.0  # no frame and no pong for so long: the session is dead (risk P13)
 REFUSALS_MAX: Final = 3  # 401 or 403 in a row, other than for the clock
 SOCKET_MARKETS: Final = 250  # markets of one session: what one gap costs
-SOCKET_MARKETS_LEAST: Final = 10  # of 1,000 markets that is 100 sessions; the exchange allows 200 (api.md 5)
+SOCKET_MARKETS_LEAST: Final = 20  # of MARKETS_MAX that is 150 sessions; the exchange allows 200 (api.md 5)
+SOCKET_MARKETS_MOST: Final = 1_000  # a gap costs them all
 SUBSCRIBE_CHUNK: Final = 250  # tickers in one command
 CHANGE_ANSWER_S: Final = 10.0  # a change of the markets of a live socket is answered; as long as subscribing may take
 # until a refused subscription or change of its markets is asked for again, doubled each time: a limit of commands is
@@ -200,7 +201,7 @@ DISCOVERY_PAGES_MAX: Final = 10  # of one event or series: a wider one is to be 
 DISCOVERY_SPACING_S: Final = 0.1  # between two reads of a round: half of the smallest tier's tokens
 DISCOVERY_DELAY_S: Final = 2.0  # from the word of a new market to its read: it may be unknown for a moment (api.md 4.2)
 SERIES_READS_MAX: Final = 10  # schedules read again in a round
-EVENT_READS_MAX: Final = 10  # lists of POLL_CHUNK events read again in a round: all of MARKETS_MAX markets' events
+EVENT_READS_MAX: Final = 30  # lists of POLL_CHUNK events read again in a round: all of MARKETS_MAX markets' events
 EVENTS_UNLISTED_MAX: Final = 10  # events that a list does not show, read by themselves before the next
 FEE_CHANGES_MAX: Final = 1_000  # announced changes of our series' fees that are kept, the next ones
 READS_OUTRANKED_S: Final = 10.0  # a read that begins so shortly after other word of the same may show what was before
@@ -251,7 +252,8 @@ OPEN_ORDERS_MARKET_CAP: Final = 20  # five times the default
 OPEN_ORDERS_ACCOUNT_CAP: Final = 200  # the exchange's own limit is far above; a sweep cancels so many within its time
 
 # --- configuration
-MARKETS_MAX: Final = 1_000  # what one process is measured with
+MARKETS_MAX: Final = 3_000  # what one process is tested with (decision 0017)
+MARKETS_DEFAULT: Final = 1_000  # what one process is measured with
 SELECTIONS_MAX: Final = 100  # events and series: a round of reading them all, at its pace, fits into preflight's time
 CLOSE_HOURS_CAP: Final = 1_000_000  # a century: every market
 ORDER_SIZES_MAX: Final = 8  # the policy has 1 + 4 actions per size
@@ -282,7 +284,7 @@ CONTROL_PATH_MAX: Final = 107  # bytes; the kernel's sun_path less its end
 CONTROL_WAIT_S: Final = 30.0  # an operation answers within it: drain, seal and joining of a stop take some 22 s
 CONTROL_CLIENT_S: Final = 5.0  # a client that neither sends nor reads for so long is dropped
 CONTROL_LINE_MAX: Final = 64 * 1024  # a command and its reason
-CONTROL_ANSWER_MAX: Final = 16 * 1024 * 1024  # a status of 1,000 markets is below 1 MB
+CONTROL_ANSWER_MAX: Final = 16 * 1024 * 1024  # a status of 3,000 markets is below 3 MB
 CONTROL_CLIENTS_MAX: Final = 8  # people and scripts beside each other
 CONTROL_CLIENTS_TOLD_MAX: Final = 32  # clients over the number above are told so up to here, then closed at once
 CONTROL_ACCEPT_PAUSE_S: Final = 1.0  # without a descriptor for a client, until the next look

@@ -22,7 +22,7 @@ from attrs import evolve, frozen
 
 from kalshi_daemon.config_values import MARKET, Selection
 from kalshi_daemon.core.market import Market
-from kalshi_daemon.limits import FILTER_PATIENCE_MS, GONE_KEPT_MS, MARKETS_MAX
+from kalshi_daemon.limits import FILTER_PATIENCE_MS, GONE_KEPT_MS, MARKETS_DEFAULT
 from kalshi_daemon.units import HOUR_MS, MINUTE_MS, PRICE_ONE, Count, Milliseconds, Price, Ticker, cents, contracts
 from statecharts.market import ACT, INA, INI
 
@@ -68,7 +68,7 @@ class MarketSelection:
     """The choice as it stands; `choose` makes it anew."""
 
     def __init__(
-        self, selections: Sequence[Selection], filters: Filters | None = None, markets_max: int = MARKETS_MAX
+        self, selections: Sequence[Selection], filters: Filters | None = None, markets_max: int = MARKETS_DEFAULT
     ) -> None:
         self.selections = tuple(selections)
         self.named: tuple[Ticker, ...] = tuple(each.ticker for each in selections if each.kind == MARKET)

@@ -126,13 +126,9 @@ class OrderBookClient:
     @property
     def any_usable(self) -> bool:
         """Some open market has a usable book, or none is open: then nothing is missing."""
-        none_open = True
-        for market in self.books:  # the first one mostly is: the gate asks this of every order
-            if self._wanted(market):
-                if self.usable(market):
-                    return True
-                none_open = False
-        return none_open
+        if any(feed.any_usable for feed in self._used()):
+            return True
+        return not any(map(self._wanted, self.books))
 
     def usable(self, market: Ticker) -> bool:
         """May an order be decided on this market's book now?"""

@@ -111,6 +111,13 @@ class OrderBookFeed:
             return False
         return market in self._proven or trio.current_time() - self._read_at_s(market) < limits.POLLED_AGE_MAX_S
 
+    @property
+    def any_usable(self) -> bool:
+        """Of its open markets. Asked with every snapshot and every order, so that the state is looked at first."""
+        if not (self.streamed or self._runner.is_in("polling.fresh")):
+            return False
+        return any(self._seams.wanted(market) and self.usable(market) for market in self.markets)
+
     def polled(self, market: Ticker) -> bool:
         """Its book is not the stream's; at most it was read."""
         return not (self.streamed and market in self._proven)

@@ -1,4 +1,4 @@
-"""A thousand markets over four sessions, whose sockets are reset again and again."""
+"""A thousand markets over four sessions, whose sockets are reset again and again; and the most there may be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feed_world import FeedWorld, feeds
 from kalshi_daemon import limits
 from kalshi_daemon.units import Ticker
 
-MARKETS = tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(limits.MARKETS_MAX))
+MARKETS = tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(limits.MARKETS_DEFAULT))
 RESETS = 100
 
 
@@ -65,3 +65,22 @@ async def test_a_thousand_markets_survive_a_hundred_resets(autojump_clock):
         assert decider.unproven == []
         assert decider.decided > 1_000
         assert sum(session.reconnects for session in world.coordinator.sessions) >= RESETS
+
+
+async def test_as_many_markets_as_there_may_be_are_proven_and_a_gap_costs_one_session(autojump_clock):
+    """Three thousand on twelve sessions: every book is the exchange's, and a lost frame costs its session's alone."""
+    markets = tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(limits.MARKETS_MAX))
+    async with feeds(markets=markets, sockets=2) as world:
+        await world.until_proven()
+        carried = [len(session.markets) for session in world.coordinator.sessions if session.markets]
+        assert carried == [limits.SOCKET_MARKETS] * (limits.MARKETS_MAX // limits.SOCKET_MARKETS)
+        for ticker in markets[::100]:
+            world.place(ticker, 40, 5)
+        await world.wait_quiet()
+        world.assert_proven()
+        feed = world.books.feeds[-1]
+        feed.on_gap("a test")
+        assert set(markets) - set(world.usable()) == set(feed.markets)
+        assert len(feed.markets) == limits.SOCKET_MARKETS
+        await world.until(lambda: set(feed.markets) <= set(world.usable()), 2)
+        world.assert_proven()

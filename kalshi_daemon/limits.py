@@ -166,6 +166,9 @@ QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so
 # of it is none. So nothing that the exchange shows late falls between two reads.
 READ_OVERLAP_MS: Final[Milliseconds] = 600_000
 READS_AGE_MAX_MS: Final[Milliseconds] = 300_000
+UNEXPLAINED_LOOKS_MAX: Final = (
+    3  # quiet looks in a row at cash that no reading of the balance explains; then it differs
+)
 DIVERGENCES_MAX: Final = 3  # rounds in a row that hold for the same figures; then audits go at the pace below
 DIVERGED_AUDIT_S: Final = 300.0  # it waits for a person; asking on costs tokens
 ACCESS_REFUSALS_MAX: Final = 3  # reads of the account in a row that met 401 or 403; then the hold `access`

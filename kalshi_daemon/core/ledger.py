@@ -55,6 +55,7 @@ class Ledger(LedgerView):
             facts.AccountAgreed: self._account_agreed,
             facts.AccountDiffers: lambda _, changes: self._agree(changes, agreed=False),
             facts.AccountDoubted: lambda _, changes: self._agree(changes, agreed=False),
+            facts.BalanceReadingLearned: self._reading_learned,
             facts.DayOpened: self._day_opened,
             facts.CashCorrected: lambda fact, _: self._cash.move(fact.exchange_index, fact.change),
             facts.HoldPlaced: self._place,
@@ -105,6 +106,9 @@ class Ledger(LedgerView):
     def _account_agreed(self, fact: facts.AccountAgreed, changes: list[Change]) -> None:
         self.agreed_ms = fact.as_of_ms
         self._agree(changes, agreed=True)
+
+    def _reading_learned(self, fact: facts.BalanceReadingLearned, _changes: list[Change]) -> None:
+        self.readings = fact.readings
 
     def _day_opened(self, fact: facts.DayOpened, _changes: list[Change]) -> None:
         if fact.day <= self.day:

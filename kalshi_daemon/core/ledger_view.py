@@ -15,7 +15,7 @@ from kalshi_daemon.core.fill_processor import FillProcessor
 from kalshi_daemon.core.holds import Hold, Holds, Restriction
 from kalshi_daemon.core.order_tracker import OrderRecord, OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
-from kalshi_daemon.facts import HoldKind
+from kalshi_daemon.facts import BalanceReading, HoldKind
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
 
 PREFIX: Final = "kd"  # opens every client order id of ours
@@ -43,6 +43,7 @@ class LedgerView:
         self.day = ""  # the US Eastern day that was opened last,
         self.bankroll: Money = 0  # and what the account was worth then: limits are shares of it
         self.agreed_ms: Milliseconds = 0  # as of when a complete read last equalled this, by the exchange's clock
+        self.readings = tuple(BalanceReading)  # what the exchange's balance may mean while orders rest
         self._counts: dict[str, int] = {}
         self.orders: Mapping[str, OrderRecord] = self._orders.orders
         self.positions: Mapping[Ticker, Position] = self._positions.positions
@@ -165,6 +166,7 @@ class LedgerView:
             "day": self.day,
             "bankroll": self.bankroll,
             "agreed_ms": self.agreed_ms,
+            "readings": self.readings,
             "opened": self.opened,
             "account_agreed": self.account_agreed,
             "run_id": self.run_id,

@@ -83,6 +83,22 @@ class AccountDiffers:
     differences: tuple[str, ...]
 
 
+class BalanceReading(StrEnum):
+    """What the exchange's balance may leave out of the cash while orders rest."""
+
+    NOTHING = "nothing"
+    OPENING = "opening"  # the collateral of orders that open, not of those that close what is held
+    WHOLE = "whole"  # the collateral of every order
+
+
+@frozen
+class BalanceReadingLearned:
+    """A read agreed with the ledger while the readings gave different balances: these are left, for every later one."""
+
+    at_ms: Milliseconds
+    readings: tuple[BalanceReading, ...]
+
+
 @frozen
 class AccountDoubted:
     """The account agreed before and may not any more: private events may have been missed."""
@@ -225,6 +241,7 @@ AccountFact: TypeAlias = (
     | AccountNamed
     | AccountAgreed
     | AccountDiffers
+    | BalanceReadingLearned
     | AccountDoubted
     | DayOpened
     | CashCorrected

@@ -9,34 +9,42 @@ Rules:
 - What moved while it was read, or so shortly before that the exchange's reads need not show it, is unsettled: not
   equal, and not different either. So is everything while the exchange's reads are old.
 - Unsettled never agrees and never holds.
+- Cash that no reading of the balance explains, the same in `UNEXPLAINED_LOOKS_MAX` quiet looks, is different.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 from attrs import frozen
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.account_comparison import (
+    DIFFERS,
+    UNEXPLAINED,
+    compare_cash,
+    compare_positions,
+    held,
+)
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.order_tracker import OrderRecord
-from kalshi_daemon.core.position_tracker import side_price
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountAgreed,
     AccountDiffers,
     AccountFact,
     AccountOpened,
+    BalanceReading,
+    BalanceReadingLearned,
     DayOpened,
     HoldKind,
     PositionOpening,
 )
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock, eastern_day
-from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker, contracts, dollars
+from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker
 from statecharts.order import UNK
 
 RESTING_AT_THE_OPENING: Final = (
@@ -51,6 +59,7 @@ class Comparison:
 
     differences: tuple[str, ...]
     unsettled: tuple[str, ...]
+    readings: tuple[BalanceReading, ...] = ()  # of the balance, those that this look leaves
 
     @property
     def agreed(self) -> bool:
@@ -80,6 +89,7 @@ class CalibrationService:
         self.agreements = 0
         self._held_for: tuple[str, ...] = ()  # the figures of the last hold,
         self._held_times = 0  # and how often in a row they were the same
+        self._unexplained: dict[str, int] = {}  # in how many quiet looks in a row, by text; one a shard at most
         self._moved_ms: dict[Ticker, Milliseconds] = {}  # when a position last changed, as far as this process saw it
         self._inherited_ms: Milliseconds = 0  # the last fill of the process before: of which market, nobody knows
         self._orders_moved_ms: Milliseconds = 0
@@ -150,9 +160,11 @@ class CalibrationService:
             self.agreements += 1
             self._held_for, self._held_times = (), 0
             cash, resting = read.balance.by_shard, len(self._ledger.live())
-            held = sum(1 for position in read.positions if position.count)
+            positions = sum(1 for position in read.positions if position.count)
+            if compared.readings != self._ledger.readings:
+                await self._settle(BalanceReadingLearned(self._clock.now_ms(), compared.readings))
             await self._open_day()  # before anybody may trade on the agreement
-            await self._settle(AccountAgreed(self._clock.now_ms(), read.as_of_ms, cash, held, resting))
+            await self._settle(AccountAgreed(self._clock.now_ms(), read.as_of_ms, cash, positions, resting))
         return compared
 
     async def _open_day(self) -> None:
@@ -177,7 +189,7 @@ class CalibrationService:
         ledger = self._ledger
         return Standing(
             cash=dict(ledger.shards),
-            positions={market: position.count for market, position in ledger.positions.items()},
+            positions=held(ledger),
             orders={each.client_order_id: (each.state, each.filled) for each in ledger.live()},
         )
 
@@ -190,45 +202,21 @@ class CalibrationService:
             unsettled.append(f"the exchange's reads are {behind_ms // SECOND_MS} s old")
         stamps = (*self._moved_ms.values(), self._ledger.last_fill_ms)
         calm = before.cash == after.cash and _quiet(read, max(stamps))
-        still = before.orders == after.orders and _quiet(read, self._orders_moved_ms)
-        for judged, text in self._cash(read, still=still):
-            (differences if judged and calm else unsettled).append(text)
-        for market, text in self._positions(read):
+        told_ms = max((order.updated_ms for order in self._ledger.live()), default=0)
+        still = before.orders == after.orders and _quiet(read, max(self._orders_moved_ms, told_ms))
+        cash = compare_cash(self._ledger, dict(read.balance.by_shard), calm=calm, still=still)
+        unexplained = [each.text for each, verdict in cash.differences if verdict == UNEXPLAINED]
+        self._unexplained = {text: self._unexplained.get(text, 0) + 1 for text in unexplained}
+        for difference, verdict in cash.differences:
+            lasts = self._unexplained.get(difference.text, 0) >= limits.UNEXPLAINED_LOOKS_MAX
+            (differences if verdict == DIFFERS or lasts else unsettled).append(difference.text)
+        for difference in compare_positions(self._ledger, {each.market: each.count for each in read.positions}):
+            market = difference.subject
             moved_ms = self._moved_ms.get(market, self._inherited_ms)
             rested = before.positions.get(market, 0) == after.positions.get(market, 0)
-            (differences if rested and _quiet(read, moved_ms) else unsettled).append(text)
+            (differences if rested and _quiet(read, moved_ms) else unsettled).append(difference.text)
         unsettled += [f"order {each.client_order_id} is unknown" for each in self._ledger.live() if each.state == UNK]
-        return Comparison(tuple(differences), tuple(unsettled))
-
-    def _cash(self, read: AccountRead, *, still: bool) -> Iterator[tuple[bool, str]]:
-        """Shard by shard: whether it can be judged, and what differs.
-
-        Whether the balance leaves out the collateral of resting orders is not documented, and neither is what that is
-        for orders that close a position: every reading agrees. A balance between the least and the most of them says
-        nothing while orders rest, and one below them nothing while orders come and go (`still`: none does).
-        """
-        shown = dict(read.balance.by_shard)
-        for shard in sorted(shown.keys() | self._ledger.shards.keys()):
-            theirs, ours = shown.get(shard, 0), self._ledger.settled(shard)
-            resting = [each for each in self._ledger.live() if each.spec.exchange_index == shard and each.order_id]
-            whole, covered = collateral(resting, {}), collateral(resting, self._positions_held())
-            if theirs in (ours, ours - whole, ours - covered):
-                continue
-            most = max(whole, self._ledger.reserved(shard))
-            text = f"cash of shard {shard}: we count {dollars(ours)}, the exchange says {dollars(theirs)}"
-            yield theirs > ours or (still and theirs < ours - most), text
-
-    def _positions_held(self) -> dict[Ticker, Count]:
-        return {market: position.count for market, position in self._ledger.positions.items()}
-
-    def _positions(self, read: AccountRead) -> list[tuple[Ticker, str]]:
-        theirs = {position.market: position.count for position in read.positions}
-        ours = self._positions_held()
-        return [
-            (market, f"position in {market}: we count {contracts(mine)}, the exchange says {contracts(its)}")
-            for market in sorted(theirs.keys() | ours.keys())
-            if (mine := ours.get(market, 0)) != (its := theirs.get(market, 0))
-        ]
+        return Comparison(tuple(differences), tuple(unsettled), cash.readings)
 
     # ------------------------------------------------------------------------------------------------ what comes of it
 
@@ -259,19 +247,3 @@ class CalibrationService:
 def _quiet(read: AccountRead, stamp_ms: Milliseconds) -> bool:
     """The read is as of so much later that it must show what happened then."""
     return read.as_of_ms - stamp_ms >= limits.QUIET_MS
-
-
-def collateral(orders: list[OrderRecord], held: dict[Ticker, Count]) -> Money:
-    """What resting orders could still cost. Of a market, what is held covers the dearest orders against it first: they
-    fill first, and closing costs nothing.
-    """
-    left = dict(held)
-    total = 0
-    for order in sorted(orders, key=lambda each: -side_price(each.spec.side, each.spec.price)):
-        spec, remaining = order.spec, order.spec.count - order.filled
-        if spec.reduce_only:
-            continue
-        closes = min(remaining, max(0, -left.get(spec.market, 0) * spec.side.sign))
-        left[spec.market] = left.get(spec.market, 0) + spec.side.sign * closes
-        total += side_price(spec.side, spec.price) * (remaining - closes)
-    return total

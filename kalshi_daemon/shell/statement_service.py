@@ -16,10 +16,10 @@ from attrs import evolve
 
 from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
+from kalshi_daemon.core.account_comparison import collateral
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.statement import AccountLists, JournalHalf, Period, differences, exchange_half
 from kalshi_daemon.errors import CommandRefused, OperatingError
-from kalshi_daemon.shell.calibration_service import collateral
 from kalshi_daemon.shell.clock import eastern_bounds
 from kalshi_daemon.shell.journal_reader import read_journal
 from kalshi_daemon.shell.journal_text import iso

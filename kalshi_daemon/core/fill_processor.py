@@ -1,43 +1,70 @@
 """Which fills are new, and which of them still wait for their order.
 
 The stream and the reads tell the same fill many times, in any order, and a fill may outrun the answer to its order.
-Rules: a trade id counts once, for as long as it is remembered; money is right at once, so a fill without an order
-is booked to position and cash when it comes and waits here only to be attributed; both memories are bounded, oldest
-out first.
+Rules: a trade id counts once, for as long as it is remembered, and with the figures that it was told with first;
+money is right at once, so a fill without an order is booked to position and cash when it comes and waits here only to
+be attributed; both memories are bounded, oldest out first. A fill that had to go is asked for again: told once more,
+it is attributed and not booked.
 """
 
 from __future__ import annotations
 
+from enum import Enum
+from zlib import crc32
+
 from kalshi_daemon.facts import FillSeen
 from kalshi_daemon.limits import FILLS_HELD_MAX, TRADE_IDS_MAX
+
+
+class Hearing(Enum):
+    """What a fill that is told is to us."""
+
+    NEW = "new"
+    AGAIN = "again"
+    UNATTRIBUTED = "unattributed"  # booked before, and its order never learnt of it
+    CONTRADICTS = "contradicts"  # told before with another market, side, price or count
+
+
+def _figures(fill: FillSeen) -> int:
+    """A check sum, since a million are kept. The fee is not in it: the exchange may restate it."""
+    return crc32(f"{fill.market} {fill.side} {fill.price} {fill.count}".encode())
 
 
 class FillProcessor:
     """The trade ids that were booked, and the fills that outran their order."""
 
     def __init__(self, trade_ids_max: int = TRADE_IDS_MAX, held_max: int = FILLS_HELD_MAX) -> None:
-        self._trade_ids: dict[str, None] = {}  # in the order in which they were booked
-        self._held: dict[
-            str, list[FillSeen]
-        ] = {}  # order_id -> its fills, in the order in which they came; never empty
+        self._trade_ids: dict[str, int] = {}  # with the sum of their figures, in the order in which they were booked
+        self._held: dict[str, list[FillSeen]] = {}  # order_id -> its fills, in the order they came; never empty
         self._held_count = 0
+        self._dropped: dict[str, None] = {}  # those of the trade ids whose fill had to go before its order was known
         self._trade_ids_max = trade_ids_max
         self._held_max = held_max
 
     def knows(self, trade_id: str) -> bool:
-        return trade_id in self._trade_ids
+        """Whether nothing is gained by being told of it again."""
+        return trade_id in self._trade_ids and trade_id not in self._dropped
 
-    def is_new(self, trade_id: str) -> bool:
-        """Whether this trade was never told before; asking remembers it."""
+    def hear(self, fill: FillSeen) -> Hearing:
+        """What this fill is to us; hearing of it remembers it."""
+        trade_id, figures = fill.trade_id, _figures(fill)
         if trade_id in self._trade_ids:
-            return False
-        self._trade_ids[trade_id] = None
+            if self._trade_ids[trade_id] != figures:
+                return Hearing.CONTRADICTS
+            return Hearing.UNATTRIBUTED if trade_id in self._dropped else Hearing.AGAIN
+        self._trade_ids[trade_id] = figures
         if len(self._trade_ids) > self._trade_ids_max:
-            del self._trade_ids[next(iter(self._trade_ids))]
-        return True
+            oldest = next(iter(self._trade_ids))
+            del self._trade_ids[oldest]
+            self._dropped.pop(oldest, None)
+        return Hearing.NEW
+
+    def found(self, trade_id: str) -> None:
+        """A fill that had to go has an order now."""
+        del self._dropped[trade_id]
 
     def hold(self, fill: FillSeen) -> FillSeen | None:
-        """Keeps a booked fill for its order; returns the one that had to go, which stays without an order."""
+        """Keeps a booked fill for its order; returns the one that had to go, which has to be told again."""
         self._held.setdefault(fill.order_id, []).append(fill)
         self._held_count += 1
         if self._held_count <= self._held_max:
@@ -48,6 +75,7 @@ class FillProcessor:
         if not waiting:
             del self._held[order_id]
         self._held_count -= 1
+        self._dropped[dropped.trade_id] = None
         return dropped
 
     def take(self, order_id: str) -> list[FillSeen]:
@@ -63,9 +91,13 @@ class FillProcessor:
         return [fill for fills in self._held.values() for fill in fills]
 
     @property
+    def dropped_count(self) -> int:
+        return len(self._dropped)
+
+    @property
     def held_count(self) -> int:
         return self._held_count
 
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""
-        return {"trade_ids": list(self._trade_ids), "held": self._held}
+        return {"trade_ids": self._trade_ids, "held": self._held, "dropped": list(self._dropped)}

@@ -28,6 +28,7 @@ from kalshi_daemon.core.changes import (
     RestrictionsChanged,
     SweepWanted,
 )
+from kalshi_daemon.core.fill_processor import Hearing
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_view import PREFIX, LedgerView
 from kalshi_daemon.core.order_inputs import is_known_reason
@@ -182,6 +183,8 @@ class Ledger(LedgerView):
             self._count(told.note)
         if told.record.order_id:
             self._attribute_held(told.record.order_id, fact.at_ms, changes)
+            if self._fills.dropped_count and told.record.claimed > self.orders[told.record.client_order_id].filled:
+                changes.append(FillsWanted(told.record.order_id))
         if self._fills.held_count:
             self._judge_held(fact.at_ms, changes)
 
@@ -207,12 +210,28 @@ class Ledger(LedgerView):
     # --------------------------------------------------------------------------------------------------------- fills
 
     def _fill_seen(self, fact: facts.FillSeen, changes: list[Change]) -> None:
-        if not self._fills.is_new(fact.trade_id):
-            self._count("repeated_fills")
-            return
         record = self._orders.by_order_id(fact.order_id)
         if record is None and self._number(fact.client_order_id) is not None:
             record = self.orders.get(fact.client_order_id)
+        heard = self._fills.hear(fact)
+        if heard is Hearing.CONTRADICTS:
+            # the figures that came first stay booked: which of the two is right only the exchange's account can say
+            self._count("contradicted_fills")
+            text = f"fill {fact.trade_id} of {fact.market} was told before with other figures"
+            self._diverge(fact.at_ms, fact.trade_id, text, changes)
+        elif heard is Hearing.NEW:
+            self._fill_is_new(fact, record, changes)
+        elif heard is Hearing.UNATTRIBUTED and record is not None:
+            self._fills.found(fact.trade_id)
+            self._attribute(record, fact, fact.at_ms, changes)
+        elif heard is Hearing.UNATTRIBUTED and self._is_foreign(fact):
+            self._fills.found(fact.trade_id)
+            self._foreign_fill(fact, fact.at_ms, changes)
+        else:
+            self._count("repeated_fills")
+
+    def _fill_is_new(self, fact: facts.FillSeen, record: OrderRecord | None, changes: list[Change]) -> None:
+        """Its money is booked whatever its order is: it moved at the exchange, and that is what the account shows."""
         if (record is None or not record.ours) and self.opened and fact.ts_ms < self.opened_ms:
             self._count("earlier_fills")  # part of the account as it was opened
             return
@@ -230,12 +249,13 @@ class Ledger(LedgerView):
             self._foreign_fill(fact, fact.at_ms, changes)
         elif self._fills.hold(fact) is not None:
             self._count("fills_unattributed")
-            changes.append(
-                Noticed("fills_held", "more fills wait for their order than are kept; the oldest has none now")
-            )
+            changes.append(Noticed("fills_held", "more fills wait for their order than are kept; reads tell the rest"))
 
     def _attribute(self, record: OrderRecord, fill: facts.FillSeen, at_ms: Milliseconds, changes: list[Change]) -> None:
-        self._moved(self._orders.fill(record, fill), at_ms, changes)
+        told = self._orders.fill(record, fill)
+        if told.note:
+            self._count(told.note)
+        self._moved(told, at_ms, changes)
 
     def _attribute_held(self, order_id: str, at_ms: Milliseconds, changes: list[Change]) -> None:
         for fill in self._fills.take(order_id):

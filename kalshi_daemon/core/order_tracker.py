@@ -247,17 +247,18 @@ class OrderTracker:
         """A fill of a known order; its money is booked elsewhere, in every case."""
         text = self._misnamed(record, fill.order_id)
         if text or (fill.market, fill.side) != (record.spec.market, record.spec.side):
+            note = "wrong_fills_id" if text else "wrong_fills_market"
             text = text or f"order {record.client_order_id}: a fill on {fill.market}, side {fill.side}"
-            return Told(record.state, record, diverged=text)
+            return Told(record.state, record, note=note, diverged=text)
         filled = record.filled + fill.count
         whole = filled >= record.spec.count
-        state, diverged = record.state, ""
+        state, diverged, note = record.state, "", ""
         if record.ours:
             cell = TABLE.step(state, "fill_rest" if whole else "fill_part")
             if cell.diverged:
-                diverged = f"order {record.client_order_id}: a fill while {state}"
+                diverged, note = f"order {record.client_order_id}: a fill while {state}", "wrong_fills_state"
             elif filled > record.spec.count:
-                asked = contracts(record.spec.count)
+                asked, note = contracts(record.spec.count), "wrong_fills_count"
                 diverged = f"order {record.client_order_id}: {contracts(filled)} filled of {asked} asked for"
             state = cell.next or state
         elif whole:
@@ -271,7 +272,7 @@ class OrderTracker:
             fees=record.fees + fill.fee,
             updated_ms=max(record.updated_ms, fill.ts_ms),
         )
-        return Told(record.state, self._put(after), diverged=diverged)
+        return Told(record.state, self._put(after), note=note, diverged=diverged)
 
     def restart(self, record: OrderRecord, at_ms: Milliseconds) -> Told:
         """The process that knew more is gone; what it was about to send may have left until now."""

@@ -132,6 +132,9 @@ def _frames(log: bytes, path: Path) -> list[Frame]:
             chained = ours and sums == (sum0, sum1)
         last = number if ours else last
         frames.append(Frame(number, commits=pages > 0, fits=chained))
+    if last == len(frames) and (len(log) - LOG_HEADER.size) % size:
+        last += 1
+        frames.append(Frame(last, commits=False, fits=False))  # it ends within this one
     return frames[:last]
 
 

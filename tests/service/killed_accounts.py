@@ -53,7 +53,9 @@ HERE: Final = Path(__file__).parent
 SWEEP: Final[Count] = 300 * CONTRACT  # what stands before an order of ours, most times
 KILLED: Final = -signal.SIGKILL
 TRIES: Final = 5  # daemons, until one comes to its point
+LOG_SHOWN: Final = 4_000  # characters
 LOOK_S: Final = 0.1  # between two questions to the exchange
+TRADE_S: Final = 180.0  # for a trade: some recalibrations may come before it
 COMMIT: Final = ("begin", "written", "committed")
 AT_THE_STOP: Final = (  # points to which an order that rests leads when the daemon is stopped
     *(f"{where}:DELETE" for where in ("sending", "sent", "answered")),
@@ -165,10 +167,15 @@ class Account:
         }
         self.member = Member(self.variables)
         self.filled_meanwhile = 0  # orders, while no daemon was there
-        self.told: list[str] = []  # what was done to it, for whoever reads a failure
+        self.told: list[str] = []  # how each daemon ended
         self._other = other
         self._folder = folder
         self._taken = 0
+
+    def story(self) -> str:
+        """For whoever reads a failure: how its daemons ended, and the last words of the last."""
+        log = (self._folder / "log").read_text()
+        return f"{self._folder.name}: {self.told}\n{log[-LOG_SHOWN:]}"
 
     def kill(self, wait: Callable[[Running], object]) -> None:
         """A daemon, killed when `wait` returns."""
@@ -184,7 +191,7 @@ class Account:
         stopped = point in AT_THE_STOP
         for _ in range(TRIES):
             with running(self.variables, self._folder, program=doomed(point, nth)) as daemon:
-                until(partial(self._provoked, daemon, point), point, LOOK_S)
+                until(partial(self._provoked, daemon, point), point, LOOK_S, TRADE_S)
                 if stopped:
                     daemon.process.send_signal(signal.SIGTERM)
                 code = daemon.ended()
@@ -218,7 +225,12 @@ class Account:
         """Another daemon trades and is stopped; then both sides are compared."""
         before = len(self.member.books().orders)
         with running(self.variables, self._folder, program=doomed()) as daemon:
-            until(lambda: len(self.member.orders()) > before or daemon.process.poll() is not None, "an order", LOOK_S)
+            until(
+                lambda: len(self.member.orders()) > before or daemon.process.poll() is not None,
+                "an order",
+                LOOK_S,
+                TRADE_S,
+            )
             assert daemon.stop() == EXIT_STOPPED, (self.told, daemon.log())
             facts = [fact for _seq, fact in read_journal(daemon.journal)]
         compare(facts, self.member.books())

@@ -39,9 +39,9 @@ def run(*arguments: str, variables: Mapping[str, str], timeout: float = PATIENCE
     )
 
 
-def until(asked: Callable[[], object], what: str, pause_s: float = 0.02) -> None:
+def until(asked: Callable[[], object], what: str, pause_s: float = 0.02, patience_s: float = PATIENCE_S) -> None:
     """Ask until the answer is yes."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not asked():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         time.sleep(pause_s)
@@ -163,6 +163,8 @@ class Running:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         self._notify.sendto(END.encode(), self._notify.getsockname())
         self._ear.join()
         self._notify.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from killed_accounts import AT_A_FILL, AT_THE_STOP, COMMIT, LOOK_S, Account, Member, members
+from killed_accounts import AT_A_FILL, AT_THE_STOP, COMMIT, LOOK_S, TRADE_S, Account, Member, members
 from processes import Running, until
 
 KILLS: Final = int(os.environ.get("KILLS", "20"))
@@ -50,7 +50,7 @@ def side_by_side(seed: int, folder: Path, lives: list[Callable[[Account], object
                 life(account)
                 account.conclude()
             except AssertionError as error:
-                error.add_note(f"seed {seed}: {account.told}")
+                error.add_note(f"seed {seed}, {account.story()}")
                 raise
 
         for ended in [pool.submit(live, *each) for each in zip(accounts, lives, strict=True)]:
@@ -68,7 +68,7 @@ def at_random(seed: int) -> Callable[[Account], None]:
         time.sleep(draw.uniform(0.0, 2.0))
 
     def life(account: Account) -> None:
-        account.kill(lambda _daemon: until(account.member.orders, "an order", LOOK_S))
+        account.kill(lambda _daemon: until(account.member.orders, "an order", LOOK_S, TRADE_S))
         for _ in range(EACH - 1):
             account.kill(wait)
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.crashes import leaves_of_group
@@ -34,6 +34,7 @@ LIBRARY_VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS"
 INTERRUPTED: Final = 130
 FINDINGS: Final = 1  # of `charts lint`, and of a demo that fell short
 PORT_MAX: Final = 65_535
+SEED_MAX: Final = 2**32 - 1
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -64,8 +65,20 @@ def _ended_by(error: BaseException) -> int:
     return known[0].exit_code
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that takes options by their whole names only, and so do the parsers of its commands: what is abbreviated
+    today may mean another option tomorrow.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{**given, "allow_abbrev": False})
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kalshi-daemon", description="Trades one Kalshi account with an ONNX policy.")
+    parser: argparse.ArgumentParser = _Parser(
+        prog="kalshi-daemon", description="Trades one Kalshi account with an ONNX policy."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="trade the account that the environment names (.env.example)")
     run.add_argument("--dry-run", action="store_true", help="the real markets, and an account on a local exchange")
@@ -84,10 +97,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--seconds", type=_number(SECONDS_MAX), help="stop after so many seconds (default: until Ctrl-C)")
-    demo.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
+    demo.add_argument("--seed", type=_seed, default=1, help="of the markets and of the crowd (default: 1)")
     demo.add_argument("--json", action="store_true", help="print the summary as one JSON object, and nothing else")
     demo.add_argument("--recording", type=Path, metavar="FILE", help="play recorded frames as the market data")
-    demo.add_argument("--speed", type=_number(SPEED_MAX), default=1.0, help="of the recording (default: 1)")
+    demo.add_argument("--speed", type=_number(SPEED_MAX), help="of the recording (default: 1)")
     demo.add_argument("--policy", choices=["onnx", "rules", "hold"], default="onnx", help="default: onnx")
     _add_faults(demo)
     demo.add_argument("--weekly-pause", action="store_true", help="keep the exchange's pause of Thursday morning")
@@ -96,7 +109,7 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 
 def _add_emulator(emulator: argparse.ArgumentParser) -> None:
     emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
-    emulator.add_argument("--seed", type=int, default=1, help="of the markets and of the crowd (default: 1)")
+    emulator.add_argument("--seed", type=_seed, default=1, help="of the markets and of the crowd (default: 1)")
     emulator.add_argument("--key", choices=["ed25519", "rsa"], default="ed25519", help="default: ed25519")
     emulator.add_argument("--tls", action="store_true", help="serve https and wss; SSL_CERT_FILE is printed too")
     _add_faults(emulator)
@@ -147,6 +160,12 @@ def _number(most: float) -> Callable[[str], float]:
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and up to {most:g}")
 
     return read
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= SEED_MAX):
+        raise argparse.ArgumentTypeError(f"{text} is not a seed: a whole number from 0 to {SEED_MAX}")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -220,6 +239,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _demo(chosen: argparse.Namespace) -> int:
+    if chosen.speed is not None and chosen.recording is None:
+        raise ConfigurationError("--speed is for a recording; allowed: with --recording FILE")
     with _signals_held():
         from kalshi_daemon.demo import run_demo
 
@@ -228,7 +249,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         seed=chosen.seed,
         shown=not chosen.json,
         recording=chosen.recording,
-        speed=chosen.speed,
+        speed=1.0 if chosen.speed is None else chosen.speed,
         policy=chosen.policy,
         faults=_faults(chosen, tls=False),
         weekly_pause=chosen.weekly_pause,

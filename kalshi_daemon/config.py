@@ -26,6 +26,7 @@ from kalshi_daemon.limits import (
     CONTROL_PATH_MAX,
     MARKETS_DEFAULT,
     MARKETS_MAX,
+    NAMES_ALIKE,
     OPEN_ORDERS_ACCOUNT_CAP,
     OPEN_ORDERS_ACCOUNT_MAX,
     OPEN_ORDERS_MARKET_CAP,
@@ -99,7 +100,9 @@ def _setting(
         try:
             return read(text)
         except ValueError as problem:
-            shown = "a value that is not shown" if secret or values.looks_secret(text) else repr(text)
+            shown = (
+                "a value that is not shown" if secret or values.looks_secret(text) else repr(text) if text else "empty"
+            )
             reason = f" ({problem})" if str(problem) else ""
             message = f"{variable.name} is {shown}{reason}; allowed: {allowed}"
             raise ConfigurationError(message) from None
@@ -302,8 +305,9 @@ def load(variables: Mapping[str, str]) -> Config:
     """The configuration that an environment asks for. Raises ConfigurationError for the first problem."""
     given = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
     for name in sorted(given.keys() - VARIABLES.keys()):
-        nearest = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0)
-        raise ConfigurationError(f"{name} is not known; the nearest known variable is {nearest[0]}")
+        nearest = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=NAMES_ALIKE)
+        hint = f"the nearest known variable is {nearest[0]}" if nearest else "allowed: those of .env.example"
+        raise ConfigurationError(f"{name} is not known; {hint}")
     complete = {**_derived(variables), **given}
     for variable in VARIABLES.values():
         if variable.default is None and variable.name not in complete:

@@ -283,6 +283,7 @@ DEMO_LOOK_S: Final = 0.5  # between two comparisons of the account with the emul
 RECORDING_FRAMES_MAX: Final = 1_000_000  # frames of one recording: about a gigabyte of JSON
 
 # --- service
+NAMES_ALIKE: Final = 0.75  # of two variables, as difflib counts: all begin alike, and what is below says nothing
 CONTROL_PATH_MAX: Final = 107  # bytes; the kernel's sun_path less its end
 CONTROL_WAIT_S: Final = 30.0  # an operation answers within it: drain, seal and joining of a stop take some 22 s
 CONTROL_CLIENT_S: Final = 5.0  # a client that neither sends nor reads for so long is dropped

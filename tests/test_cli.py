@@ -93,6 +93,10 @@ def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, ca
         [],
         ["fly"],
         ["kill-clear"],
+        ["demo", "--seed", "-1"],
+        ["emulator", "--seed", "1e3"],
+        ["demo", "--sec", "1"],
+        ["--vers"],
     ],
 )
 def test_what_cannot_be_parsed_ends_with_2(arguments: list[str], capsys: Captured) -> None:
@@ -101,6 +105,19 @@ def test_what_cannot_be_parsed_ends_with_2(arguments: list[str], capsys: Capture
         main(arguments)
     assert ended.value.code == 2
     assert capsys.readouterr().out == ""
+
+
+def test_the_version_is_an_option_too(capsys: Captured) -> None:
+    """As most programs have it."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{__version__}\n")
+
+
+def test_a_speed_is_a_recordings(capsys: Captured) -> None:
+    """Without one it would change nothing, and is refused."""
+    assert main(["demo", "--speed", "2", "--seconds", "1"]) == EXIT_CONFIGURATION
+    assert capsys.readouterr().err == ("kalshi-daemon: --speed is for a recording; allowed: with --recording FILE\n")
 
 
 async def test_commands_reach_a_running_daemon(tmp_path: Path, nursery: trio.Nursery, capsys: Captured) -> None:

@@ -128,9 +128,11 @@ PRODUCTION = {"ENVIRONMENT": "production", "PRODUCTION_CONFIRMATION": CONFIRMATI
     ("change", "line"),
     [
         ({"SOCKETS": "4"}, "SOCKETS is '4'; allowed: 1, 2 (market data, account) or 3"),
-        ({"SOCKETS": ""}, "SOCKETS is ''; allowed:"),
+        ({"SOCKETS": ""}, "SOCKETS is empty; allowed:"),
+        ({"MARKETS": ""}, "MARKETS is empty"),
         ({"SOCKETS": "\u0662"}, "SOCKETS is '\u0662'; allowed:"),
         ({"SOKETS": "2"}, "SOKETS is not known; the nearest known variable is KALSHI_SOCKETS"),
+        ({"FAVOURITE_COLOUR": "2"}, "FAVOURITE_COLOUR is not known; allowed: those of .env.example"),
         ({"ENVIRONMENT": "prod"}, "ENVIRONMENT is 'prod'; allowed: demo or production"),
         ({"MARKETS": "KXA,kxb"}, "MARKETS is 'KXA,kxb' ('kxb' does not read); allowed: up to 3000"),
         ({"MARKETS": "KXA,KXA"}, "MARKETS is 'KXA,KXA' ('KXA' twice); allowed:"),

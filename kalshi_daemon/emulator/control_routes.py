@@ -142,9 +142,14 @@ class ControlRoutes:
 
 
 def _body(request: Request) -> Body:
-    """Raises Refused."""
-    empty = not request.body and request.headers.get("content-type") == "application/json"
-    return {} if empty else requests.decode_object(request)
+    """Raises NotDone."""
+    if not request.body and request.headers.get("content-type") == "application/json":
+        return {}
+    try:
+        return requests.decode_object(request)
+    except Refused as refused:
+        text = "needed: the header Content-Type: application/json, and a body that is a JSON object, or none"
+        raise NotDone(refused.status, text) from None
 
 
 def _json(status: int, body: Body) -> Response:

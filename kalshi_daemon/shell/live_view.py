@@ -141,7 +141,7 @@ def _columns(status: Status) -> RenderableType:
     cells = (
         ("deltas", str(counters.get("book_deltas", 0)), "settled", dollars(status.cash.settled)),
         ("decisions", decided, "reserved", dollars(status.cash.reserved)),
-        ("live orders", str(len(status.orders)), "available", dollars(status.cash.available)),
+        ("live orders", str(len(status.orders)), "available after reserve", dollars(status.cash.available)),
         ("fills", str(status.fills), "realised", dollars(status.profit.realised)),
         ("refused", refusals or "0", "unrealised", dollars(status.profit.unrealised)),
         ("rates spent", spent, "fees", dollars(status.profit.fees)),

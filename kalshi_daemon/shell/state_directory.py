@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -57,12 +58,26 @@ def make_private(path: Path) -> None:
     mode = path.parent.stat().st_mode
     if mode & 0o022:
         raise OperatingError(f"others may write to the state directory {path.parent}: chmod 710 it")
+    check_above(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)
     os.close(descriptor)
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(directory)
     os.close(directory)
+
+
+def check_above(directory: Path) -> None:
+    """Whoever may write to a folder above it can put another one in its place, but where that is sticky (as /tmp).
+
+    Raises OperatingError.
+    """
+    for above in directory.resolve().parents:
+        mode = above.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise OperatingError(
+                f"others may write to {above}, and so replace the state directory {directory}: chmod o-w it"
+            )
 
 
 def advice(error: Exception) -> str:

@@ -107,6 +107,17 @@ def test_files_are_ours_alone(path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o710
 
 
+def test_a_folder_above_that_others_may_replace_is_refused(path: Path) -> None:
+    """Theirs could stand in the place of the state directory; where it is sticky it could not."""
+    path.parent.mkdir(mode=0o700)
+    above = path.parent.parent
+    above.chmod(0o777)
+    with pytest.raises(OperatingError, match=rf"others may write to {above}, and so replace .*chmod o-w it"):
+        Journal.open(path, in_place)
+    above.chmod(0o1777)
+    Journal.open(path, in_place).close()
+
+
 def test_a_directory_that_others_write_to_is_refused(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     path.parent.chmod(0o777)

@@ -37,7 +37,7 @@ def test_the_panel_of_trading() -> None:
     assert "orderbook streaming.current 120 messages" in rows
     assert "deltas 120 settled $97.4125" in rows
     assert "decisions 7 by onnx:ab12 reserved $2.505" in rows
-    assert "live orders 1 available $74.9075" in rows
+    assert "live orders 1 available after reserve $74.9075" in rows
     assert "fills 1 realised $0.00" in rows
     assert "refused 0 unrealised $0.30" in rows
     assert f"{MARKET} 5 50¢ 56¢ $0.30" in rows

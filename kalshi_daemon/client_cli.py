@@ -98,7 +98,7 @@ def _ask(chosen: argparse.Namespace) -> int:
 
 
 def _socket(chosen: argparse.Namespace, variables: Mapping[str, str]) -> Path:
-    from kalshi_daemon.config import control_sockets
+    from kalshi_daemon.config_defaults import control_sockets
     from kalshi_daemon.shell.control_client import find_socket
 
     given: Path | None = chosen.socket

@@ -17,6 +17,7 @@ import environ
 from attrs import frozen
 
 from kalshi_daemon import config_values as values
+from kalshi_daemon.config_defaults import CREDENTIAL, derived_defaults
 from kalshi_daemon.config_values import MARKET, Address, Selection
 from kalshi_daemon.errors import ConfigurationError
 from kalshi_daemon.hosts import PRODUCTION_DOMAIN, REST_URLS, WS_URLS, Environment
@@ -60,8 +61,6 @@ from kalshi_daemon.units import (
 
 PREFIX: Final = "KALSHI_"
 CONFIRMATION: Final = "I trade real money"
-CREDENTIAL: Final = "kalshi-key"  # the name of the key in the unit's LoadCredential
-SERVICE_SOCKET: Final = Path("/run/kalshi-daemon/control.sock")  # where the unit's RuntimeDirectory puts it
 SHIPPED_MODEL: Final = Path(__file__).parent / "policy" / "policy.onnx"
 PERCENT_BPS: Final = 100
 
@@ -308,50 +307,13 @@ def load(variables: Mapping[str, str]) -> Config:
         nearest = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=NAMES_ALIKE)
         hint = f"the nearest known variable is {nearest[0]}" if nearest else "allowed: those of .env.example"
         raise ConfigurationError(f"{name} is not known; {hint}")
-    complete = {**_derived(variables), **given}
+    complete = {**derived_defaults(variables), **given}
     for variable in VARIABLES.values():
         if variable.default is None and variable.name not in complete:
             raise ConfigurationError(f"{variable.name} is not set; allowed: {variable.allowed}")
     config = environ.to_config(Config, complete)
     _check_together(config)
     return config
-
-
-def control_sockets(variables: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where a client looks for a daemon: where this environment's daemon would listen, then where the service does."""
-    if "KALSHI_CONTROL_SOCKET" in variables:
-        return (Path(variables["KALSHI_CONTROL_SOCKET"]),)
-    derived = _derived(variables).get("KALSHI_CONTROL_SOCKET")
-    return (Path(derived), SERVICE_SOCKET) if derived else (SERVICE_SOCKET,)
-
-
-def state_directory(variables: Mapping[str, str]) -> str:
-    """Where this environment's daemon keeps its journal; empty where nothing says it."""
-    return {**_derived(variables), **variables}.get("KALSHI_STATE_DIR", "")
-
-
-def _derived(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables whose default depends on the environment. systemd's directories may be lists: the first is ours."""
-    try:
-        environment = Environment(variables.get("KALSHI_ENVIRONMENT", Environment.DEMO))
-    except ValueError:
-        environment = Environment.DEMO  # the error for the variable itself is raised when it is read
-    found = {
-        "KALSHI_REST_URLS": ",".join(REST_URLS[environment]),
-        "KALSHI_WS_URLS": ",".join(WS_URLS[environment]),
-    }
-    if credentials := variables.get("CREDENTIALS_DIRECTORY"):
-        found["KALSHI_PRIVATE_KEY_FILE"] = f"{credentials}/{CREDENTIAL}"
-    if state := variables.get("STATE_DIRECTORY", "").split(":")[0]:
-        found["KALSHI_STATE_DIR"] = state
-    elif home := variables.get("XDG_STATE_HOME") or (variables.get("HOME") and variables["HOME"] + "/.local/state"):
-        found["KALSHI_STATE_DIR"] = f"{home}/kalshi-daemon"
-    state_dir = variables.get("KALSHI_STATE_DIR", found.get("KALSHI_STATE_DIR"))
-    if runtime := variables.get("RUNTIME_DIRECTORY", "").split(":")[0]:
-        found["KALSHI_CONTROL_SOCKET"] = f"{runtime}/control.sock"
-    elif state_dir:
-        found["KALSHI_CONTROL_SOCKET"] = f"{state_dir}/control/control.sock"  # a folder that its group may enter
-    return found
 
 
 def _check_together(config: Config) -> None:

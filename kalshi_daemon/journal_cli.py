@@ -108,7 +108,7 @@ def _end(text: str) -> int:
 
 def journal_path(chosen: argparse.Namespace) -> Path:
     """Of the journal asked for, of this environment's daemon, or of the service."""
-    from kalshi_daemon.config import state_directory
+    from kalshi_daemon.config_defaults import state_directory
     from kalshi_daemon.run import JOURNAL
 
     if chosen.journal is not None:

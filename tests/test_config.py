@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from kalshi_daemon import config_values as values
 from kalshi_daemon.config import (
     CONFIRMATION,
-    SERVICE_SOCKET,
     SHIPPED_MODEL,
     VARIABLES,
     Address,
     Selection,
-    control_sockets,
     load,
 )
+from kalshi_daemon.config_defaults import SERVICE_SOCKET, control_sockets
 from kalshi_daemon.errors import EXIT_CONFIGURATION, ConfigurationError
 from kalshi_daemon.hosts import REST_URLS, Environment
 from kalshi_daemon.units import PRICE_ONE

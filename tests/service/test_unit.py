@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kalshi_daemon import limits
-from kalshi_daemon.config import CREDENTIAL, SERVICE_SOCKET
+from kalshi_daemon.config_defaults import CREDENTIAL, SERVICE_SOCKET
 from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_UNVERIFIED
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"

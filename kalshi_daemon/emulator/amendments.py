@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from kalshi_daemon.units import BookSide, Count, Milliseconds, Money, Price, Ticker
+from kalshi_daemon.emulator.model import Placed
+from kalshi_daemon.units import BookSide, Count, Price, Ticker
 
 
 @frozen
@@ -39,17 +40,10 @@ class Decrease:
 
 
 @frozen
-class Amended:
-    """The answer to an amendment. `filled` and the averages are of this amendment's own fills; `moved`: it filled, or
-    the count that rests is another than before."""
+class Amended(Placed):
+    """The answer to an amendment, which may be placed anew: `filled` and the averages are of its own fills. `moved`: it
+    filled, or the count that rests is another than before."""
 
-    order_id: str
-    client_order_id: str
-    filled: Count
-    remaining: Count
-    average_price: Price | None
-    average_fee: Money | None
-    ts_ms: Milliseconds
     moved: bool
 
 

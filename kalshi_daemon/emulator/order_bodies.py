@@ -15,34 +15,35 @@ from kalshi_daemon.emulator.bodies import (
 )
 from kalshi_daemon.emulator.model import Cancelled, Order, OrderStatus, Placed
 from kalshi_daemon.emulator.order_groups import OrderGroup
-from kalshi_daemon.units import PRICE_ONE, Money, Price
+from kalshi_daemon.units import PRICE_ONE
 
 
 def placed_body(placed: Placed) -> Body:
     """The answer to a create: averages only where something was filled, the client's id only where there is one."""
-    body = _averages(placed.average_price, placed.average_fee)
-    if placed.client_order_id:
-        body["client_order_id"] = placed.client_order_id
-    body["fill_count"] = count_text(placed.filled)
-    body["order_id"] = placed.order_id
-    body["remaining_count"] = count_text(placed.remaining)
-    body["ts_ms"] = placed.ts_ms
-    return body
+    return _averages(placed) | _named(placed) | _counts(placed)
 
 
-def _averages(price: Price | None, fee: Money | None) -> Body:
-    if price is None or fee is None:
+def _named(answer: Placed | Cancelled) -> Body:
+    """Which order an answer is about, and when it was given."""
+    body: Body = {"client_order_id": answer.client_order_id} if answer.client_order_id else {}
+    return body | {"order_id": answer.order_id, "ts_ms": answer.ts_ms}
+
+
+def _averages(placed: Placed) -> Body:
+    if placed.average_price is None or placed.average_fee is None:
         return {}
-    return {"average_fee_paid": balance_text(fee), "average_fill_price": price_text(price)}
+    return {
+        "average_fee_paid": balance_text(placed.average_fee),
+        "average_fill_price": price_text(placed.average_price),
+    }
+
+
+def _counts(placed: Placed) -> Body:
+    return {"fill_count": count_text(placed.filled), "remaining_count": count_text(placed.remaining)}
 
 
 def cancelled_body(cancelled: Cancelled) -> Body:
-    body: Body = {"client_order_id": cancelled.client_order_id} if cancelled.client_order_id else {}
-    return body | {
-        "order_id": cancelled.order_id,
-        "reduced_by": count_text(cancelled.reduced_by),
-        "ts_ms": cancelled.ts_ms,
-    }
+    return _named(cancelled) | {"reduced_by": count_text(cancelled.reduced_by)}
 
 
 def order_body(order: Order) -> Body:
@@ -81,21 +82,11 @@ def order_body(order: Order) -> Body:
 
 def amended_body(amended: Amended) -> Body:
     """The answer to an amendment: counts only where it filled or moved the size, averages only with fills."""
-    body = _averages(amended.average_price, amended.average_fee)
-    if amended.client_order_id:
-        body["client_order_id"] = amended.client_order_id
-    if amended.moved:
-        body |= {"fill_count": count_text(amended.filled), "remaining_count": count_text(amended.remaining)}
-    return body | {"order_id": amended.order_id, "ts_ms": amended.ts_ms}
+    return _averages(amended) | _named(amended) | (_counts(amended) if amended.moved else {})
 
 
 def decreased_body(decreased: Cancelled) -> Body:
-    body: Body = {"client_order_id": decreased.client_order_id} if decreased.client_order_id else {}
-    return body | {
-        "order_id": decreased.order_id,
-        "remaining_count": count_text(decreased.remaining),
-        "ts_ms": decreased.ts_ms,
-    }
+    return _named(decreased) | {"remaining_count": count_text(decreased.remaining)}
 
 
 def queue_place_body(place: QueuePlace) -> Body:

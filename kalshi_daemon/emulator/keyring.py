@@ -39,15 +39,23 @@ class KeyTerms:
         if not self.grants(wanted):
             raise refusals.forbidden(f"the key lacks the scope {wanted}")
 
-    def sees(self, subaccount: int) -> bool:
-        """Whether what happens in a subaccount of the member is this key's to hear."""
-        return self.subaccount in {None, subaccount}
-
     def subaccount_of(self, asked: int | None) -> int | None:
         """The subaccount that a request of this key is about; None: it named none. Raises Refused (403)."""
         if self.subaccount is not None and asked not in {None, self.subaccount}:
             raise refusals.forbidden(f"the key is restricted to subaccount {self.subaccount}")
         return self.subaccount if asked is None else asked
+
+
+@frozen
+class Reader:
+    """Who reads a stream: a member, by one of its keys."""
+
+    user_id: str
+    key: KeyTerms
+
+    def sees(self, user_id: str, subaccount: int) -> bool:
+        """Whether what happens there is its own, and its key's to hear."""
+        return user_id == self.user_id and self.key.subaccount in {None, subaccount}
 
 
 class Keyring:

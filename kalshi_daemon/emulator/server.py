@@ -28,7 +28,7 @@ from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faulty_outlet import FaultyOutlet
 from kalshi_daemon.emulator.faulty_service import FaultyService
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
-from kalshi_daemon.emulator.keyring import Keyring, KeyTerms
+from kalshi_daemon.emulator.keyring import Keyring, KeyTerms, Reader
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.emulator.rest import Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -181,10 +181,10 @@ class EmulatorServer:
     async def _open(self, stream: trio.abc.Stream, request: Request, early: bytes) -> None:
         """Serve one WebSocket whose handshake was accepted."""
         key_id = request.headers[KEY_HEADER]
-        user_id, key = self.exchange.accounts[key_id].user_id, self._keys.terms[key_id]
+        reader = Reader(self.exchange.accounts[key_id].user_id, self._keys.terms[key_id])
         outbox = Outbox(self._settings.frames_max)
         outlet = FaultyOutlet(outbox, self.faults)
-        session = StreamSession(self.exchange, user_id, key, self._settings, self._now_ms, outlet, self.faults)
+        session = StreamSession(self.exchange, reader, self._settings, self._now_ms, outlet, self.faults)
         self._opened += 1
         number = self._opened
         with trio.CancelScope() as scope:

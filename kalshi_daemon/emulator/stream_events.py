@@ -13,24 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from kalshi_daemon.emulator import frames
+from kalshi_daemon.emulator import events, frames
 from kalshi_daemon.emulator.bodies import Body
 from kalshi_daemon.emulator.channels import BOOK, GROUPS, LIFECYCLE, MULTIVARIATE, TICKER
-from kalshi_daemon.emulator.events import (
-    Event,
-    EventFeesChanged,
-    EventListed,
-    Filled,
-    LevelChanged,
-    MarketMoved,
-    OrderGroupUpdated,
-    OrderUpdated,
-    PositionChanged,
-    TickerChanged,
-    Traded,
-)
 from kalshi_daemon.emulator.exchange import Exchange
-from kalshi_daemon.emulator.keyring import KeyTerms
+from kalshi_daemon.emulator.keyring import Reader
 from kalshi_daemon.emulator.model import BookView
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.subscriptions import Selection, Subscriptions
@@ -41,64 +28,59 @@ NOT_OF_COMBOS: Final = frozenset({"price_level_structure_updated", "metadata_upd
 
 
 class StreamEvents:
-    """The data side of one stream, for the account `user_id`."""
+    """The data side of one stream."""
 
     def __init__(
         self,
         exchange: Exchange,
-        user_id: str,
-        key: KeyTerms,
+        reader: Reader,
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
         subscriptions: Subscriptions,
     ) -> None:
         self._exchange = exchange
-        self._user_id = user_id
-        self._key = key
+        self._reader = reader
         self._settings = settings
         self._now_ms = now_ms
         self._subscriptions = subscriptions
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: events.Event) -> None:
         """Pass on an event to the channel that carries it, if it is open and follows the market."""
         match event:
-            case LevelChanged():
+            case events.LevelChanged():
                 self._tell_level(event)
-            case TickerChanged():
+            case events.TickerChanged():
                 self._tell_ticker(event)
-            case Traded():
+            case events.Traded():
                 self._pass("trade", "trade", event.trade.market, lambda: frames.trade_msg(event))
-            case MarketMoved():
+            case events.MarketMoved():
                 self._tell_market(event)
-            case EventListed():
+            case events.EventListed():
                 channel = _lifecycle_of(event.event.ticker)
                 self._pass(channel, "event_lifecycle", "", lambda: frames.event_lifecycle_msg(event))
-            case EventFeesChanged():
+            case events.EventFeesChanged():
                 self._pass(LIFECYCLE, "event_fee_update", "", lambda: frames.event_fee_msg(event))
             case _:
                 self._tell_private(event)
 
-    def _tell_private(self, event: Event) -> None:
+    def _tell_private(self, event: events.Event) -> None:
         match event:
-            case Filled() if self._is_own(event.account, event.fill.subaccount):
+            case events.Filled() if self._reader.sees(event.account, event.fill.subaccount):
                 self._pass("fill", "fill", event.fill.market, lambda: frames.fill_msg(event))
-            case OrderUpdated() if self._is_own(event.account, event.order.subaccount):
+            case events.OrderUpdated() if self._reader.sees(event.account, event.order.subaccount):
                 self._pass("user_orders", "user_order", event.order.market, lambda: frames.user_order_msg(event))
-            case PositionChanged() if self._is_own(event.account, event.position.subaccount):
+            case events.PositionChanged() if self._reader.sees(event.account, event.position.subaccount):
                 market = event.position.market
                 self._pass("market_positions", "market_position", market, lambda: frames.position_msg(event))
-            case OrderGroupUpdated() if self._is_own(event.account_id, event.subaccount):
+            case events.OrderGroupUpdated() if self._reader.sees(event.account_id, event.subaccount):
                 self._pass(GROUPS, GROUPS, "", lambda: frames.order_group_msg(event))
-
-    def _is_own(self, user_id: str, subaccount: int) -> bool:
-        return user_id == self._user_id and self._key.sees(subaccount)
 
     def _pass(self, channel: str, kind: str, name: str, msg: Callable[[], Body]) -> None:
         subscription = self._subscriptions.get(channel)
         if subscription is not None and subscription.follows(name):
             self._subscriptions.send(kind, subscription, msg())
 
-    def _tell_level(self, event: LevelChanged) -> None:
+    def _tell_level(self, event: events.LevelChanged) -> None:
         subscription = self._subscriptions.get(BOOK)
         if subscription is None or event.market not in subscription.shown:
             return
@@ -107,17 +89,17 @@ class StreamEvents:
             self._exchange.markets[event.market],
             use_yes_price=subscription.use_yes_price,
             send_clock=self._settings.send_clock,
-            own=self._is_own(event.account, event.subaccount),
+            own=self._reader.sees(event.account, event.subaccount),
         )
         self._subscriptions.send("orderbook_delta", subscription, msg)
 
-    def _tell_ticker(self, event: TickerChanged) -> None:
+    def _tell_ticker(self, event: events.TickerChanged) -> None:
         subscription = self._subscriptions.get(TICKER)
         market = self._exchange.markets[event.market]
         if subscription is not None and subscription.follows(event.market, market.market_id):
             self._subscriptions.send("ticker", subscription, frames.ticker_msg(market, event.figures, event.ts_ms))
 
-    def _tell_market(self, event: MarketMoved) -> None:
+    def _tell_market(self, event: events.MarketMoved) -> None:
         ticker = event.market.ticker
         channel = _lifecycle_of(ticker)
         is_combo = channel == MULTIVARIATE

@@ -28,7 +28,7 @@ from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faults import COMMAND_REFUSED, Fault
-from kalshi_daemon.emulator.keyring import READ, KeyTerms
+from kalshi_daemon.emulator.keyring import READ, Reader
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.stream_events import StreamEvents
 from kalshi_daemon.emulator.stream_params import Params
@@ -38,24 +38,23 @@ from kalshi_daemon.units import Milliseconds
 
 
 class StreamSession:
-    """The protocol of one connection, for the account `user_id` and one of its keys."""
+    """The protocol of one connection."""
 
     def __init__(
         self,
         exchange: Exchange,
-        user_id: str,
-        key: KeyTerms,
+        reader: Reader,
         settings: ServerSettings,
         now_ms: Callable[[], Milliseconds],
         outlet: Outlet,
         faults: FaultSchedule,
     ) -> None:
-        self._key = key
+        self._key = reader.key
         self._settings = settings
         self._now_ms = now_ms
         self._faults = faults
         self._subscriptions = Subscriptions(settings, now_ms, outlet)
-        self._events = StreamEvents(exchange, user_id, key, settings, now_ms, self._subscriptions)
+        self._events = StreamEvents(exchange, reader, settings, now_ms, self._subscriptions)
         self._commands = TokenBucket(settings.commands_per_s, settings.commands_per_s, now_ms())
         self._delayed: list[tuple[Milliseconds, int, str | None]] = []
         self._heard = 0

@@ -25,7 +25,7 @@ from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
-from kalshi_daemon.emulator.keyring import KeyTerms
+from kalshi_daemon.emulator.keyring import KeyTerms, Reader
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention, Series
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -271,8 +271,7 @@ class Replay:
                 self._list(part(frame, "msg"))
         self.session = StreamSession(
             self.world.exchange,
-            "nobody",
-            KeyTerms(),
+            Reader("nobody", KeyTerms()),
             UNRECORDED,
             lambda: self.world.now_ms,
             self.outlet,

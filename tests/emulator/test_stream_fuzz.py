@@ -19,7 +19,7 @@ from kalshi_daemon.emulator.channels import CHANNELS, OUTSIDE
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.grid import LINEAR_CENT
-from kalshi_daemon.emulator.keyring import KeyTerms
+from kalshi_daemon.emulator.keyring import KeyTerms, Reader
 from kalshi_daemon.emulator.markets import demo_series, invented_market
 from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder
 from kalshi_daemon.emulator.settings import ServerSettings
@@ -78,7 +78,7 @@ def small_session(outlet: Taken) -> tuple[Exchange, StreamSession]:
         exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, NOW_MS))
     rules = ServerSettings(send_sending_ts=False, markets_max=MARKETS_MAX)
     faults = FaultSchedule(lambda: NOW_MS, random.Random(2))
-    session = StreamSession(exchange, "nobody", KeyTerms(), rules, lambda: NOW_MS, outlet, faults)
+    session = StreamSession(exchange, Reader("nobody", KeyTerms()), rules, lambda: NOW_MS, outlet, faults)
     exchange.listen(session.tell)
     return exchange, session
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import trio
 from emulator_world import START_MS, V2, A, Answer, B, C, World, now_ms, order_body, part, rows, world
@@ -191,41 +189,42 @@ async def test_every_operation_succeeds_as_specified(autojump_clock: MockClock) 
         assert judge.succeeded == wanted
 
 
-def refused() -> Iterator[tuple[str, str, object, int, str]]:
-    """Requests that are refused: method, target, body, status, and the code, "" for a body with `msg`."""
-    yield "GET", "/markets?limit=1001", None, 400, ""
-    yield "GET", "/markets?status=active", None, 400, "invalid_parameters"
-    yield "GET", "/markets?status=open&min_close_ts=1", None, 400, "invalid_parameters"
-    yield "GET", "/markets?min_updated_ts=1", None, 400, "invalid_parameters"
-    yield "GET", "/markets/NOSUCH", None, 404, "market_not_found"
-    yield "GET", "/markets/NOSUCH/orderbook", None, 404, "market_not_found"
-    yield "GET", f"/historical/markets/{A}", None, 404, "market_not_found"
-    yield "GET", "/markets/orderbooks", None, 400, "invalid_parameters"
-    yield "GET", "/series/NOSUCH", None, 404, "not_found"
-    yield "GET", "/events/NOSUCH", None, 404, "not_found"
-    yield "GET", "/events?limit=201", None, 400, ""
-    yield "GET", "/portfolio/orders?limit=0", None, 400, ""
-    yield "GET", "/portfolio/orders?status=open", None, 400, "invalid_parameters"
-    yield "GET", "/portfolio/orders/nosuch", None, 404, "not_found"
-    yield "GET", "/portfolio/orders/nosuch/queue_position", None, 404, "not_found"
-    yield "GET", "/portfolio/positions?count_filter=fees", None, 400, "invalid_parameters"
-    yield "GET", "/portfolio/balance?subaccount=9", None, 400, "invalid_parameters"
-    yield "POST", V2, order_body(price="0.5150"), 400, "invalid_price"
-    yield "POST", V2, order_body(count=1), 400, "bad_request"
-    yield "POST", V2, order_body(count="100000.00"), 400, "insufficient_balance"
-    yield "POST", V2, order_body(time_in_force="fill_or_kill"), 409, "fill_or_kill_insufficient_resting_volume"
-    yield "POST", V2 + "/batched", {"orders": []}, 400, "invalid_parameters"
-    yield "DELETE", V2 + "/batched", {"orders": 1}, 400, "bad_request"
-    yield "DELETE", V2 + "/nosuch", None, 404, "not_found"
-    yield "POST", V2 + "/nosuch/amend", {"ticker": A}, 400, "invalid_parameters"
-    yield "POST", V2 + "/nosuch/decrease", {"reduce_by": "1"}, 404, "not_found"
-    yield "POST", "/portfolio/order_groups/create", {}, 400, "invalid_parameters"
-    yield "GET", "/portfolio/order_groups/nosuch", None, 404, "not_found"
-    yield "PUT", "/portfolio/order_groups/nosuch/reset", None, 404, "not_found"
-    yield "POST", "/account/api_usage_level/upgrade", None, 403, "forbidden"
+# Requests that are refused: method, target, body, status, and the code, "" for a body with `msg`.
+REFUSED = (
+    ("GET", "/markets?limit=1001", None, 400, ""),
+    ("GET", "/markets?status=active", None, 400, "invalid_parameters"),
+    ("GET", "/markets?status=open&min_close_ts=1", None, 400, "invalid_parameters"),
+    ("GET", "/markets?min_updated_ts=1", None, 400, "invalid_parameters"),
+    ("GET", "/markets/NOSUCH", None, 404, "market_not_found"),
+    ("GET", "/markets/NOSUCH/orderbook", None, 404, "market_not_found"),
+    ("GET", f"/historical/markets/{A}", None, 404, "market_not_found"),
+    ("GET", "/markets/orderbooks", None, 400, "invalid_parameters"),
+    ("GET", "/series/NOSUCH", None, 404, "not_found"),
+    ("GET", "/events/NOSUCH", None, 404, "not_found"),
+    ("GET", "/events?limit=201", None, 400, ""),
+    ("GET", "/portfolio/orders?limit=0", None, 400, ""),
+    ("GET", "/portfolio/orders?status=open", None, 400, "invalid_parameters"),
+    ("GET", "/portfolio/orders/nosuch", None, 404, "not_found"),
+    ("GET", "/portfolio/orders/nosuch/queue_position", None, 404, "not_found"),
+    ("GET", "/portfolio/positions?count_filter=fees", None, 400, "invalid_parameters"),
+    ("GET", "/portfolio/balance?subaccount=9", None, 400, "invalid_parameters"),
+    ("POST", V2, order_body(price="0.5150"), 400, "invalid_price"),
+    ("POST", V2, order_body(count=1), 400, "bad_request"),
+    ("POST", V2, order_body(count="100000.00"), 400, "insufficient_balance"),
+    ("POST", V2, order_body(time_in_force="fill_or_kill"), 409, "fill_or_kill_insufficient_resting_volume"),
+    ("POST", V2 + "/batched", {"orders": []}, 400, "invalid_parameters"),
+    ("DELETE", V2 + "/batched", {"orders": 1}, 400, "bad_request"),
+    ("DELETE", V2 + "/nosuch", None, 404, "not_found"),
+    ("POST", V2 + "/nosuch/amend", {"ticker": A}, 400, "invalid_parameters"),
+    ("POST", V2 + "/nosuch/decrease", {"reduce_by": "1"}, 404, "not_found"),
+    ("POST", "/portfolio/order_groups/create", {}, 400, "invalid_parameters"),
+    ("GET", "/portfolio/order_groups/nosuch", None, 404, "not_found"),
+    ("PUT", "/portfolio/order_groups/nosuch/reset", None, 404, "not_found"),
+    ("POST", "/account/api_usage_level/upgrade", None, 403, "forbidden"),
+)
 
 
-@pytest.mark.parametrize(("method", "target", "body", "status", "code"), list(refused()))
+@pytest.mark.parametrize(("method", "target", "body", "status", "code"), REFUSED)
 async def test_refusals_have_a_known_shape(
     autojump_clock: MockClock, method: str, target: str, body: object, status: int, code: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from small_exchange import ASK, BID, IOC, START_MS, TICKER, World, listing
 
@@ -282,18 +284,23 @@ def test_an_amendment_stays_above_the_floor() -> None:
         assert world.exchange.rests(order.order_id)
 
 
-def test_an_event_can_have_fees_of_its_own() -> None:
-    """They hold for its markets, present and later, from the override until it is cleared; others pay the series'."""
+def two_markets() -> tuple[World, Callable[..., list[int]]]:
+    """Markets of two events, and what the maker and the taker of a hundred contracts at 50 cents pay in one of them."""
     world = listing()
     world.list_market("TEST-TWO-A")
     maker, taker = world.member("maker"), world.member("t")
 
     def fees(ticker: str = TICKER) -> list[int]:
-        """What the maker and the taker of a hundred contracts at 50 cents pay."""
         for account, side in ((maker, ASK), (taker, BID)):
             world.place(account, side, 5_000, 10_000, market=ticker)
         return [world.exchange.fills(account)[0].fee for account in (maker, taker)]
 
+    return world, fees
+
+
+def test_an_event_can_have_fees_of_its_own() -> None:
+    """They hold for its markets, present and later, from the override until it is cleared; others pay the series'."""
+    world, fees = two_markets()
     assert fees() == [0, 1_750_000]
     world.exchange.override_fees("TEST-ONE", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000)
     world.list_market("TEST-ONE-LATE")
@@ -310,15 +317,7 @@ def test_an_event_can_have_fees_of_its_own() -> None:
 
 def test_a_series_changes_its_fees_when_it_was_announced() -> None:
     """Its events' own fees outrank the new ones field by field; no stream is told; a waived market charges nothing."""
-    world = listing()
-    world.list_market("TEST-TWO-A")
-    maker, taker = world.member("maker"), world.member("t")
-
-    def fees(ticker: str = TICKER) -> list[int]:
-        for account, side in ((maker, ASK), (taker, BID)):
-            world.place(account, side, 5_000, 10_000, market=ticker)
-        return [world.exchange.fills(account)[0].fee for account in (maker, taker)]
-
+    world, fees = two_markets()
     world.exchange.override_fees("TEST-TWO", None, 500_000)
     due_ms = world.now_ms + 60_000
     world.exchange.change_series_fees("TEST", FeeType.QUADRATIC_WITH_MAKER_FEES, 2_000_000, due_ms)

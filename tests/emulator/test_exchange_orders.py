@@ -251,34 +251,27 @@ def test_reduce_only_closes_at_most_what_is_held(held: BookSide, side: BookSide)
 
 
 @pytest.mark.parametrize(
-    ("asked", "offered", "ends"),
+    ("tif", "asked", "offered", "ends"),
     [
-        (200, 200, ("executed", "Trade", 200)),
-        (500, 100, ("canceled", "", 100)),
-        (500, 200, ("canceled", "ReduceOnlyCancel", 200)),
+        (IOC, 200, 200, ("executed", "Trade", 200)),
+        (IOC, 500, 100, ("canceled", "", 100)),
+        (IOC, 500, 200, ("canceled", "ReduceOnlyCancel", 200)),
+        (FOK, 500, 200, ("canceled", "ReduceOnlyCancel", 200)),
     ],
 )
-def test_the_cap_is_named_only_where_it_cut(asked: int, offered: int, ends: tuple[str, str, int]) -> None:
-    """Two held: what is asked within them executes, and what the book lacks is cancelled as of any IOC."""
+def test_the_cap_is_named_only_where_it_cut(
+    tif: TimeInForce, asked: int, offered: int, ends: tuple[str, str, int]
+) -> None:
+    """Two held: what is asked within them executes, what the book lacks is cancelled as of any IOC, and a FOK needs
+    its cap in the book and no more."""
     world = listing()
     maker, member = world.member("maker"), world.member("m")
     world.place(maker, ASK, 5_000, 200)
     world.place(member, BID, 5_000, 200, IOC)
     world.place(maker, BID, 5_000, offered)
-    placed = world.place(member, ASK, 5_000, asked, IOC, reduce_only=True)
+    placed = world.place(member, ASK, 5_000, asked, tif, reduce_only=True)
     order = world.exchange.order(member, placed.order_id)
     assert (order.status, order.reason, order.filled) == ends
-
-
-def test_a_capped_order_that_must_fill_needs_its_cap_only() -> None:
-    """FOK for 5 with 2 held and 2 offered: 2 trade, and the rest is what the cap cut."""
-    world = listing()
-    maker, member = world.member("maker"), world.member("m")
-    world.place(maker, ASK, 5_000, 200)
-    world.place(member, BID, 5_000, 200, IOC)
-    world.place(maker, BID, 5_000, 200)
-    placed = world.place(member, ASK, 5_000, 500, FOK, reduce_only=True)
-    assert (placed.filled, member.count(TICKER)) == (200, 0)
 
 
 @pytest.mark.parametrize(

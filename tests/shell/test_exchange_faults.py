@@ -8,30 +8,20 @@ import pytest
 import trio
 from attrs import evolve
 from feed_world import A, feeds
+from rest_world import SPEC
 from trio.testing import MockClock
 
 from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.world import World, WorldSettings, make_world
 from kalshi_daemon.errors import OperatingError, Unreachable, Withheld
-from kalshi_daemon.facts import OrderSpec
 from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.rest_client import Acknowledged, Lost, Refused, RestClient
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.simulation.network import MemoryNetwork
-from kalshi_daemon.units import DOLLAR, BookSide, TimeInForce
+from kalshi_daemon.units import DOLLAR
 
 START_MS = 1_792_418_400_000  # a Monday
-SPEC = OrderSpec(
-    market="",
-    side=BookSide.BID,
-    price=100,
-    count=200,
-    time_in_force=TimeInForce.GOOD_TILL_CANCELED,
-    post_only=True,
-    reduce_only=False,
-    expires_s=START_MS // 1_000 + 900,
-    exchange_index=0,
-)
+CHEAP = evolve(SPEC, price=100, count=200, expires_s=START_MS // 1_000 + 900)
 
 
 class Client:
@@ -52,7 +42,7 @@ class Client:
     async def order(self) -> object:
         """What becomes of an order, to its sender."""
         ticker = self.world.tickers[0]
-        spec = evolve(SPEC, market=ticker, exchange_index=self.world.server.exchange.market(ticker).exchange_index)
+        spec = evolve(CHEAP, market=ticker, exchange_index=self.world.server.exchange.market(ticker).exchange_index)
         try:
             return await self.rest.create_order("kd-test-1", spec, before_send=lambda: None)
         except OperatingError as error:

@@ -34,6 +34,7 @@ from kalshi_daemon.units import DOLLAR, Milliseconds, Money
 
 START_MS: Final[Milliseconds] = 1_792_418_400_000  # a Monday at 10:00 US Eastern, far from the weekly pause
 HOST: Final = "127.0.0.1"
+PORT: Final = 443  # of what is taken for TLS, so that its faults are met
 CASH: Final[Money] = 5_000 * DOLLAR
 
 
@@ -107,7 +108,7 @@ async def _run(
     world = make_world(settings, clock.now_ms, rng)
     key = world.server.join(CASH)
     network = MemoryNetwork(rng, faults=world.server.faults)
-    network.serve(HOST, 80, world.server.handle)
+    network.serve(HOST, PORT, world.server.handle)
     config = _config(world, key, variables)
     daemon = Daemon(config, _seams(config, clock, network, rng, key))
     exchange = world.server.exchange
@@ -149,8 +150,8 @@ def _config(world: World, key: KeyPair, variables: Mapping[str, str]) -> Config:
             "KALSHI_API_KEY_ID": key.key_id,
             "KALSHI_PRIVATE_KEY_FILE": "/in/memory",
             "KALSHI_MARKETS": ",".join(world.tickers),
-            "KALSHI_REST_URLS": f"http://{HOST}/trade-api/v2",
-            "KALSHI_WS_URLS": f"ws://{HOST}/trade-api/ws/v2",
+            "KALSHI_REST_URLS": f"https://{HOST}/trade-api/v2",
+            "KALSHI_WS_URLS": f"wss://{HOST}/trade-api/ws/v2",
             "KALSHI_STATE_DIR": "/in/memory",
             "KALSHI_METRICS_ADDRESS": "",
             "KALSHI_POLICY": "rules",

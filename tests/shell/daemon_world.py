@@ -20,7 +20,7 @@ from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, Fault, FaultyLink
 from kalshi_daemon.simulation.network import MemoryNetwork
-from kalshi_daemon.simulation.virtual_day import CASH, HOST, START_MS, _config, _seams
+from kalshi_daemon.simulation.virtual_day import CASH, HOST, PORT, START_MS, _config, _seams
 from kalshi_daemon.units import Milliseconds
 
 RESTING = {"KALSHI_PRICING": "join"}
@@ -139,7 +139,7 @@ async def exchange_site(
     world = make_world(settings, clock.now_ms, rng)
     key = world.server.join(CASH)
     network, link = MemoryNetwork(rng), FaultyLink(world.server.handle)
-    network.serve(HOST, 80, link.handle)
+    network.serve(HOST, PORT, link.handle)
     account = world.server.exchange.accounts[key.key_id]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(network.run)

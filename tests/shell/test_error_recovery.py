@@ -9,7 +9,7 @@ from daemon_world import LIVELY, RESTING, STREAM, exchange_site
 from kalshi_daemon import limits
 from kalshi_daemon.facts import HoldKind, RestrictionKind, RestrictionLifted, RestrictionPlaced
 from kalshi_daemon.simulation.faulty_link import HANGS, NEVER_ARRIVES, TOO_MANY, UNAVAILABLE
-from kalshi_daemon.simulation.virtual_day import HOST
+from kalshi_daemon.simulation.virtual_day import HOST, PORT
 
 
 async def test_a_stream_that_comes_back_is_recovered_from(autojump_clock):
@@ -120,11 +120,11 @@ async def test_an_exchange_that_is_away_is_not_reachable(autojump_clock):
         running = site.start()
         await running.until("trading.normal")
         recovery = running.parts.recovery
-        site.network.withdraw(HOST, 80)
+        site.network.withdraw(HOST, PORT)
         site.network.cut()
         assert not await recovery.reachable()
-        assert f"{HOST}:80 refused" in recovery.detail
-        site.network.serve(HOST, 80, site.link.handle)
+        assert f"{HOST}:{PORT} refused" in recovery.detail
+        site.network.serve(HOST, PORT, site.link.handle)
         assert await recovery.reachable()
         await running.until("trading.normal")
         assert await running.stop() == 0

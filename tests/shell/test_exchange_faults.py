@@ -32,10 +32,10 @@ class Client:
         self.world: World = make_world(WorldSettings(), clock.now_ms, random.Random(1))
         self.faults = self.world.server.faults
         self.network = MemoryNetwork(random.Random(2), faults=self.faults)
-        self.network.serve("emulator", 80, self.world.server.handle)
+        self.network.serve("emulator", 443, self.world.server.handle)
         key = self.world.server.join(500 * DOLLAR)
         signer = signer_from_pem(key.key_id, key.private_pem, "the key in memory")
-        urls = ["http://emulator/trade-api/v2"]
+        urls = ["https://emulator/trade-api/v2"]
         self.rest = RestClient(urls, signer, self.network, clock, lanes=2, rng=random.Random(3))
         self.account = self.world.server.exchange.accounts[key.key_id]
 
@@ -80,8 +80,8 @@ async def client(nursery: trio.Nursery) -> Client:
         ("stalled:11", Lost, "10 s", 1),
         ("pause", Refused, "trading_is_paused", 0),
         ("maintenance", Lost, "503", 0),
-        ("dns", Withheld, "emulator:80 has no address (DNS: Name or service not known)", 0),
-        ("tls", Withheld, "emulator:80 failed TLS: Hostname mismatch", 0),
+        ("dns", Withheld, "emulator:443 has no address (DNS: Name or service not known)", 0),
+        ("tls", Withheld, "emulator:443 failed TLS: Hostname mismatch", 0),
     ],
 )
 async def test_an_order_meets_a_fault(

@@ -16,7 +16,7 @@ from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_STOPPED, 
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.preflight import STEPS
 from kalshi_daemon.simulation.faulty_link import UNAVAILABLE, replaced
-from kalshi_daemon.simulation.virtual_day import HOST
+from kalshi_daemon.simulation.virtual_day import HOST, PORT
 
 
 async def test_every_step_passes_and_says_what_it_found(autojump_clock):
@@ -85,13 +85,13 @@ async def test_a_model_file_that_is_none_is_refused(autojump_clock, tmp_path):
 async def test_an_exchange_that_is_away_is_waited_for(autojump_clock):
     """Not reachable, then answering 503: deferred again and again with the cause shown; then it trades."""
     async with exchange_site(QUIET) as site:
-        site.network.withdraw(HOST, 80)
+        site.network.withdraw(HOST, PORT)
         running = site.start()
         await running.until("starting.deferred")
         await trio.sleep(90)
         steps = {step.name: step for step in running.parts.preflight.tracker.steps}
-        assert f"{HOST}:80 refused" in steps["exchange"].error
-        site.network.serve(HOST, 80, site.link.handle)
+        assert f"{HOST}:{PORT} refused" in steps["exchange"].error
+        site.network.serve(HOST, PORT, site.link.handle)
         site.fail(("GET", "/account/limits", UNAVAILABLE))
         await trio.sleep(90)
         steps = {step.name: step for step in running.parts.preflight.tracker.steps}

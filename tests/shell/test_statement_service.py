@@ -27,7 +27,7 @@ from kalshi_daemon.shell.journal import Journal, in_place
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.shell.statement_service import make_statement, read_lists
-from kalshi_daemon.simulation.virtual_day import CASH, HOST
+from kalshi_daemon.simulation.virtual_day import CASH, HOST, PORT
 from kalshi_daemon.units import DOLLAR, HOUR_MS, MINUTE_MS
 
 
@@ -46,7 +46,7 @@ async def stated(site, journal, day=None):
     signer = signer_from_pem(site.key.key_id, site.key.private_pem, "the key in memory")
 
     async def read(since_ms):
-        url = f"http://{HOST}/trade-api/v2"
+        url = f"https://{HOST}/trade-api/v2"
         async with RestClient([url], signer, site.network, site.clock, lanes=4, rng=random.Random(5)) as rest:
             return await read_lists(rest, since_ms)
 
@@ -171,13 +171,13 @@ async def test_without_the_exchange_the_journal_s_half_is_stated(autojump_clock,
     """Away: 69. A configuration or a key that does not read: its own code. The figures are there all the same."""
     async with exchange_site() as site:
         await trade(site, journal)
-        site.network.withdraw(HOST, 80)
+        site.network.withdraw(HOST, PORT)
         statement = await stated(site, journal)
         assert (statement.verdict, statement.exit_code, statement.exchange) == ("unread", EXIT_ABSENT, None)
         assert statement.journal.half.opening == CASH
         assert "the exchange's half could not be read: " in statement.as_text()
         assert statement.as_dict()["exchange"] is None
-        site.network.serve(HOST, 80, site.link.handle)
+        site.network.serve(HOST, PORT, site.link.handle)
         refused = await stated(evolve(site, key=evolve(site.key, key_id="not-a-key")), journal)
         assert (refused.verdict, refused.exit_code) == ("unread", EXIT_FAILED)
 

@@ -18,7 +18,7 @@ from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.status import MarketStatus
 from kalshi_daemon.simulation.faulty_link import FaultyLink, refused
-from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
+from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
 DOWN = refused("503 Service Unavailable", b"{}")
@@ -196,7 +196,7 @@ def test_what_is_degraded_is_in_the_status_while_it_lasts() -> None:
         assert await degraded() == {}
         link = FaultyLink(stage.world.server.handle)
         link.judge = lambda _method, target: DOWN if "/ws/v2" in target else None
-        stage.network.serve(HOST, 80, link.handle)
+        stage.network.serve(HOST, PORT, link.handle)
         stage.world.server.drop_streams()
         await trio.sleep(20)
         found = await degraded()

@@ -39,7 +39,7 @@ FAULTS = {
     "reads and clock": ("stale:3", "clock:-40", "clock:40"),
     "pauses": ("pause", "maintenance"),
     "network": ("dns", "tls"),
-    "commands refused": ("refused:18%30", "refused:27%30", "refused:1:subscribe%50"),
+    "commands refused": ("refused:18x3", "refused:27x2", "refused:1:subscribex1"),
 }
 DROPS = ("upgrade", "refused", "dns", "tls")  # they are met by what connects anew
 

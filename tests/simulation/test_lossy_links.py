@@ -32,7 +32,7 @@ from kalshi_daemon.simulation.faulty_link import (
     Fault,
     FaultyLink,
 )
-from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
+from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
 from statecharts.order import UNK
 
 Fact = TypeVar("Fact")
@@ -128,7 +128,7 @@ def live(chaos: Chaos, then: Callable[[Stage, FaultyLink], Awaitable[None]]) -> 
         link = FaultyLink(stage.world.server.handle)
         stages.append((stage, link))
         stage.daemon.parts.bus.listen(lambda news: chaos.facts.append(news.fact))
-        stage.network.serve(HOST, 80, link.handle)
+        stage.network.serve(HOST, PORT, link.handle)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(choose_at_random, stage, chaos)
             if chaos.seed % 3:  # every third begins in chaos

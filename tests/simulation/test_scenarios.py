@@ -14,7 +14,7 @@ from kalshi_daemon.emulator.model import NewOrder
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_FAILED, EXIT_STOPPED
 from kalshi_daemon.facts import HoldKind, HoldLifted
-from kalshi_daemon.simulation.virtual_day import HOST, Stage, VirtualRun, run_virtually
+from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, BookSide, TimeInForce
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
@@ -84,11 +84,11 @@ def test_a_network_that_goes_away_is_recovered_from() -> None:
 
     async def scenario(stage: Stage) -> None:
         await until_trading(stage)
-        stage.network.withdraw(HOST, 80)
+        stage.network.withdraw(HOST, PORT)
         assert stage.network.cut() > 0
         await trio.sleep(20)
         assert stage.daemon.runner.is_in("recovering")
-        stage.network.serve(HOST, 80, stage.world.server.handle)
+        stage.network.serve(HOST, PORT, stage.world.server.handle)
         await until_trading(stage)
 
     run = settled(run_virtually(2, scenario, LIVELY))
@@ -102,13 +102,13 @@ def test_a_start_without_a_network_goes_on_trying() -> None:
     """Nothing answers for 200 s: deferred again and again, never an end; then it trades."""
 
     async def scenario(stage: Stage) -> None:
-        stage.network.withdraw(HOST, 80)
+        stage.network.withdraw(HOST, PORT)
         await trio.sleep(200)
         assert stage.daemon.runner.is_in("starting")
         deferred = [step for step in stage.daemon.parts.preflight.tracker.steps if step.error]
-        stage.network.serve(HOST, 80, stage.world.server.handle)
+        stage.network.serve(HOST, PORT, stage.world.server.handle)
         await until_trading(stage)
-        assert deferred == [] or "127.0.0.1:80" in deferred[0].error
+        assert deferred == [] or f"{HOST}:{PORT}" in deferred[0].error
 
     run = settled(run_virtually(3, scenario, LIVELY))
     assert run.states.count("starting.deferred") >= 4
@@ -121,12 +121,12 @@ def test_recovery_that_fails_is_held_and_comes_back_by_itself() -> None:
 
     async def scenario(stage: Stage) -> None:
         await until_trading(stage)
-        stage.network.withdraw(HOST, 80)
+        stage.network.withdraw(HOST, PORT)
         stage.network.cut()
         await trio.sleep(600)
         assert stage.daemon.parts.ledger.find_hold(HoldKind.RECOVERY) is not None
         assert stage.daemon.runner.is_in("paused")
-        stage.network.serve(HOST, 80, stage.world.server.handle)
+        stage.network.serve(HOST, PORT, stage.world.server.handle)
         await until_trading(stage, 300)
 
     settled(run_virtually(4, scenario, LIVELY))

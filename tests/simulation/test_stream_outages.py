@@ -14,7 +14,7 @@ from kalshi_daemon.emulator.markets import DEMO_FAIR
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED
 from kalshi_daemon.simulation.faulty_link import Fault, FaultyLink, refused
-from kalshi_daemon.simulation.virtual_day import HOST, Stage, run_virtually
+from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, run_virtually
 
 STREAM = "/ws/v2"
 DOWN = refused("503 Service Unavailable", b'{"error":{"code":"service_unavailable"}}')
@@ -59,7 +59,7 @@ def test_a_day_of_refused_upgrades_ends_in_trading() -> None:
 
     async def scenario(stage: Stage) -> None:
         link = FaultyLink(stage.world.server.handle)
-        stage.network.serve(HOST, 80, link.handle)
+        stage.network.serve(HOST, PORT, link.handle)
 
         def judge(_method: str, target: str) -> Fault | None:
             if STREAM not in target:

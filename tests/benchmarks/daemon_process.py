@@ -101,6 +101,7 @@ class Running:
         self.process = process
         self.spawned_ms = SystemClock().now_ms()
         self.trading_s = 0.0  # from the spawning
+        self.on_step: Callable[[dict[str, str]], None] = lambda _step: None  # told of each step of a chart, as logged
         self._began_ns = time.perf_counter_ns()
         self._control = control
         self._said = b""
@@ -115,14 +116,15 @@ class Running:
             self._said = (self._said + more)[-SAID_BYTES:]
             *lines, rest = (rest + more).split(b"\n")
             for line in lines:
-                if not self._decided.is_set():
-                    self._look(line)
+                if b'"chart"' in line:
+                    self._look(json.loads(line))
         self._decided.set()
 
-    def _look(self, line: bytes) -> None:
+    def _look(self, step: dict[str, str]) -> None:
         """The trader's state, once it is trading or will not be."""
-        if b'"chart": "trader"' in line or b'"chart":"trader"' in line:
-            entered = str(json.loads(line)["entered"])
+        self.on_step(step)
+        if step["chart"] == "trader" and not self._decided.is_set():
+            entered = step["entered"]
             if entered.startswith(("trading.normal", "paused", "failed", "recovering")):
                 self.trading_s = (time.perf_counter_ns() - self._began_ns) / 1e9
                 self._entered = entered

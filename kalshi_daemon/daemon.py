@@ -134,16 +134,23 @@ class Daemon:
             ended = "failed"
         finally:
             self._close()
-        return self._exit_code(ended)
+        code = self._exit_code(ended)
+        if self.tasks.lost is not None:
+            self.seams.abort(code)
+        return code
 
     def _close(self) -> None:
-        if self.parts.journal is not None:
+        """A journal that was lost is left as it is, by an end without ado: its library would remove a log by its name,
+        and the name may be another daemon's by now.
+        """
+        if self.parts.journal is not None and self.tasks.lost is None:
             self.parts.journal.close()
         self.parts.notifier.close()
 
     def _exit_code(self, ended: str) -> int:
         if ended == "stopped":
-            return EXIT_STOPPED if self.tasks.swept else EXIT_UNVERIFIED
+            swept = EXIT_STOPPED if self.tasks.lost is None else self.tasks.lost.exit_code
+            return swept if self.tasks.swept else EXIT_UNVERIFIED
         return self.tasks.ended_by.exit_code if self.tasks.ended_by is not None else EXIT_CRASHED
 
     def stop(self) -> None:
@@ -337,7 +344,7 @@ class Daemon:
         log.error("alarm", name=name, text=text)
         self._post(Alarmed(self.parts.clock.now_ms(), name, text))
         if name == EXIT_OVERDUE:
-            self.seams.abort()
+            self.seams.abort(EXIT_CRASHED)
 
     def _post(self, item: AccountFact | ProposeOrder) -> None:
         self.parts.bus.post(item)

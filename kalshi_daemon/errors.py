@@ -55,6 +55,10 @@ class JournalLocked(OperatingError):
     """A second daemon holds the state directory."""
 
 
+class JournalLost(OperatingError):
+    """The files of the state directory were removed or replaced while the daemon ran."""
+
+
 class ModelRefused(OperatingError):
     """The model does not fit the contract; the message names the part that differs."""
 

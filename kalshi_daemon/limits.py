@@ -291,6 +291,7 @@ CONTROL_LINE_MAX: Final = 64 * 1024  # a command and its reason
 CONTROL_ANSWER_MAX: Final = 16 * 1024 * 1024  # a status of 3,000 markets is below 3 MB
 CONTROL_CLIENTS_MAX: Final = 8  # people and scripts beside each other
 CONTROL_CLIENTS_TOLD_MAX: Final = 32  # clients over the number above are told so up to here, then closed at once
+CONTROL_KEPT_S: Final = 5.0  # between looks whether the control socket is still found at its path
 CONTROL_ACCEPT_PAUSE_S: Final = 1.0  # without a descriptor for a client, until the next look
 HTTP_CLIENTS_MAX: Final = 16  # scrapes beside each other
 HTTP_HEAD_MAX: Final = 64 * 1024  # what common servers allow

@@ -19,7 +19,6 @@ import trio
 
 from kalshi_daemon.config import Config
 from kalshi_daemon.daemon import Daemon
-from kalshi_daemon.errors import EXIT_CRASHED
 from kalshi_daemon.seams import Seams, View
 from kalshi_daemon.shell.clock import SystemClock
 from kalshi_daemon.shell.logging import log
@@ -45,7 +44,7 @@ def system_seams(config: Config, view: View | None) -> Seams:
         variables=os.environ,
         listens=True,
         view=view,
-        abort=lambda: os._exit(EXIT_CRASHED),  # trio cannot abandon a task; systemd starts a process again
+        abort=os._exit,  # trio cannot abandon a task; systemd starts a process again
     )
 
 

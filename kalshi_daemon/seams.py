@@ -37,8 +37,8 @@ class Practice:
 
 @frozen
 class Seams:
-    """`abort` ends the process at once, for a task that does not end when it is told to. `journal` is a path or
-    ":memory:"; `view` shows the daemon in a terminal and never returns, None: nothing is shown.
+    """`abort` ends the process at once with an exit code, for a task that does not end when it is told to. `journal` is
+    a path or ":memory:"; `view` shows the daemon in a terminal and never returns, None: nothing is shown.
     """
 
     clock: Clock
@@ -52,5 +52,5 @@ class Seams:
     variables: Mapping[str, str]
     listens: bool  # whether control and metrics open their sockets
     view: View | None
-    abort: Callable[[], None]
+    abort: Callable[[int], None]
     practice: Practice | None = None  # a dry run

@@ -19,10 +19,11 @@ from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.closing_rules import close_before_the_end
-from kalshi_daemon.errors import OperatingError
+from kalshi_daemon.errors import JournalLost, OperatingError
 from kalshi_daemon.facts import AccountFact
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
+from kalshi_daemon.shell.control_client import somebody_answers
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
 from kalshi_daemon.shell.watches import read_hours, watch_clock, watch_exchange, watch_hours, watch_limits, watch_region
@@ -47,6 +48,7 @@ class Tasks:
         self.actor_runner: Runner | None = None
         self.ended_by: OperatingError | None = None  # why the daemon failed, where a person must mend it
         self.swept = False  # the drain was verified
+        self.lost: JournalLost | None = None  # nothing that is written is found again, which nothing mends
         self._surface = surface
         self._delays = delays
         self._post = links.post
@@ -89,10 +91,19 @@ class Tasks:
         """The file is open from here on, until the daemon has ended."""
         try:
             self.parts.open_journal()
+            self._refuse_beside_another()
         except OperatingError as error:
             self.ended_by = error
             raise
         await trio.sleep_forever()
+
+    def _refuse_beside_another(self) -> None:
+        """Of another state directory, maybe on the same account. Ours does not listen yet: it waits for the journal."""
+        path = self.parts.config.control_socket
+        if self.parts.seams.listens and somebody_answers(path):
+            raise OperatingError(
+                f"another daemon answers at {path}: stop it first, or name another KALSHI_CONTROL_SOCKET"
+            )
 
     async def _run_bus(self) -> None:
         await self.parts.preflight.replayed.wait()
@@ -215,8 +226,20 @@ class Tasks:
     def _look(self) -> None:
         """At what nothing else would tell."""
         self._find_stuck_actor()
+        self._find_lost_files()
         self._surface.degradations()  # which note since when
         self.parts.invariants.looked(self._state())
+
+    def _find_lost_files(self) -> None:
+        """A second daemon could start on the same account: ours ends, with its orders cancelled."""
+        journal = self.parts.journal
+        lost = journal.lost() if journal is not None and self.lost is None else ""
+        if lost:
+            self.lost = JournalLost(
+                f"{lost}: our orders are cancelled and the daemon ends; see who changed the directory"
+            )
+            self._alarm("state_files_lost", str(self.lost))
+            self._stop()
 
     def _find_stuck_actor(self) -> None:
         actor, runner = self.parts.actor, self.actor_runner

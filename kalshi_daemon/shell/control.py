@@ -29,11 +29,12 @@ from kalshi_daemon.limits import (
     CONTROL_CLIENT_S,
     CONTROL_CLIENTS_MAX,
     CONTROL_CLIENTS_TOLD_MAX,
+    CONTROL_KEPT_S,
     CONTROL_LINE_MAX,
 )
 from kalshi_daemon.shell.control_client import somebody_answers
 from kalshi_daemon.shell.logging import log
-from kalshi_daemon.shell.state_directory import make_directory
+from kalshi_daemon.shell.state_directory import KeptFiles, make_directory
 
 SOCKET_MODE: Final = 0o660
 DIRECTORY_MODE: Final = 0o750
@@ -77,6 +78,7 @@ class Control:
         try:
             async with trio.open_nursery() as nursery:
                 task_status.started()
+                nursery.start_soon(self._keep)
                 while True:
                     try:
                         stream, _address = await listening.accept()
@@ -90,6 +92,13 @@ class Control:
         finally:
             listening.close()
             _remove(self._path, inode)
+
+    async def _keep(self) -> None:
+        """Raises OperatingError where nobody finds us any more; the service is made again by whoever runs it."""
+        kept = KeptFiles(self._path)
+        while not (lost := kept.lost()):  # noqa: ASYNC110 - a file system says nothing by itself
+            await trio.sleep(CONTROL_KEPT_S)
+        raise OperatingError(f"the control socket is to be made again: {lost}")
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         """One client, until it closes, errs or is slow."""

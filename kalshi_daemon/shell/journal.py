@@ -41,7 +41,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.errors import JournalCorrupt, OperatingError
 from kalshi_daemon.facts import AccountFact
 from kalshi_daemon.shell.journal_file import APPLICATION_ID, MEND, examine
-from kalshi_daemon.shell.state_directory import advice, lock_directory, make_private
+from kalshi_daemon.shell.state_directory import KeptFiles, advice, lock_directory, make_private
 
 SCHEMA: Final = 1
 MEMORY: Final = ":memory:"
@@ -87,6 +87,8 @@ class Journal:
         self._connection = sqlite3.connect(MEMORY)  # in its place until the file is opened
         self._where = where
         self._lock = lock
+        beside = ("", ".lock", "-wal") if where != MEMORY else ()
+        self._kept = KeptFiles(*(Path(where + end) for end in beside))
         self._run_in_thread = run_in_thread
         self._busy = False  # a call is under way, maybe in another thread
         self._failure: str | None = None  # why nothing is written any more
@@ -145,6 +147,10 @@ class Journal:
         finally:
             self._busy = False
         return self.last_seq
+
+    def lost(self) -> str:
+        """Which of its files is gone or replaced, in words; empty while none is."""
+        return self._kept.lost()
 
     def close(self) -> None:
         """Folds the write-ahead log back into the file and gives the lock back. May be called again."""

@@ -80,6 +80,36 @@ def check_above(directory: Path) -> None:
             )
 
 
+class KeptFiles:
+    """The files that a daemon opened, and whether its paths still lead to them: who removes or replaces one lets a
+    second daemon lock the directory, and nothing that is written from then on would be found again.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._opened: dict[Path, tuple[int, int] | None] = {path: _identity(path) for path in paths}
+
+    def lost(self) -> str:
+        """The first that is gone or another one, in words; empty while there is none. One that was not there yet is
+        kept from when it is first seen.
+        """
+        for path, opened in self._opened.items():
+            found = _identity(path)
+            if opened is None:
+                self._opened[path] = found
+            elif found != opened:
+                return f"{path} is {'gone' if found is None else 'not the file any more'} that this daemon opened"
+        return ""
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """None where it is not to be had, which for a file that was opened is as bad as gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def advice(error: Exception) -> str:
     """What to do about it, by SQLite's or the system's own word for it."""
     text = str(error).lower()

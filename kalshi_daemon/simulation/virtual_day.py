@@ -173,5 +173,5 @@ def _seams(config: Config, clock: VirtualClock, network: MemoryNetwork, rng: ran
         variables={},
         listens=False,
         view=None,
-        abort=lambda: None,
+        abort=lambda _code: None,
     )

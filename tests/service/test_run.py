@@ -145,6 +145,52 @@ def test_a_second_daemon_on_the_same_directory_is_refused(daemon: Running, tmp_p
     assert daemon.ask("why")[0] == 0
 
 
+def test_a_second_daemon_beside_the_socket_of_the_first_is_refused(daemon: Running, tmp_path: Path) -> None:
+    """With a state directory of its own it would be locked out by nothing else: 77, and the first goes on."""
+    variables = {name: value for name, value in daemon.variables.items() if name != "NOTIFY_SOCKET"}
+    done = run("run", variables={**variables, "KALSHI_STATE_DIR": str(tmp_path / "other")})
+    assert done.returncode == EXIT_FAILED
+    assert f"another daemon answers at {daemon.socket}: stop it first" in done.stderr
+    assert daemon.ask("why")[0] == 0
+
+
+@pytest.mark.parametrize("change", ["lock removed", "journal replaced", "directory replaced"])
+def test_whose_state_files_are_changed_ends_with_nothing_at_rest(quiet: Variables, tmp_path: Path, change: str) -> None:
+    """An alarm that names the file, our orders cancelled and verified, 77; what stands there now is left alone."""
+    trading = {**quiet, "KALSHI_POLICY": "rules", "KALSHI_PRICING": "join"}
+    with running(trading, tmp_path) as daemon:
+        daemon.until_in("trading.normal")
+        lock = daemon.state / "journal.sqlite3.lock"
+        if change == "lock removed":
+            named = lock
+            lock.unlink()
+        elif change == "journal replaced":
+            named = daemon.journal
+            (daemon.state / "new").write_bytes(b"somebody's")
+            (daemon.state / "new").rename(daemon.journal)
+        else:
+            named = daemon.journal
+            daemon.state.rename(tmp_path / "moved")
+            daemon.state.mkdir(mode=0o710)
+            (daemon.state / "journal.sqlite3-wal").write_bytes(b"another's")
+        assert daemon.ended() == EXIT_FAILED, daemon.log()
+        assert "name=state_files_lost" in daemon.log()
+        assert f"{named} is " in daemon.log()
+        assert "stop_unverified" not in daemon.log()
+        if change == "directory replaced":
+            assert (daemon.state / "journal.sqlite3-wal").read_bytes() == b"another's"
+
+
+def test_a_control_socket_that_is_removed_is_made_again(quiet: Variables, tmp_path: Path) -> None:
+    """Nobody would find the daemon any more; within seconds it answers again."""
+    with running(quiet, tmp_path) as daemon:
+        daemon.until_in("trading.normal")
+        daemon.socket.unlink()
+        until(daemon.socket.exists, "the control socket")
+        until(lambda: daemon.ask("why")[0] == 0, "an answer")
+        assert daemon.stop() == EXIT_STOPPED
+
+
 def test_the_stop_command_ends_it(quiet: Variables, tmp_path: Path) -> None:
     """`stop` is answered, the process ends with 0, its socket is gone, and nobody answers any more."""
     with running(quiet, tmp_path) as daemon:

@@ -109,11 +109,11 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def open_to_all(path: Path, folders: int = 0o755) -> int:
+def open_to_all(path: Path) -> int:
     """Widens the file and the folders of the test around it; gives the group of the file."""
     path.chmod(0o666)
     for folder in list(path.parents)[:4]:
-        folder.chmod(folders)
+        folder.chmod(0o755)
     return path.stat().st_gid
 
 
@@ -318,7 +318,7 @@ def leave_socket(path: Path) -> None:
 async def test_a_directory_that_others_may_write_is_refused(path: Path) -> None:
     """In such a directory somebody else could put a socket in the place of ours."""
     leave_socket(path)
-    open_to_all(path, 0o777)
+    path.parent.chmod(0o777)  # it alone: the folders above are other tests' too
     with pytest.raises(OperatingError, match="others may write to the directory"):
         await Control(path, OPERATIONS).run()
 

@@ -30,6 +30,7 @@ from kalshi_daemon.core.changes import (
 )
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.market_universe import MarketChange, MarketMoved
+from kalshi_daemon.core.order_rate import RATE_CODE
 from kalshi_daemon.errors import EXIT_CRASHED, EXIT_STOPPED, EXIT_UNVERIFIED, OperatingError
 from kalshi_daemon.facts import (
     AccountDoubted,
@@ -39,6 +40,7 @@ from kalshi_daemon.facts import (
     HoldKind,
     HoldLifted,
     OrderRefused,
+    OrderWithheld,
     RestrictionKind,
     RestrictionLifted,
     RestrictionPlaced,
@@ -80,6 +82,7 @@ class Daemon:
             say=lambda text: log.warning("frame", detail=text),
             feeds_lost=lambda: self.runner.post("feeds_lost"),
             private_lost=self._doubt,
+            rate_spent=self._rate_spent,
             on_changes=self._note_markets,
             trader_state=lambda: self.runner.innermost,
         )
@@ -179,6 +182,8 @@ class Daemon:
         self.surface.reporter.saw(news.fact, news.changes)
         if isinstance(news.fact, OrderRefused):
             self._order_refused(news.fact)
+        elif isinstance(news.fact, OrderWithheld) and news.fact.code == RATE_CODE:
+            self._rate_spent()
         for change in news.changes:
             self._account_changed(change)
             self._say_why(change, news.fact)
@@ -208,7 +213,12 @@ class Daemon:
             self._note_markets(parts.universe.trading_refused(market, parts.clock.exchange_now_ms()))
         elif remedy is Remedy.HOLD_EXCHANGE and parts.ledger.find_hold(HoldKind.EXCHANGE) is None:
             self._post(hold(HoldKind.EXCHANGE, f"an order was refused: {fact.code}", parts.clock.now_ms()))
-        elif fact.code == RATE_LIMITED and self.tasks.actor_runner is not None:
+        elif fact.code == RATE_LIMITED:
+            self._rate_spent()
+
+    def _rate_spent(self) -> None:
+        """The policy is quiet for a moment; closing rules and cancels go on."""
+        if self.tasks.actor_runner is not None:
             self.tasks.actor_runner.post("rate_spent")
 
     def _account_changed(self, change: Change) -> None:

@@ -70,6 +70,7 @@ class Hooks:
     say: Callable[[str], None]
     feeds_lost: Callable[[], None]
     private_lost: Callable[[str], None]
+    rate_spent: Callable[[], None]
     on_changes: Callable[[Sequence[MarketChange]], None]
     trader_state: Callable[[], str]
 
@@ -173,7 +174,7 @@ class Parts:
             self.levels,
             lambda market: self.market_breakers.ready(market, trio.current_time()),
         )
-        self.gates = Gates(views, self.risk_limits, clock)
+        self.gates = Gates(views, self.risk_limits, clock, hooks.rate_spent)
         self.bus = EventBus(ledger, OrderManager(), self._append, self.gates.decide, hooks.on_command)
         self.writer = OrderWriter(
             self.rest, self._post_written, self.gates.ask, self.breaker, self.market_breakers, clock

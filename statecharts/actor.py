@@ -17,7 +17,7 @@ ACTOR: ChartDef = {
     "true": "Whether the policy decides.",
     "initial": "running",
     "outside": {
-        "rate_spent": "the daemon, when an order was refused with 429",
+        "rate_spent": "the daemon, when an order met the bounds of the order rate (P16) or was refused with 429",
         "policy_stuck": "the watchdog, when the loop's heartbeat is over 5 s old",
         "model_replaced": "the control socket, after a reload has checked the new model",
     },
@@ -30,7 +30,7 @@ ACTOR: ChartDef = {
         },
         {
             "name": "cooling",
-            "true": "The exchange refused an order as one too many, and no decision is taken.",
+            "true": "The account's order rate or its share of tokens is spent, and no decision is taken.",
             "after": {"cooled": "cooling_limit"},
         },
         {

@@ -60,6 +60,10 @@ class LedgerView:
         """Orders, ours and foreign, that are not over: intended, on their way, resting, unknown."""
         return [record for record in self._orders.open_orders(market) if not record.final]
 
+    def increase_before(self, number: int) -> Milliseconds | None:
+        """When the `number`-th newest order that increases was meant; None where there were not so many."""
+        return self._orders.increase_before(number)
+
     @property
     def live_count(self) -> int:
         """How many orders are live."""

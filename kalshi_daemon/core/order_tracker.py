@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -33,7 +34,7 @@ from kalshi_daemon.facts import (
     OrderSent,
     OrderSpec,
 )
-from kalshi_daemon.limits import ORDERS_KEPT_MAX, REQUEST_LIFE_MS
+from kalshi_daemon.limits import ORDERS_KEPT_MAX, ORDERS_PER_MIN_CAP, REQUEST_LIFE_MS
 from kalshi_daemon.units import SECOND_MS, BookSide, Count, Milliseconds, Money, Ticker, TimeInForce, contracts
 from statecharts.order import CXL, EXP, FIL, FINAL_STATES, IN, ORDER, PAR, RES, UNK
 
@@ -182,6 +183,7 @@ class OrderTracker:
         self._cash = cash
         self._kept_max = kept_max
         self._orders: dict[str, OrderRecord] = {}
+        self._increases_ms: deque[Milliseconds] = deque(maxlen=ORDERS_PER_MIN_CAP)  # when each was meant, oldest first
         self._keys: dict[str, str] = {}  # order_id -> key of _orders
         self._open: dict[Ticker, dict[str, None]] = {}  # market -> keys of its open records, oldest first; never empty
         self.live_count = 0  # records whose state is not final
@@ -205,7 +207,13 @@ class OrderTracker:
         """The record of a new intent; None where it was told before."""
         if fact.client_order_id in self._orders:
             return None
+        if not fact.spec.reduce_only:
+            self._increases_ms.append(fact.at_ms)
         return self._put(_record_of_intent(fact))
+
+    def increase_before(self, number: int) -> Milliseconds | None:
+        """When the `number`-th newest increase was meant (1: the last); None where there were not so many."""
+        return self._increases_ms[-number] if number <= len(self._increases_ms) else None
 
     def meet(self, fact: OrderSeen, number: int | None) -> OrderRecord:
         """The record of an order that is seen and has no intent; ours by its number, or else foreign."""

@@ -2,8 +2,8 @@
 
 Rules:
 - Three buckets, as the exchange keeps them (api.md 4.5, 5): reads, writes, and the balance, which has one of its own.
-- A cancel needs its own tokens alone. An order that increases exposure leaves a share of the write bucket for cancels
-  and reductions (risk P16), so that these never wait behind it.
+- A cancel needs its own tokens alone. Orders that increase exposure have a share of what the write bucket is refilled
+  with, and leave a share of what it holds for cancels and reductions (risk P16), so that these never wait behind them.
 - Until the account's own figures were read, those of the smallest tier hold, with the costs that are documented.
 - A request that waits for tokens has not left. Nothing here sends, sleeps or gives up: whoever waits does.
 - A 429 empties the bucket that it was paid from and lowers its pace (`rate_limit`).
@@ -22,6 +22,7 @@ from kalshi_daemon.limits import (
     BALANCE_PER_S_LEAST,
     BALANCE_SPACING,
     READ_TOKENS_LEAST,
+    WRITE_SHARE_INCREASES,
     WRITE_SHARE_KEPT,
     WRITE_TOKENS_LEAST,
 )
@@ -68,6 +69,8 @@ class RateGovernor:
             Budget.WRITE: TokenBucket(WRITE_TOKENS_LEAST, WRITE_TOKENS_LEAST, 0.0),
             Budget.BALANCE: TokenBucket(1, BALANCE_PER_S_LEAST / BALANCE_SPACING, 0.0),
         }
+        share = WRITE_TOKENS_LEAST / WRITE_SHARE_INCREASES
+        self._increases = TokenBucket(share, share, 0.0)
         self._costs = _by_method(DOCUMENTED_COSTS)
         self._default_cost = DOCUMENTED_COSTS.default
 
@@ -81,6 +84,8 @@ class RateGovernor:
         self.tier = read.tier
         self._buckets[Budget.READ].resize(read.read.capacity, read.read.refill, now)
         self._buckets[Budget.WRITE].resize(read.write.capacity, read.write.refill, now)
+        capacity, refill = (each / WRITE_SHARE_INCREASES for each in (read.write.capacity, read.write.refill))
+        self._increases.resize(capacity, refill, now)
         per_s = BALANCE_PER_S_LEAST if read.tier in SLOW_TIERS or not read.tier else BALANCE_PER_S
         self._buckets[Budget.BALANCE].resize(1, per_s / BALANCE_SPACING, now)
 
@@ -106,10 +111,14 @@ class RateGovernor:
     def pays(self, method: str, path: str, now: float, *, increases: bool = False) -> float:
         """Take the tokens of one request and give 0, or take none and give the seconds after which to ask again."""
         bucket, cost = self._buckets[self.budget(method, path)], self.cost(method, path)
-        kept = bucket.capacity / WRITE_SHARE_KEPT if increases else 0.0
-        wait_s = bucket.wait_s(min(cost + kept, bucket.capacity), now)
+        if not increases:
+            return 0.0 if bucket.take(cost, now) else bucket.wait_s(cost, now)
+        share = min(cost, self._increases.capacity)
+        most = min(cost + bucket.capacity / WRITE_SHARE_KEPT, bucket.capacity)
+        wait_s = max(bucket.wait_s(most, now), self._increases.wait_s(share, now))
         if not wait_s:
             bucket.take(cost, now)
+            self._increases.take(share, now)
         return wait_s
 
     def refused(self, method: str, path: str, now: float) -> None:

@@ -1,8 +1,8 @@
 """The gate: one pure function that lets an order pass or says which control refused it, and one asked at the socket.
 
 Controls (risk.md): P1 levels, P2 the market, P3 nothing unknown on it, P4 contracts, P5 cost, P6 open orders, P10
-cash, P12 the grid, P22 expiry; `reduction` and `shape` say what an order of its kind is. P21, cancel on pause, is
-always on and stands in the wire's encoder.
+cash, P12 the grid, P22 expiry; `reduction` and `shape` say what an order of its kind is. P16, the rate, is asked after
+these (`order_rate.py`). P21, cancel on pause, is always on and stands in the wire's encoder.
 
 An order has one of three shapes:
 - a reduction: immediate_or_cancel with reduce_only, never post_only, without expiry, for no more than the position less
@@ -63,6 +63,8 @@ class RiskLimits:
     closing_soon_ms: Milliseconds = bounds.CLOSING_SOON_MS
     cash_reserve_bps: int = bounds.CASH_RESERVE_BPS
     order_life_s: int = bounds.ORDER_LIFE_S
+    orders_per_s_max: int = bounds.ORDERS_PER_S_MAX
+    orders_per_min_max: int = bounds.ORDERS_PER_MIN_MAX
 
 
 @frozen

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.core.order_rate import over_rate
 from kalshi_daemon.core.risk import BookEvidence, Levels, Refusal, RiskLimits, evaluate, may_send
 from kalshi_daemon.errors import Withheld
 from kalshi_daemon.facts import OrderIntended
@@ -55,12 +56,14 @@ class GateViews:
 
 
 class Gates:
-    def __init__(self, views: GateViews, risk_limits: RiskLimits, clock: Clock) -> None:
+    def __init__(self, views: GateViews, risk_limits: RiskLimits, clock: Clock, rate_spent: Callable[[], None]) -> None:
+        """`rate_spent` is called when an order did not pass for the rate of orders."""
         self.refused: Counter[str] = Counter()
         self.last_refusal: tuple[int, Ticker, Refusal] | None = None
         self._views = views
         self._limits = risk_limits
         self._clock = clock
+        self._rate_spent = rate_spent
 
     @contextmanager
     def opened(self, post: Callable[[ProposeOrder], None], *, increases: bool) -> Iterator[OrderGate]:
@@ -84,6 +87,11 @@ class Gates:
         )
         if isinstance(verdict, Refusal):
             self._note(proposal.market, verdict)
+            return None
+        over = None if proposal.reduces else over_rate(views.ledger, now_ms, self._limits)
+        if over is not None:
+            self._note(proposal.market, over)
+            self._rate_spent()
             return None
         number = views.ledger.next_number
         return OrderIntended(

@@ -24,6 +24,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder, PlaceOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.market_breakers import MarketBreakers
+from kalshi_daemon.core.order_rate import RATE_CODE
 from kalshi_daemon.errors import Overflow, Withheld
 from kalshi_daemon.facts import (
     AccountFact,
@@ -143,7 +144,7 @@ class OrderWriter:
         while wait_s := self._rest.governor.pays(method, path, trio.current_time(), increases=increases):
             self.counts["paced"] += 1
             if trio.current_time() + wait_s > until_s:
-                raise Withheld("P16", f"tokens of the write bucket: none within {within_s:g} s, allowed at once")
+                raise Withheld(RATE_CODE, f"tokens of the write bucket: none within {within_s:g} s, allowed at once")
             await trio.sleep(wait_s)
 
     async def _place(self, command: PlaceOrder) -> None:

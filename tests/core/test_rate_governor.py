@@ -52,11 +52,22 @@ def test_a_cost_over_the_bucket_is_all_of_it():
     assert governor.pays("GET", "/markets", 0.0) == 0.0
 
 
-def test_an_increase_leaves_a_quarter_for_cancels_and_reductions():
-    """Of 100 tokens seven increases take 70 and the eighth waits; a reduction and twelve cancels do not."""
+def test_increases_have_half_of_what_is_refilled():
+    """Of 100 tokens five increases take 50; the next waits for the share's own refill, and reductions do not."""
     governor = RateGovernor()
-    taken = [governor.pays("POST", ORDERS, 0.0, increases=True) == 0.0 for _ in range(9)]
-    assert taken == [True] * 7 + [False] * 2
+    taken = [governor.pays("POST", ORDERS, 0.0, increases=True) for _ in range(6)]
+    assert taken == [*[0.0] * 5, pytest.approx(0.2)]
+    assert [governor.pays("POST", ORDERS, 0.0) for _ in range(5)] == [0.0] * 5
+    governor.take_limits(AccountLimits("premier", Bucket(1_000, 1_000), Bucket(1_000, 2_000)), 10.0)
+    taken = [governor.pays("POST", ORDERS, 20.0, increases=True) for _ in range(101)]
+    assert taken == [*[0.0] * 100, pytest.approx(0.02)]
+
+
+def test_an_increase_leaves_a_quarter_for_cancels_and_reductions():
+    """Of 30 tokens an increase takes none, since five would be missing; a reduction and ten cancels do not wait."""
+    governor = RateGovernor()
+    assert [governor.pays("POST", ORDERS, 0.0) for _ in range(7)] == [0.0] * 7
+    assert governor.pays("POST", ORDERS, 0.0, increases=True) == pytest.approx(0.05)
     assert governor.pays("POST", ORDERS, 0.0) == 0.0
     assert [governor.pays("DELETE", CANCEL, 0.0) for _ in range(10)] == [0.0] * 10
     assert governor.pays("DELETE", CANCEL, 0.0) == pytest.approx(0.02)

@@ -52,6 +52,7 @@ HOST = "exchange"
 A, B = "DEMOTEMP-DAY1-T58", "DEMOTEMP-DAY1-T60"  # one event, no maker fees
 C = "DEMOGAME-HEROWL-HER"
 ORDERS = "/portfolio/events/orders"
+UNPACED = RiskLimits(orders_per_s_max=1_000, orders_per_min_max=1_000)  # tests here act in no time
 NORMAL = Levels("trading.normal", feeds_usable=True, breaker_allows=True)
 
 
@@ -88,7 +89,7 @@ class World:
             self.asked_levels,
             lambda market: self.market_breakers.ready(market, trio.current_time()),
         )
-        self.gates = Gates(views, RiskLimits(), self.clock)
+        self.gates = Gates(views, UNPACED, self.clock, lambda: self.pokes.append("rate_spent"))
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)
         self.bucket = self.rest.governor.bucket(Budget.WRITE)
         self.writer = OrderWriter(

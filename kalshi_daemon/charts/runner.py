@@ -219,6 +219,8 @@ class Runner:
     # ---- entry and exit
 
     async def _enter(self, path: Path, parent: trio.Nursery) -> None:
+        # cancelled from outside between an exit and its entry, the parent may have ended: nothing opens in it
+        await trio.lowlevel.checkpoint_if_cancelled()
         await parent.start(self._hold, path, name=f"{self.chart.name}:{dotted(path)}")
 
     async def _exit(self, path: Path) -> None:

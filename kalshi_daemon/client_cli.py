@@ -33,11 +33,12 @@ def add_client(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("pause", "no order may increase exposure until `resume`; feeds stay"),
         ("resume", "lift the holds that a person may lift"),
         ("adopt", "take orders and positions that were there before as the account's own"),
+        ("accept-divergence", "take the exchange's figures for those that are held as different; needs a reason"),
         ("kill-clear", "lift the hold kill and remove its latch; needs a reason"),
         ("stop", "cancel our own orders, verify, and end"),
     ):
         spoken = commands.add_parser(name, parents=[socket], help=meaning)
-        if name == "kill-clear":
+        if name in {"kill-clear", "accept-divergence"}:
             spoken.add_argument("why", nargs="+", metavar="REASON", help="kept in the journal")
         else:
             spoken.add_argument("why", nargs="*", metavar="WHY", help="kept in the journal")

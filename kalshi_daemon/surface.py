@@ -32,6 +32,7 @@ from kalshi_daemon.shell.status_text import history_text, shortened, why
 from kalshi_daemon.units import SECOND_MS, Price, Ticker
 
 RESUMED: Final = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
+ENDING: Final = "the daemon is ending, and takes no more commands"
 SECOND_US: Final = 1_000_000
 
 
@@ -65,6 +66,7 @@ class Surface:
             "pause": self._pause,
             "resume": self._resume,
             "adopt": self._adopt,
+            "accept-divergence": self._accept_divergence,
             "kill-clear": self._clear_kill,
             "stop": stop_daemon,
         }
@@ -140,6 +142,18 @@ class Surface:
             return "there is nothing to adopt: no order or position that is not ours is held for"
         return "what was not ours is taken as the account's own"
 
+    async def _accept_divergence(self, request: ControlRequest) -> str:
+        """The figures that are held as different are the exchange's from now on; the hold goes by audits that agree."""
+        if not request.why:
+            raise CommandRefused("accept-divergence needs a reason: accept-divergence REASON")
+        await self._spoken(request)
+        if self._parts.ledger.find_hold(HoldKind.DIVERGENCE) is None:
+            return "there is nothing to accept: no divergence of the account is held"
+        try:
+            return await self._parts.calibration.accept(f"accepted by {request.who}: {request.why}")
+        except BusEnded:
+            raise CommandRefused(ENDING) from None
+
     async def _clear_kill(self, request: ControlRequest) -> str:
         """The latch first: a start between the two finds the hold in the journal, and this command lifts it."""
         if not request.why:
@@ -167,7 +181,7 @@ class Surface:
         try:
             await self._parts.bus.settle(fact)
         except BusEnded:
-            raise CommandRefused("the daemon is ending, and takes no more commands") from None
+            raise CommandRefused(ENDING) from None
 
     # -------------------------------------------------------------------------------------------------------- sources
 

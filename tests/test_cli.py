@@ -71,11 +71,12 @@ def test_a_configuration_error_is_one_line_and_78(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "why", "pause", "resume", "adopt", "kill-clear", "stop", "history", "markets"]
+    "command",
+    ["status", "why", "pause", "resume", "adopt", "kill-clear", "accept-divergence", "stop", "history", "markets"],
 )
 def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, capsys: Captured) -> None:
     """One line on standard error, and an exit code of its own."""
-    words = ["well", "again"] if command == "kill-clear" else []
+    words = ["well", "again"] if command in {"kill-clear", "accept-divergence"} else []
     assert main([command, *words, "--socket", str(tmp_path / "none.sock")]) == EXIT_ABSENT
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
@@ -97,6 +98,7 @@ def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, ca
         ["emulator", "--seed", "1e3"],
         ["demo", "--sec", "1"],
         ["--vers"],
+        ["accept-divergence"],
     ],
 )
 def test_what_cannot_be_parsed_ends_with_2(arguments: list[str], capsys: Captured) -> None:

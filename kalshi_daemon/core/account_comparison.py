@@ -38,6 +38,10 @@ class Difference:
     subject: str
     ours: int
     theirs: int
+    change: int | None = (
+        None  # what added to ours gives theirs; of cash, None while orders rest and no reading is known
+    )
+    cost_change: Money = 0  # of a position: the same of its cost
 
     @property
     def text(self) -> str:
@@ -66,6 +70,10 @@ class _Shard:
     on_its_way: bool  # an order may rest that has no id here, or a fill may be missing
     reserved: Money
 
+    def change(self, theirs: Money, readings: tuple[BalanceReading, ...]) -> Money | None:
+        values = {self.expected[reading] for reading in readings}
+        return theirs - values.pop() if len(values) == 1 and not self.on_its_way else None
+
     def verdict(self, theirs: Money, readings: tuple[BalanceReading, ...], *, calm: bool, still: bool) -> str:
         """`calm`: no cash moved for a while; `still`: no order did."""
         values = [self.expected[reading] for reading in readings]
@@ -89,7 +97,8 @@ def compare_cash(ledger: LedgerView, shown: Mapping[int, Money], *, calm: bool, 
         theirs, shard = shown.get(index, 0), _shard(ledger, index)
         verdict = shard.verdict(theirs, readings, calm=calm, still=still)
         if verdict:
-            differences.append((Difference("cash", str(index), shard.ours, theirs), verdict))
+            change = shard.change(theirs, readings)
+            differences.append((Difference("cash", str(index), shard.ours, theirs, change), verdict))
         elif calm and still and not shard.on_its_way:
             readings = tuple(reading for reading in readings if shard.expected[reading] == theirs)
     return CashCompared(tuple(differences), readings)
@@ -108,12 +117,14 @@ def _shard(ledger: LedgerView, index: int) -> _Shard:
     return _Shard(ours, expected, on_its_way, ledger.reserved(index))
 
 
-def compare_positions(ledger: LedgerView, theirs: Mapping[Ticker, Count]) -> Iterator[Difference]:
-    ours = held(ledger)
-    for market in sorted(theirs.keys() | ours.keys()):
-        mine, its = ours.get(market, 0), theirs.get(market, 0)
+def compare_positions(ledger: LedgerView, theirs: Mapping[Ticker, tuple[Count, Money]]) -> Iterator[Difference]:
+    """`theirs`: count and cost."""
+    for market in sorted(theirs.keys() | ledger.positions.keys()):
+        position = ledger.positions.get(market)
+        mine, cost = (position.count, position.cost) if position else (0, 0)
+        its, its_cost = theirs.get(market, (0, 0))
         if mine != its:
-            yield Difference("position", market, mine, its)
+            yield Difference("position", market, mine, its, its - mine, its_cost - cost)
 
 
 def held(ledger: LedgerView) -> dict[Ticker, Count]:

@@ -28,7 +28,7 @@ REACH: Final[Mapping[str, int]] = MappingProxyType({"": 0, "increasing": 1, "all
 TABLE: Final[Mapping[HoldKind, tuple[str, str]]] = MappingProxyType(
     {
         HoldKind.KILL: ("`kill-clear REASON`", "all"),
-        HoldKind.DIVERGENCE: ("two audits that agree", "all"),
+        HoldKind.DIVERGENCE: ("two audits that agree, also after `accept-divergence REASON`", "all"),
         HoldKind.DRAWDOWN: ("`resume`", "increasing"),
         HoldKind.DAY_LOSS: ("the next trading day", "increasing"),
         HoldKind.ACCESS: ("`resume`", "all"),

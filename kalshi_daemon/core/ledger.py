@@ -59,13 +59,14 @@ class Ledger(LedgerView):
             facts.BalanceReadingLearned: self._reading_learned,
             facts.DayOpened: self._day_opened,
             facts.CashCorrected: lambda fact, _: self._cash.move(fact.exchange_index, fact.change),
+            facts.PositionCorrected: lambda fact, _: self._positions.correct(fact),
             facts.HoldPlaced: self._place,
             facts.HoldLifted: self._lift,
             facts.RestrictionPlaced: self._restrict,
             facts.RestrictionLifted: self._release,
             facts.SweepVerified: lambda fact, _: self._holds.swept(fact),
         }
-        for kind in (facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
+        for kind in (facts.DriftSeen, facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
             self._handlers[kind] = lambda _fact, _changes: None  # kept for people; nothing follows from them here
 
     def apply(self, fact: facts.AccountFact) -> tuple[Change, ...]:

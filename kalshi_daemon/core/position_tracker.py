@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from attrs import evolve, frozen
 
-from kalshi_daemon.facts import FillSeen, PositionOpening, SettlementSeen
+from kalshi_daemon.facts import FillSeen, PositionCorrected, PositionOpening, SettlementSeen
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Money, Price, Ticker
 
 
@@ -134,6 +134,13 @@ class PositionTracker:
         realised = fact.revenue - position.cost
         self._positions[fact.market] = evolve(position, count=0, cost=0, realised=position.realised + realised)
         return Booked(cash=fact.revenue, realised=realised)
+
+    def correct(self, fact: PositionCorrected) -> None:
+        """The exchange's word instead of ours; no profit was made by it that anybody knows of."""
+        position = self._positions.get(fact.market) or Position(fact.market, count=0, cost=0, realised=0, fees=0)
+        self._positions[fact.market] = evolve(
+            position, count=position.count + fact.change, cost=position.cost + fact.cost_change
+        )
 
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""

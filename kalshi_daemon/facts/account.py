@@ -124,6 +124,39 @@ class CashCorrected:
     cause: str
 
 
+@frozen
+class PositionCorrected:
+    """A person took the exchange's word for a position: what is added to its count and to its cost. Cash is apart."""
+
+    at_ms: Milliseconds
+    market: Ticker
+    change: Count
+    cost_change: Money
+    cause: str
+
+
+class DriftCause(StrEnum):
+    """What a difference is likely to be, from what else differs."""
+
+    TRANSFER = "transfer"  # between shards: it adds up to nothing
+    DEPOSIT = "deposit"  # or a withdrawal, or a fee or settlement that was restated: no position moved
+    MISSED_FILL = "missed_fill"
+    MISSED_SETTLEMENT = "missed_settlement"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class DriftSeen:
+    """A figure of the account differs and stays so. `what`: cash of the shard `subject`, or position in that market."""
+
+    at_ms: Milliseconds
+    what: str
+    subject: str
+    ours: int
+    theirs: int
+    cause: DriftCause
+
+
 class HoldKind(StrEnum):
     """Why we are paused, strongest first (statecharts.md, Holds)."""
 
@@ -245,6 +278,8 @@ AccountFact: TypeAlias = (
     | AccountDoubted
     | DayOpened
     | CashCorrected
+    | PositionCorrected
+    | DriftSeen
     | HoldPlaced
     | HoldLifted
     | RestrictionPlaced

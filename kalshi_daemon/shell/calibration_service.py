@@ -24,16 +24,16 @@ from kalshi_daemon import limits
 from kalshi_daemon.core.account_comparison import (
     DIFFERS,
     UNEXPLAINED,
+    Difference,
     compare_cash,
     compare_positions,
     held,
 )
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.errors import ExchangeError, Unreachable
+from kalshi_daemon.errors import CommandRefused, ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountAgreed,
-    AccountDiffers,
     AccountFact,
     AccountOpened,
     BalanceReading,
@@ -44,6 +44,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock, eastern_day
+from kalshi_daemon.shell.drift_keeper import DriftKeeper
 from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker
 from statecharts.order import UNK
 
@@ -57,13 +58,17 @@ RESTING_AT_THE_OPENING: Final = (
 class Comparison:
     """One look: what differs though nothing moved for a while, and what cannot be judged yet."""
 
-    differences: tuple[str, ...]
+    found: tuple[Difference, ...]
     unsettled: tuple[str, ...]
     readings: tuple[BalanceReading, ...] = ()  # of the balance, those that this look leaves
 
     @property
+    def differences(self) -> tuple[str, ...]:
+        return tuple(each.text for each in self.found)
+
+    @property
     def agreed(self) -> bool:
-        return not self.differences and not self.unsettled
+        return not self.found and not self.unsettled
 
 
 @frozen
@@ -87,12 +92,11 @@ class CalibrationService:
         self.detail = ""
         self.rounds = 0
         self.agreements = 0
-        self._held_for: tuple[str, ...] = ()  # the figures of the last hold,
-        self._held_times = 0  # and how often in a row they were the same
         self._unexplained: dict[str, int] = {}  # in how many quiet looks in a row, by text; one a shard at most
         self._moved_ms: dict[Ticker, Milliseconds] = {}  # when a position last changed, as far as this process saw it
         self._inherited_ms: Milliseconds = 0  # the last fill of the process before: of which market, nobody knows
         self._orders_moved_ms: Milliseconds = 0
+        self._drift = DriftKeeper(clock, settle)
         self._reader = reader
         self._ledger = ledger
         self._clock = clock
@@ -102,7 +106,7 @@ class CalibrationService:
     @property
     def stuck(self) -> bool:
         """The same figures differ round after round: looking more often does not help."""
-        return self._held_times >= limits.DIVERGENCES_MAX
+        return self._drift.stuck
 
     async def calibrate(self) -> str:
         """`agreed`, `incomplete` (a read was not to be had, or the account did not come to rest) or `differs`."""
@@ -120,7 +124,7 @@ class CalibrationService:
         there was a difference each time.
         """
         seen: tuple[str, ...] = ()
-        differed = 0
+        differed, lasts = 0, False
         for turn in range(limits.CALIBRATION_ROUNDS_MAX):
             if turn:
                 await trio.sleep(limits.CALIBRATION_QUIET_S)
@@ -130,14 +134,30 @@ class CalibrationService:
                 return "agreed"
             self.detail = "; ".join((*compared.differences, *compared.unsettled))
             differed += bool(compared.differences)
-            if compared.differences and compared.differences == seen:
+            lasts = bool(compared.differences) and compared.differences == seen
+            if lasts:
                 break
             seen = compared.differences
         else:
             if differed < limits.CALIBRATION_ROUNDS_MAX:
                 return "incomplete"
-        await self._hold(compared.differences)
+        if lasts and await self._drift.corrected(compared.found):
+            return "agreed" if (await self.compare()).agreed else "incomplete"
+        await self._drift.hold(compared.found)
         return "differs"
+
+    async def accept(self, by: str) -> str:
+        """A person takes the exchange's figures for those that are held; what was done. Raises CommandRefused, also
+        where the account cannot be read.
+        """
+        failure = ""
+        try:
+            compared = await self.compare()
+        except* (ExchangeError, Unreachable) as errors:
+            failure = str(errors.exceptions[0])
+        if failure:
+            raise CommandRefused(f"the account cannot be read now ({failure}): say it again when it can")
+        return await self._drift.accept(compared.found, compared.unsettled, by)
 
     async def compare(self) -> Comparison:
         """One round; where everything agrees, the agreement is settled in it. Raises what a read may raise."""
@@ -158,7 +178,7 @@ class CalibrationService:
         compared = self._weigh(read, before)
         if compared.agreed:
             self.agreements += 1
-            self._held_for, self._held_times = (), 0
+            self._drift.forget()
             cash, resting = read.balance.by_shard, len(self._ledger.live())
             positions = sum(1 for position in read.positions if position.count)
             if compared.readings != self._ledger.readings:
@@ -194,7 +214,7 @@ class CalibrationService:
         )
 
     def _weigh(self, read: AccountRead, before: Standing) -> Comparison:
-        differences: list[str] = []
+        found: list[Difference] = []
         unsettled: list[str] = []
         after = self._standing()
         behind_ms = self._clock.exchange_now_ms() - read.as_of_ms
@@ -209,23 +229,24 @@ class CalibrationService:
         self._unexplained = {text: self._unexplained.get(text, 0) + 1 for text in unexplained}
         for difference, verdict in cash.differences:
             lasts = self._unexplained.get(difference.text, 0) >= limits.UNEXPLAINED_LOOKS_MAX
-            (differences if verdict == DIFFERS or lasts else unsettled).append(difference.text)
-        for difference in compare_positions(self._ledger, {each.market: each.count for each in read.positions}):
+            if verdict == DIFFERS or lasts:
+                found.append(difference)
+            else:
+                unsettled.append(difference.text)
+        for difference in compare_positions(
+            self._ledger, {each.market: (each.count, each.cost) for each in read.positions}
+        ):
             market = difference.subject
             moved_ms = self._moved_ms.get(market, self._inherited_ms)
             rested = before.positions.get(market, 0) == after.positions.get(market, 0)
-            (differences if rested and _quiet(read, moved_ms) else unsettled).append(difference.text)
+            if rested and _quiet(read, moved_ms):
+                found.append(difference)
+            else:
+                unsettled.append(difference.text)
         unsettled += [f"order {each.client_order_id} is unknown" for each in self._ledger.live() if each.state == UNK]
-        return Comparison(tuple(differences), tuple(unsettled), cash.readings)
+        return Comparison(tuple(found), tuple(unsettled), cash.readings)
 
     # ------------------------------------------------------------------------------------------------ what comes of it
-
-    async def _hold(self, differences: tuple[str, ...]) -> None:
-        now_ms = self._clock.now_ms()
-        self._held_times = self._held_times + 1 if differences == self._held_for else 1
-        self._held_for = differences
-        await self._settle(AccountDiffers(now_ms, differences))
-        await self._settle(hold(HoldKind.DIVERGENCE, "; ".join(differences), now_ms))
 
     async def _open(self, read: AccountRead) -> None:
         openings = tuple(

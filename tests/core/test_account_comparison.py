@@ -99,7 +99,7 @@ def test_what_one_shard_rules_out_holds_for_the_next():
 def test_positions_are_compared_by_market():
     """Equal says nothing; what one of the two does not hold counts as zero there."""
     ledger = ledger_of()
-    assert list(compare_positions(ledger, {M: 4 * CONTRACT})) == []
-    found = list(compare_positions(ledger, {"OTHER-1": -CONTRACT}))
+    assert list(compare_positions(ledger, {M: (4 * CONTRACT, DOLLAR)})) == []
+    found = list(compare_positions(ledger, {"OTHER-1": (-CONTRACT, DOLLAR)}))
     assert [(each.subject, each.ours, each.theirs) for each in found] == [(M, 400, 0), ("OTHER-1", 0, -100)]
     assert found[0].text == f"position in {M}: we count 4, the exchange says 0"

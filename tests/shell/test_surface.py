@@ -13,7 +13,7 @@ from kalshi_daemon.core.holds import TABLE, hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
-from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.facts import AccountFact, CashCorrected, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.status import MarketStatus
@@ -114,6 +114,11 @@ def test_a_command_with_nothing_to_do_says_so() -> None:
         nothing = "there is nothing to adopt: no order or position that is not ours is held for"
         assert await ask("adopt", "mine") == nothing
         assert await ask("kill-clear", "well") == "there is no kill to clear: neither a hold nor a latch"
+        assert (
+            await ask("accept-divergence", "mine") == "there is nothing to accept: no divergence of the account is held"
+        )
+        with pytest.raises(CommandRefused, match="accept-divergence REASON"):
+            await ask("accept-divergence")
 
     _run, durable = talk(script)
     assert not [fact for fact in durable if isinstance(fact, HoldLifted)]
@@ -127,6 +132,7 @@ def test_a_command_that_a_hold_names_lifts_it() -> None:
         parts = stage.daemon.parts
         for kind, (cleared_by, _cancels) in TABLE.items():
             named.update((kind, command) for command in re.findall(r"`([a-z-]+)", cleared_by))
+        assert named.pop(HoldKind.DIVERGENCE) == "accept-divergence"  # two audits that agree lift it after that
         for kind, command in named.items():
             await parts.bus.settle(hold(kind, f"a test of {kind}", parts.clock.now_ms()))
             assert parts.ledger.find_hold(kind) is not None
@@ -142,6 +148,35 @@ def test_a_command_that_a_hold_names_lifts_it() -> None:
         HoldKind.FOREIGN: "adopt",
         HoldKind.OPERATOR: "resume",
     }
+
+
+def test_a_deposit_is_accepted_and_trading_goes_on() -> None:
+    """Held with both figures until a person takes the exchange's; two audits later it trades, exact again."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        ledger = stage.daemon.parts.ledger
+        exchange = stage.world.server.exchange
+        (account,) = exchange.accounts.values()
+        await ask("pause", "a deposit", cancel=True)
+        exchange.deposit(account, 2_500_000_000)
+        with trio.fail_after(120):
+            while ledger.find_hold(HoldKind.DIVERGENCE) is None:  # noqa: ASYNC110 - the virtual clock is free
+                await trio.sleep(0.1)
+        await trio.sleep(30)
+        assert "accept-divergence REASON" in str(await ask("why"))
+        assert str(await ask("accept-divergence", "my own deposit")).startswith(
+            "the exchange's figures are taken (cash of"
+        )
+        await ask("resume")
+        with trio.fail_after(120):
+            while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - the virtual clock is free
+                await trio.sleep(0.1)
+
+    run, durable = talk(script)
+    assert run.exit_code == EXIT_STOPPED
+    assert run.violated == ()
+    corrected = [(fact.change, fact.cause) for fact in durable if isinstance(fact, CashCorrected)]
+    assert corrected == [(2_500_000_000, "accepted by uid 7: my own deposit")]
 
 
 def test_whatever_is_counted_is_shown() -> None:

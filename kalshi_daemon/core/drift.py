@@ -1,0 +1,39 @@
+"""What a difference that lasts is likely to be, and which of them the figures themselves explain.
+
+Rules: pure. A cause is a guess for people, from what else differs; the only one that corrects the ledger is the one
+that the figures prove: cash that left one shard and is in another to the micro-dollar, while every position is equal.
+"""
+
+from __future__ import annotations
+
+from kalshi_daemon.core.account_comparison import Difference
+from kalshi_daemon.facts import AccountFact, CashCorrected, DriftCause, PositionCorrected
+from kalshi_daemon.units import Milliseconds
+
+
+def is_transfer(found: tuple[Difference, ...]) -> bool:
+    """Whether cash moved between shards, and nothing else is different."""
+    changes = [each.change for each in found if each.what == "cash"]
+    return 1 < len(changes) == len(found) and None not in changes and not sum(filter(None, changes))
+
+
+def likely_cause(difference: Difference, found: tuple[Difference, ...]) -> DriftCause:
+    """`found`: everything that differs in the same look."""
+    if difference.what == "position":
+        return DriftCause.MISSED_FILL if difference.theirs else DriftCause.MISSED_SETTLEMENT
+    if is_transfer(found):
+        return DriftCause.TRANSFER
+    return DriftCause.UNKNOWN if any(each.what == "position" for each in found) else DriftCause.DEPOSIT
+
+
+def corrections(found: tuple[Difference, ...], at_ms: Milliseconds, cause: str) -> list[AccountFact] | None:
+    """The facts that make the ledger's figures the exchange's; None where one of them is not known exactly."""
+    made: list[AccountFact] = []
+    for each in found:
+        if each.change is None:
+            return None
+        if each.what == "cash":
+            made.append(CashCorrected(at_ms, int(each.subject), each.change, cause))
+        else:
+            made.append(PositionCorrected(at_ms, each.subject, each.change, each.cost_change, cause))
+    return made

@@ -1,0 +1,157 @@
+"""Drift: journaled with its cause, corrected where it explains itself, and by a person's word for what was held."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from account_world import A, World, account_world, begin
+
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.errors import CommandRefused
+from kalshi_daemon.facts import CashCorrected, DriftSeen, PositionCorrected
+from kalshi_daemon.simulation.faulty_link import refused
+from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide
+
+
+def forget_reads(world: World) -> None:
+    """What was changed in the exchange's books by hand is shown by the next read."""
+    world.server._rest.reads._views.clear()
+
+
+def replayed_equal(world: World) -> bool:
+    replayed = Ledger()
+    for _seq, fact in world.journal.verify_and_read():
+        replayed.apply(fact)
+    return replayed.snapshot() == world.ledger.snapshot()
+
+
+async def test_a_deposit_is_held_until_a_person_accepts_it(autojump_clock):
+    """One drift with its cause however often it is held; then the exchange's cash, to the micro-dollar."""
+    async with account_world() as world:
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, 25 * DOLLAR)
+        for _ in range(3):
+            assert await world.calibration.calibrate() == "differs"
+        said = await world.calibration.accept("accepted by uid 7: my own")
+        text = "cash of shard 0: we count $1,000.00, the exchange says $1,025.00"
+        assert said == f"the exchange's figures are taken ({text}); two audits that agree lift the hold"
+        await world.told()
+        drifts = [(fact.what, fact.subject, fact.ours, fact.theirs, fact.cause) for fact in world.of(DriftSeen)]
+        assert drifts == [("cash", "0", 1_000 * DOLLAR, 1_025 * DOLLAR, "deposit")]
+        assert [fact.change for fact in world.of(CashCorrected)] == [25 * DOLLAR]
+        assert not world.calibration.stuck
+        assert await world.calibration.calibrate() == "agreed"
+        assert world.exact
+        assert replayed_equal(world)
+        assert (await world.calibration.accept("again")).startswith("nothing differs now")
+
+
+async def test_figures_that_moved_since_are_not_accepted(autojump_clock):
+    """A second deposit nobody has seen: refused with what differs now, and nothing is corrected."""
+    async with account_world() as world:
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, 25 * DOLLAR)
+        assert await world.calibration.calibrate() == "differs"
+        world.exchange.deposit(world.account, DOLLAR)
+        with pytest.raises(CommandRefused, match=r"was not held before .*\$1,026.00"):
+            await world.calibration.accept("accepted")
+        await world.told()
+        assert world.of(CashCorrected) == []
+        assert await world.calibration.calibrate() == "differs"
+        await world.calibration.accept("accepted")
+        assert world.ledger.settled(0) == 1_026 * DOLLAR
+
+
+async def test_nothing_is_accepted_while_the_difference_is_not_exact(autojump_clock):
+    """An order rests and the reading of the balance is not known: how much is missing is not either."""
+    async with account_world() as world:
+        await world.order(A, BookSide.BID, 40, 5)
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, 25 * DOLLAR)
+        assert await world.calibration.calibrate() == "differs"
+        with pytest.raises(CommandRefused, match="is not known while orders rest"):
+            await world.calibration.accept("accepted")
+
+
+async def test_a_transfer_between_shards_is_corrected_without_a_hold(autojump_clock):
+    """Out of one and into the other, and nothing else: two corrections that add to nothing, and the account agrees."""
+    async with account_world(opened=False) as world:
+        world.account.cash[1] = 100 * DOLLAR
+        assert await world.calibration.calibrate() == "agreed"
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, -7 * DOLLAR, 0)
+        world.exchange.deposit(world.account, 7 * DOLLAR, 1)
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        assert world.held() == []
+        assert [fact.cause for fact in world.of(DriftSeen)] == ["transfer", "transfer"]
+        assert [(fact.exchange_index, fact.change) for fact in world.of(CashCorrected)] == [
+            (0, -7 * DOLLAR),
+            (1, 7 * DOLLAR),
+        ]
+        assert (world.ledger.settled(0), world.ledger.settled(1)) == (993 * DOLLAR, 107 * DOLLAR)
+        assert replayed_equal(world)
+
+
+async def test_a_transfer_with_a_cent_missing_is_held(autojump_clock):
+    """What does not add up to nothing is no transfer."""
+    async with account_world(opened=False) as world:
+        world.account.cash[1] = 100 * DOLLAR
+        assert await world.calibration.calibrate() == "agreed"
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, -7 * DOLLAR, 0)
+        world.exchange.deposit(world.account, 7 * DOLLAR - 10_000, 1)
+        assert await world.calibration.calibrate() == "differs"
+        await world.told()
+        assert [fact.cause for fact in world.of(DriftSeen)] == ["deposit", "deposit"]
+        assert world.of(CashCorrected) == []
+
+
+async def test_a_position_is_taken_over_at_the_exchanges_cost(autojump_clock):
+    """A contract that came from nowhere, accepted with its cost; a run that begins between finds it as it is."""
+    async with account_world() as world:
+        await world.position(A, 2)
+        await trio.sleep(10)
+        theirs = world.account.position(A)
+        theirs.count += CONTRACT
+        theirs.cost += 410_000
+        forget_reads(world)
+        assert await world.calibration.calibrate() == "differs"
+        await world.calibration.accept("accepted")
+        await world.told()
+        assert [fact.cause for fact in world.of(DriftSeen)] == ["missed_fill"]
+        assert [(fact.change, fact.cost_change) for fact in world.of(PositionCorrected)] == [(CONTRACT, 410_000)]
+        assert world.ledger.positions[A].cost == theirs.cost
+        await begin(world, "run2")
+        assert await world.calibration.calibrate() == "agreed"
+        assert replayed_equal(world)
+
+
+async def test_a_run_that_ends_between_two_corrections_leaves_the_rest_to_be_accepted(autojump_clock):
+    """Cash was corrected and the position was not: the next run holds for what is left."""
+    async with account_world() as world:
+        await world.position(A, 2)
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, DOLLAR)
+        world.account.position(A).count -= CONTRACT
+        world.account.position(A).cost -= 400_000
+        forget_reads(world)
+        assert await world.calibration.calibrate() == "differs"
+        await world.bus.settle(CashCorrected(world.clock.now_ms(), 0, DOLLAR, "accepted"))
+        await begin(world, "run2")
+        assert await world.calibration.calibrate() == "differs"
+        assert world.ledger.holds[0].cause == f"position in {A}: we count 2, the exchange says 1"
+        await world.calibration.accept("accepted")
+        assert await world.calibration.calibrate() == "agreed"
+        assert replayed_equal(world)
+
+
+async def test_an_account_that_cannot_be_read_is_not_accepted(autojump_clock):
+    """Without figures there is nothing to take."""
+    async with account_world() as world:
+        await trio.sleep(10)
+        world.exchange.deposit(world.account, DOLLAR)
+        assert await world.calibration.calibrate() == "differs"
+        world.link.judge = lambda _method, _target: refused("503 Service Unavailable", b"{}")
+        with pytest.raises(CommandRefused, match="cannot be read now"):
+            await world.calibration.accept("accepted")

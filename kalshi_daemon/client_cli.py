@@ -75,17 +75,20 @@ def _markets(chosen: argparse.Namespace) -> int:
 
     from kalshi_daemon.shell.clock import SystemClock
     from kalshi_daemon.shell.control_client import ask
-    from kalshi_daemon.shell.status import MarketStatus
-    from kalshi_daemon.shell.status_text import markets_text
+    from kalshi_daemon.shell.status import MarketStatus, Status
+    from kalshi_daemon.shell.status_text import markets_text, unread_lines
 
-    result = ask(_socket(chosen, os.environ), "markets")
+    socket = _socket(chosen, os.environ)
+    result = ask(socket, "markets")
     if chosen.json:
         return say(msgspec.json.encode(result).decode())
     try:
         rows = msgspec.convert(result, list[MarketStatus])
+        status = msgspec.convert(ask(socket, "status"), Status | None)
     except msgspec.ValidationError as error:
         raise OperatingError(f"that daemon is of another version ({error}): use `markets --json`") from None
-    return say(markets_text(rows, SystemClock().now_ms()))
+    unread = unread_lines(status) if status is not None else []
+    return say("\n".join([markets_text(rows, SystemClock().now_ms()), *unread]))
 
 
 def _ask(chosen: argparse.Namespace) -> int:

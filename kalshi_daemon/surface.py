@@ -195,6 +195,7 @@ class Surface:
             feeds=parts.coordinator.statuses,
             feeds_usable=lambda: parts.coordinator.feeds_usable,
             markets=lambda: parts.market_watch.selection.counts,
+            markets_unread=lambda: parts.market_watch.problems,
             pause=lambda: parts.hours.next_pause(parts.clock.exchange_now_ms()),
             breakers=self._breakers,
             rates=lambda: parts.rest.governor.statuses(trio.current_time()),

@@ -153,6 +153,28 @@ async def test_commands_reach_a_running_daemon(tmp_path: Path, nursery: trio.Nur
     assert heard[:2] == [("pause", "maintenance of ours", True), ("why", "", False)]
 
 
+async def test_markets_say_what_could_not_be_read(tmp_path: Path, nursery: trio.Nursery, capsys: Captured) -> None:
+    """Below the table, in the daemon's own words."""
+    sys.path.insert(0, str(ROOT / "tests" / "shell"))
+    from status_world import trading_world
+
+    world = trading_world()
+    world.markets_unread = {"series:KXRAIN": "the exchange answered 503"}
+
+    async def status(_request: ControlRequest) -> object:
+        await trio.lowlevel.checkpoint()
+        return msgspec.to_builtins(world.status())
+
+    async def markets(_request: ControlRequest) -> object:
+        await trio.lowlevel.checkpoint()
+        return []
+
+    path = tmp_path / "run" / "control.sock"
+    await nursery.start(Control(path, {"status": status, "markets": markets}).run)
+    assert await trio.to_thread.run_sync(main, ["markets", "--socket", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "not read: series:KXRAIN: the exchange answered 503"
+
+
 async def test_status_is_drawn(tmp_path: Path, nursery: trio.Nursery, capsys: Captured) -> None:
     """The status that crosses the socket is shown as the live view's panel."""
     sys.path.insert(0, str(ROOT / "tests" / "shell"))

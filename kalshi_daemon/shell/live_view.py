@@ -19,15 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from kalshi_daemon.core.health_monitor import Verdict
+from kalshi_daemon.core.market_selection import IN
 from kalshi_daemon.limits import LIVE_VIEW_LINE_S, LIVE_VIEW_S
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.state_reporter import StatusProvider
 from kalshi_daemon.shell.status import PositionStatus, Status
-from kalshi_daemon.shell.status_text import FEED_WELL, TRADES, duration, shortened
+from kalshi_daemon.shell.status_text import FEED_WELL, TRADES, duration, pause_line, shortened
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, cents, contracts, dollars
 
 LISTED_MAX: Final = 5  # of fills, positions and alarms
-ROWS: Final = 19  # of the panel without its positions and fills
+ROWS: Final = 21  # of the panel without its positions and fills
+PAUSE_ROWS: Final = 2  # where one is known ahead
 _COLOURS: Final = {Verdict.OK: "green", Verdict.DEGRADED: "yellow", Verdict.FAILING: "red"}
 
 
@@ -86,7 +88,8 @@ async def _show_panel(provider: StatusProvider, console: Console) -> None:
 def _refresh(live: Live, status: Status | None) -> None:
     """The empty line is for the `^C` that a terminal echoes: at the end of a full line it would shift the panel."""
     if status is not None:
-        listed = max(1, min(LISTED_MAX, (live.console.height - ROWS) // 2))
+        rows = ROWS + (PAUSE_ROWS if status.pause is not None else 0)
+        listed = max(1, min(LISTED_MAX, (live.console.height - rows) // 2))
         live.update(Group(render(status, listed), Text()), refresh=True)
 
 
@@ -127,7 +130,16 @@ def _feeds(status: Status) -> RenderableType:
     for feed in status.feeds:
         style = "green" if feed.state in FEED_WELL else "yellow"
         grid.add_row(feed.role, Text(feed.state, style=style), f"{feed.messages} messages", Text(feed.detail))
-    return grid
+    unread = f"{len(status.markets_unread)} not read" if status.markets_unread else ""
+    grid.add_row("markets", _in_and_out(status), Text(unread, style="yellow"))
+    if status.pause is None:
+        return grid
+    return Group(grid, Text(pause_line(status, status.pause)))
+
+
+def _in_and_out(status: Status) -> str:
+    wanted = sum(count for why, count in status.markets.items() if why in IN)
+    return f"{wanted} in, {sum(status.markets.values()) - wanted} out"
 
 
 def _columns(status: Status) -> RenderableType:

@@ -56,6 +56,7 @@ class StatusSources:
     feeds: Callable[[], Sequence[FeedStatus]]
     feeds_usable: Callable[[], bool]
     markets: Callable[[], Mapping[str, int]]
+    markets_unread: Callable[[], Mapping[str, str]]
     pause: Callable[[], Pause | None]
     breakers: Callable[[], Sequence[CircuitBreaker]]
     rates: Callable[[], tuple[RateStatus, ...]]
@@ -195,6 +196,7 @@ class StateReporter:
             feeds=tuple(sources.feeds()),
             feeds_usable=sources.feeds_usable(),
             markets=dict(sources.markets()),
+            markets_unread=dict(sources.markets_unread()),
             pause=sources.pause(),
             breakers=breakers,
             rates=rates,

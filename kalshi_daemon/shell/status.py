@@ -153,6 +153,7 @@ class Status:
     feeds: tuple[FeedStatus, ...]
     feeds_usable: bool
     markets: dict[str, int]  # how many are in or out, by why
+    markets_unread: dict[str, str]  # what of the markets could not be read when it was last tried -> why
     pause: Pause | None  # of the exchange, known ahead: the next, or the one that lasts
     breakers: tuple[BreakerStatus, ...]
     rates: tuple[RateStatus, ...]

@@ -36,9 +36,10 @@ def why(status: Status) -> str:
         [f"{each.kind}: {shortened(each.cause)}; since {_ago(status, each.since_ms)}" for each in status.degradations],
     )
     lines += _section("feeds", list(_feed_lines(status)))
-    lines += [f"markets: {_markets_line(status)}"]
+    lines += [f"markets: {markets_line(status)}"]
+    lines += [f"  {line}" for line in unread_lines(status)]
     if status.pause is not None:
-        lines += [f"known ahead: {_pause_line(status, status.pause)}"]
+        lines += [f"known ahead: {pause_line(status, status.pause)}"]
     lines += _section("for the next order to pass", list(what_next(status)) or ["nothing stands in its way"])
     unknown = status.activity.labelled.get("unknown_codes", {})
     if unknown:
@@ -150,7 +151,7 @@ def _configuration(status: Status) -> Iterator[str]:
     yield from (f"  {each.subject}: {each.text}" for each in status.health.reasons[:LISTED_MAX])
 
 
-def _markets_line(status: Status) -> str:
+def markets_line(status: Status) -> str:
     """`12 in (series 10, named 2), 40 out (volume 40)`."""
     parts = []
     for word, chosen in (("in", True), ("out", False)):
@@ -160,7 +161,13 @@ def _markets_line(status: Status) -> str:
     return ", ".join(parts)
 
 
-def _pause_line(status: Status, pause: Pause) -> str:
+def unread_lines(status: Status) -> list[str]:
+    """What of the markets could not be read, each with why: it is as it was when it was last read."""
+    lines = [f"not read: {what}: {shortened(why)}" for what, why in sorted(status.markets_unread.items())]
+    return lines if len(lines) <= LISTED_MAX else [*lines[:LISTED_MAX], f"and {len(lines) - LISTED_MAX} more"]
+
+
+def pause_line(status: Status, pause: Pause) -> str:
     left_ms = pause.from_ms - status.at_ms
     when = f"in {duration(left_ms)}" if left_ms > 0 else "now"
     return f"the exchange pauses by {pause.cause} {when}, {iso_time(pause.from_ms)} to {iso_time(pause.until_ms)}"

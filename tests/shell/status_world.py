@@ -50,6 +50,7 @@ class World:
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)
         self.markets = {"series": 2, "volume": 3}
+        self.markets_unread: dict[str, str] = {}
         self.pause: Pause | None = None
         self.mid: int | None = 5_600
         self.refused: Counter[str] = Counter()
@@ -65,6 +66,7 @@ class World:
             feeds=lambda: self.feeds,
             feeds_usable=lambda: self.feeds_usable,
             markets=lambda: self.markets,
+            markets_unread=lambda: self.markets_unread,
             pause=lambda: self.pause,
             breakers=lambda: [self.breaker],
             rates=lambda: self.governor.statuses((self.at_ms - START_MS) / 1_000),

@@ -15,6 +15,7 @@ from rich.console import Console
 from status_world import MARKET, START_MS, World, trading_world
 
 from kalshi_daemon.core.degradation import Degradation, Degraded
+from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.facts import Alarmed, HoldKind
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.live_view import Screen, line, render, show
@@ -43,6 +44,16 @@ def test_the_panel_of_trading() -> None:
     assert f"{MARKET} 5 50¢ 56¢ $0.30" in rows
     assert f"06:00:05 fill bid 5 {MARKET} at 50¢, taker, fee $0.0875" in rows
     assert "kalshi-daemon 0.1.0 · demo · 2026-11-24T06:00:05.000Z" in rows[0]
+
+
+def test_the_panel_shows_the_markets_and_the_next_pause() -> None:
+    """How many are in and out, how many could not be read, and when the exchange pauses next."""
+    world = trading_world()
+    world.markets_unread = {"series:KXRAIN": "the exchange answered 503"}
+    world.pause = Pause(world.at_ms + 7_200_000, world.at_ms + 14_400_000, "its schedule")
+    rows = [" ".join(row.strip("│ ").split()) for row in text(world.status()).splitlines()]
+    assert "markets 2 in, 3 out 1 not read" in rows
+    assert any(row.startswith("the exchange pauses by its schedule in 2 h 0 min") for row in rows)
 
 
 def test_what_is_wrong_is_on_the_panel() -> None:
@@ -110,7 +121,7 @@ async def test_a_low_terminal_shows_the_whole_panel(autojump_clock: trio.abc.Clo
         await show(cast("StatusProvider", SimpleNamespace(status=lambda: full)), console)
     panel = out.getvalue().rpartition("╭")[2].splitlines()
     assert len(panel) <= 24
-    assert [sum(word in row for row in panel) for word in (" fill ", f"  {MARKET} ", "and 5 more")] == [2, 2, 1]
+    assert [sum(word in row for row in panel) for word in (" fill ", f"  {MARKET} ", "and 6 more")] == [1, 1, 1]
     assert any(row.startswith("╰") for row in panel)
 
 

@@ -57,6 +57,16 @@ def test_why_says_what_is_known_ahead_and_that_no_market_is_in() -> None:
     assert "the exchange pauses by its maintenance now, " in why(world.status())
 
 
+def test_why_names_what_of_the_markets_could_not_be_read() -> None:
+    """Below the markets, each with why, as many as a screen takes."""
+    world = trading_world()
+    world.markets_unread = {f"series:KX{number:02d}": "the exchange answered 503" for number in range(10)}
+    lines = why(world.status()).splitlines()
+    place = lines.index("  not read: series:KX00: the exchange answered 503")
+    assert lines[place - 1].startswith("markets: ")
+    assert lines[place + 8] == "  and 2 more"
+
+
 def test_why_names_every_degradation() -> None:
     """Each with its cause and since when."""
     world = trading_world()

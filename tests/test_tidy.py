@@ -415,3 +415,10 @@ def test_circles_are_found() -> None:
     (circle,) = import_cycles((one, two))
     assert circle.split(" -> ") == [one.path, two.path, one.path]
     assert list(import_cycles((one, lazy))) == []
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    """Pages are numbered from 1 without a gap, in the name and in the title."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [page.name[:5] for page in pages] == [f"{number:04}-" for number in range(1, len(pages) + 1)]
+    assert [page.read_text().split(".")[0] for page in pages] == [f"# {number}" for number in range(1, len(pages) + 1)]

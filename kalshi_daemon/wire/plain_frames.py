@@ -8,7 +8,7 @@ Rules:
   limit, and in UTF-8. Pings and pongs are the library's, in their order.
 - Anything else (a close, a part of a message, bytes, a fault of the peer's) and all that comes after it is the
   library's for good: so no message ever overtakes another, and what is a fault is said in one place.
-- No more is kept than one frame that is not yet whole.
+- No more is kept than one frame that is not yet whole, and only while it may become such a text, a ping or a pong.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from __future__ import annotations
 from typing import Final
 
 TEXT, PING, PONG = 0x81, 0x89, 0x8A  # first bytes: whole, no reserved bit, and what it is
-LENGTH_MAX: Final = {PING: 125, PONG: 125}
 SHORT_MAX: Final = 125  # a length that the second byte holds; 126 and 127 there say that 2 or 8 bytes of it follow
+SECOND_MAX: Final = {TEXT: 127, PING: SHORT_MAX, PONG: SHORT_MAX}  # over it: masked, or longer than it may be
 LENGTH_BYTES: Final = {126: (2, SHORT_MAX), 127: (8, 0xFFFF)}  # and what would have had a shorter way to be written
 
 
 class PlainFrames:
     def __init__(self, size_max: int) -> None:
         self.plain = True  # nothing has come yet that is the library's for good
-        self._length_max = {TEXT: size_max, **LENGTH_MAX}
+        self._size_max = size_max
         self._bytes = bytearray()  # that are not yet a whole frame
 
     def split(self, data: bytes | bytearray) -> tuple[list[str], bytes]:
@@ -58,20 +58,18 @@ class PlainFrames:
         little has come to know.
         """
         held = self._bytes
-        size = len(held) - at
-        if size < 2:
+        head = held[at : at + 2]
+        if head and (head[0] not in SECOND_MAX or (head[-1] > SECOND_MAX[head[0]] and len(head) == 2)):
+            return at, 0
+        if len(head) < 2:
             return None
-        length, begin = held[at + 1], at + 2
+        length, begin = head[1], at + 2
         if length in LENGTH_BYTES:
             width, least = LENGTH_BYTES[length]
-            if size < 2 + width:
+            if len(held) < begin + width:
                 return None
             begin += width
-            length = int.from_bytes(held[at + 2 : begin], "big")
-            if length <= least:
+            length = int.from_bytes(held[begin - width : begin], "big")
+            if not least < length <= self._size_max:
                 return begin, 0
-        elif length > SHORT_MAX:  # masked
-            return begin, 0
-        if length > self._length_max.get(held[at], -1):
-            return begin, 0
         return (begin, begin + length) if begin + length <= len(held) else None

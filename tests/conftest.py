@@ -1,5 +1,6 @@
-"""What all tests share: the log says errors only (unconfigured it would print every state to standard output), and a
-schedule of trio's that is a function of the test's `seed`.
+"""What all tests share: the log says errors only (unconfigured it would print every state to standard output), a
+schedule of trio's that is a function of the test's `seed`, and examples that are the same in each run, so that a change
+is judged by what it changed. New ones are drawn by `--hypothesis-profile=default`, as `make nightly` does.
 """
 
 from __future__ import annotations
@@ -7,10 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import structlog
 
 from kalshi_daemon.simulation.determinism import seeded_scheduling
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -43,7 +43,7 @@ BEST: Final[dict[BookSide, Price]] = {BookSide.BID: 50 * PRICE_CENT, BookSide.AS
 LEVELS: Final = 5
 QUOTED: Final[Count] = 60 * CONTRACT  # more than all orders of a run take from a level
 PRESSURE_CONTRACTS: Final = 2_000
-SPACING_S: Final = (0.2, 0.4)  # drawn; orders come no faster than the smallest tier's tokens, and in step with nothing
+SPACING_S: Final = (1.0, 1.2)  # drawn, in step with nothing; orders come no faster than P16 allows, 60 a minute
 TAKEN_BACK_S: Final = 0.05  # within the daemon's interval between two decisions on one market
 WARM: Final = 10  # orders before any is counted
 WAIT_S: Final = 5.0
@@ -172,7 +172,7 @@ async def measure(trader: Trader, orders: int) -> list[float]:
 
 
 def run(*, short: bool) -> dict[str, Any]:
-    counted = 4 if short else 190
+    counted = 4 if short else 60
     report: dict[str, Any] = {"what": f"a delta written to its order received, {counted} orders, {MARKETS} quiet books"}
     for name, trader in (("daemon", _daemon), ("plain", _plain)):
         took_ms = trio.run(measure, trader, WARM + counted)[WARM:]

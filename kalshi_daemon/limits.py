@@ -68,7 +68,10 @@ CLOCK_EVIDENCE_LIFE_MS: Final[Milliseconds] = 600_000  # in ten minutes an undis
 # --- requests
 WRITER_LANES: Final = 4  # connections for order writes: one pool slows as requests in flight grow
 WRITER_LANES_FOR_CANCELS: Final = 1  # of them: orders that wait for tokens or answers never keep a cancel waiting
-WRITER_QUEUE_MAX: Final = 200  # more than may be open of orders; a longer queue would be sent too late to be wanted
+WRITER_QUEUE_MAX: Final = 200  # orders that wait, more than may be open; sent later they would not be wanted any more
+CANCEL_QUEUE_MAX: Final = 10_000  # cancels that wait: no more orders of one account may rest (api.md 4.3)
+CANCEL_BATCH_MAX: Final = 100  # in one request: what one lost answer makes unknown
+CANCEL_BATCH_S: Final = 0.1  # with no tokens a batch waits for those of so long: ten requests a second, not fifty
 WRITE_SHARE_KEPT: Final = 4  # one in so many tokens of the write bucket is kept for cancels and reductions (risk P16)
 WRITE_SHARE_INCREASES: Final = 2  # one in so many may go into orders that increase, at most (risk P16)
 WRITE_FAILURES_MAX: Final = 3  # order writes without a usable answer within WRITE_FAILURES_S open their breaker

@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final
 
@@ -21,6 +22,7 @@ from kalshi_daemon.limits import (
     BALANCE_PER_S,
     BALANCE_PER_S_LEAST,
     BALANCE_SPACING,
+    CANCEL_BATCH_S,
     READ_TOKENS_LEAST,
     WRITE_SHARE_INCREASES,
     WRITE_SHARE_KEPT,
@@ -120,6 +122,21 @@ class RateGovernor:
             bucket.take(cost, now)
             self._increases.take(share, now)
         return wait_s
+
+    def pays_batch(self, method: str, path: str, wanted: int, now: float) -> tuple[int, float]:
+        """For how many of `wanted` such requests in one the tokens were taken, and 0; or for none, and the seconds
+        after which to ask again.
+
+        No batch is larger than what a second refills. It goes with what is there, where that is CANCEL_BATCH_S worth.
+        """
+        bucket, cost = self._buckets[self.budget(method, path)], self.cost(method, path)
+        most = min(wanted, max(1, int(min(bucket.capacity, bucket.refill_per_s)) // cost))
+        least = min(most, math.ceil(bucket.refill_per_s * CANCEL_BATCH_S / cost))
+        if wait_s := bucket.wait_s(least * cost, now):
+            return 0, wait_s
+        items = max(least, min(most, int(bucket.tokens(now)) // cost))
+        bucket.take(items * cost, now)
+        return items, 0.0
 
     def refused(self, method: str, path: str, now: float) -> None:
         """The exchange answered 429."""

@@ -5,8 +5,7 @@ It lives as long as the daemon, so that a request on the wire is never cut by le
 Rules:
 - A placement asks its gate before it waits for tokens, and again in the step that writes to the socket; there it also
   takes the breakers' probes, of all order writes and of its market. A cancel asks none.
-- Cancels go before orders, have a lane that orders never use, and tokens that orders leave them. One cancel of an
-  order is under way at most.
+- Cancels go before orders, have a lane that orders never use, and tokens that orders leave them (`cancel_queue`).
 - An order that has no tokens within `ORDER_TOKENS_WAIT_S` is withheld: it has not left, and is never lost by waiting.
 - Every request ends as exactly one fact. No answer, or one that cannot be read, is `OrderLost`, never a refusal.
 - Nothing is sent twice: an unknown outcome is for evidence to settle, not for a retry.
@@ -25,14 +24,9 @@ from kalshi_daemon.commands import CancelOrder, PlaceOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.core.order_rate import RATE_CODE
-from kalshi_daemon.errors import Overflow, Withheld
+from kalshi_daemon.errors import Withheld
 from kalshi_daemon.facts import (
     AccountFact,
-    CancelAcknowledged,
-    CancelLost,
-    CancelMissing,
-    CancelRefused,
-    CancelSent,
     OrderAcknowledged,
     OrderDuplicate,
     OrderLost,
@@ -41,8 +35,9 @@ from kalshi_daemon.facts import (
     OrderWithheld,
 )
 from kalshi_daemon.shell import rest_client as answers
+from kalshi_daemon.shell.cancel_queue import CancelQueue
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.rest_client import ORDERS_PATH, RestClient, cancel_path
+from kalshi_daemon.shell.rest_client import ORDERS_PATH, RestClient
 from kalshi_daemon.units import Milliseconds
 from kalshi_daemon.wire.error_codes import meaning_of_code
 
@@ -69,8 +64,7 @@ class OrderWriter:
         self._breaker = breaker
         self._market_breakers = market_breakers
         self._clock = clock
-        self._cancels: deque[CancelOrder] = deque()
-        self._cancelling: set[str] = set()  # client order ids whose cancel waits or is on the wire
+        self._cancels = CancelQueue(rest, post, clock, self.counts)
         self._placements: deque[PlaceOrder] = deque()
         self._work = trio.Event()  # replaced when something was accepted
         self._rested = trio.Event()  # replaced when nothing was left to do
@@ -80,7 +74,7 @@ class OrderWriter:
     def accept(self, command: PlaceOrder | CancelOrder) -> None:
         """An order over the bound is withheld. Raises Overflow for a cancel over it: more of them than can be live."""
         if isinstance(command, CancelOrder):
-            self._accept_cancel(command)
+            self._cancels.accept(command)
         elif len(self._placements) >= limits.WRITER_QUEUE_MAX:
             self.counts["overflowed"] += 1
             detail = f"{limits.WRITER_QUEUE_MAX} orders wait to be sent: they are made faster than the exchange takes"
@@ -90,15 +84,6 @@ class OrderWriter:
             self._placements.append(command)
         self._work.set()
         self._work = trio.Event()
-
-    def _accept_cancel(self, command: CancelOrder) -> None:
-        if command.client_order_id in self._cancelling:
-            self.counts["cancels_joined"] += 1
-            return
-        if len(self._cancels) >= limits.WRITER_QUEUE_MAX:
-            raise Overflow(f"{limits.WRITER_QUEUE_MAX} cancels wait to be sent: more than orders may be open")
-        self._cancelling.add(command.client_order_id)
-        self._cancels.append(command)
 
     @property
     def waiting(self) -> int:
@@ -128,7 +113,7 @@ class OrderWriter:
             self.begun += 1
             try:
                 if self._cancels:
-                    await self._cancel(self._cancels.popleft())
+                    await self._cancels.send()
                 else:
                     await self._place(self._placements.popleft())
             finally:
@@ -201,27 +186,3 @@ class OrderWriter:
                 self.counts["lost"] += 1
                 self._breaker.failed(now_s, answer.cause)
                 return OrderLost(now_ms, client_order_id, answer.cause)
-
-    async def _cancel(self, command: CancelOrder) -> None:
-        client_order_id = command.client_order_id
-        try:
-            await self._pay("DELETE", cancel_path(command.order_id))
-            answer = await self._rest.cancel_order(
-                command.order_id,
-                command.market,
-                command.exchange_index,
-                before_send=lambda: self._post(CancelSent(self._clock.now_ms(), client_order_id)),
-            )
-        finally:
-            self._cancelling.discard(client_order_id)
-        now_ms = self._clock.now_ms()
-        self.counts[f"cancel_{type(answer).__name__.lower()}"] += 1
-        match answer:
-            case answers.CancelAccepted():
-                self._post(CancelAcknowledged(now_ms, client_order_id, answer.reduced_by, answer.ts_ms))
-            case answers.CancelNotFound():
-                self._post(CancelMissing(now_ms, client_order_id))
-            case answers.CancelDenied():
-                self._post(CancelRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail))
-            case answers.CancelUnknown():
-                self._post(CancelLost(now_ms, client_order_id, answer.cause))

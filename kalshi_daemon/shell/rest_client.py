@@ -1,4 +1,4 @@
-"""The exchange's REST side, signed: reads that end with the whole truth or an error, and the two writes.
+"""The exchange's REST side, signed: reads that end with the whole truth or an error, and the writes.
 
 Rules:
 - Raised for reads: `ExchangeError`; `Unreachable`, also for an answer that cannot be read (its cause is then the
@@ -20,6 +20,7 @@ from urllib.parse import quote
 import trio
 
 from kalshi_daemon import limits
+from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import BALANCE_PATH, Budget, RateGovernor
@@ -40,6 +41,7 @@ from kalshi_daemon.shell.requests import Call, Requests
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import fees, rest, schedule
+from kalshi_daemon.wire.batched_cancel import BatchFailed, batch_failed, encode_cancels, read_cancels
 from kalshi_daemon.wire.orders import (
     Acknowledged,
     CancelAccepted,
@@ -76,6 +78,7 @@ T = TypeVar("T")
 BeforeSend = Callable[[], None]
 
 ORDERS_PATH: Final = "/portfolio/events/orders"
+CANCELS_PATH: Final = f"{ORDERS_PATH}/batched"
 BOOKS_PATH: Final = "/markets/orderbooks"
 COMBO: Final = "KXMVE"  # how the ticker of every multivariate event begins
 EVENTS_SHOWN: Final = "200"  # the most that a list of events gives at once, and more than are asked for
@@ -306,17 +309,50 @@ class RestClient:
             before_send=before_send,
         )
         try:
-            try:
-                return await self._requests.over_hosts(call)
-            except ClockRefused:  # its Date has set the clock right; a second create would be a second decision
-                return await self._requests.over_hosts(call)
+            return await self._cancelled(call)
         except ExchangeError as error:
             return cancel_failed(error)
         except Unreachable as error:
-            return CancelUnknown(str(error)) if error.maybe_done else CancelDenied(0, UNREACHABLE, str(error))
+            return _unanswered(error)
+
+    async def cancel_orders(
+        self, commands: Sequence[CancelOrder], *, before_send: BeforeSend
+    ) -> list[CancelAnswer] | BatchFailed:
+        """Several in one request: an answer to each, in their order, or one for all."""
+        order_ids = [command.order_id for command in commands]
+        call = Call(
+            "cancel_batch",
+            "DELETE",
+            CANCELS_PATH,
+            partial(read_cancels, order_ids=order_ids),
+            body=encode_cancels(commands),
+            before_send=before_send,
+        )
+        try:
+            found = await self._cancelled(call)
+        except ExchangeError as error:
+            return batch_failed(error)
+        except Unreachable as error:
+            return BatchFailed(_unanswered(error), as_a_batch=False)
+        for each in found.values():
+            if isinstance(each, ExchangeError):
+                self.tally.note(each)
+        unsaid = CancelUnknown("the answer to its batch does not name it")
+        told = [found.get(order_id, unsaid) for order_id in order_ids]
+        return [cancel_failed(each) if isinstance(each, ExchangeError) else each for each in told]
+
+    async def _cancelled(self, call: Call[T]) -> T:
+        try:
+            return await self._requests.over_hosts(call)
+        except ClockRefused:  # its Date has set the clock right; a second create would be a second decision
+            return await self._requests.over_hosts(call)
 
     def _now(self, reader: Callable[[bytes, Milliseconds], T]) -> Callable[[bytes], T]:
         return lambda body: reader(body, self._clock.now_ms())
+
+
+def _unanswered(error: Unreachable) -> CancelDenied | CancelUnknown:
+    return CancelUnknown(str(error)) if error.maybe_done else CancelDenied(0, UNREACHABLE, str(error))
 
 
 def cancel_path(order_id: str) -> str:

@@ -1,8 +1,9 @@
 """Cancels what has to go and verifies that it is gone.
 
 A sweep is: cancel all that has to go; wait until the writer has nothing on the wire; cancel what was accepted
-meanwhile; read two complete lists after that, both empty of what had to go, with no order unknown. Cancels go one by
-one: the exchange's cancel-all may take orders placed in the minute after it, and is for kill alone.
+meanwhile; read two complete lists after that, both empty of what had to go, with no order unknown. Cancels go in
+batches (`cancel_queue`), each for an order by its id: the exchange's cancel-all may take orders placed in the minute
+after it, and is for kill alone.
 
 Rules:
 - A list proves something only where nothing was on the wire while it was read, and the exchange says that it is as of

@@ -63,13 +63,13 @@ def error_of(status: int, body: bytes, *, write: bool) -> ExchangeError | Unreac
         return Unreachable(
             f"the exchange answered {status} without saying what became of it: {excerpt}", maybe_done=write
         )
-    code, message, details = (_text(part) for part in (said.code, said.message, said.details))
+    code, message, details = (text_of(part) for part in (said.code, said.message, said.details))
     remedy = meaning_of_code(status, code).remedy
     kind = ERRORS.get(remedy, ExchangeError)
     return kind(status, code, message, details)
 
 
-def _text(part: object) -> str:
+def text_of(part: object) -> str:
     """A part as text: as it is where it is one, and as JSON where it is anything else."""
     if part is None:
         return ""

@@ -109,6 +109,12 @@ def meaning_of_code(status: int, code: str) -> Meaning:
     return UNKNOWN.get(status, UNKNOWN_ELSE)
 
 
+def status_of_code(code: str) -> int:
+    """With which status a code comes where it is alone; inside a batch it has none. 0: no row names it."""
+    lowered = code.lower()
+    return next((status for status, start, _meaning in ROWS if start and lowered.startswith(start)), 0)
+
+
 def meaning_of(error: OperatingError) -> Meaning:
     """What any operating error means."""
     if isinstance(error, RateLimited):

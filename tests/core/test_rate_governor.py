@@ -93,3 +93,31 @@ def test_an_upgrade_is_taken_over_and_a_429_is_of_its_own_bucket():
     governor.refused("GET", "/markets", 1.0)
     shown = {each.budget: (each.tokens, each.capacity, each.pace, each.refusals) for each in governor.statuses(1.0)}
     assert shown == {"read": (0, 900, 0.5, 1), "write": (600, 600, 1.0, 0), "balance": (1, 1, 1.0, 0)}
+
+
+def test_a_batch_is_paid_for_as_many_as_there_are_tokens_for():
+    """At two tokens each: fifty of a hundred tokens a second; then what is there, and of too little none."""
+    governor = RateGovernor()
+    assert governor.pays_batch("DELETE", CANCEL, 80, 0.0) == (50, 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 80, 0.0) == (0, 0.1)
+    assert governor.pays_batch("DELETE", CANCEL, 2, 0.0) == (0, 0.04)  # no more than these two need
+    assert governor.pays_batch("DELETE", CANCEL, 80, 0.4) == (20, 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 3, 1.4) == (3, 0.0)
+    assert int(governor.bucket(Budget.WRITE).tokens(1.45)) == 98
+
+
+def test_a_batch_within_a_second_of_a_bucket_that_holds_two():
+    """The bucket has 2,000, a second refills 1,000: 500 cancels go together, and as many again at once."""
+    governor = RateGovernor()
+    governor.take_limits(AccountLimits("premier", Bucket(1_000, 1_000), Bucket(1_000, 2_000)), 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 10_000, 10.0) == (500, 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 10_000, 10.0) == (500, 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 10_000, 10.0) == (0, 0.1)
+
+
+def test_a_batch_is_one_where_one_takes_the_whole_bucket():
+    """A bucket smaller than the cost of two: one at a time, and it does not wait for ever."""
+    governor = RateGovernor()
+    governor.take_limits(AccountLimits("basic", Bucket(10, 10), Bucket(1, 1)), 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 5, 100.0) == (1, 0.0)
+    assert governor.pays_batch("DELETE", CANCEL, 5, 100.0) == (0, 1.0)

@@ -30,7 +30,16 @@ from kalshi_daemon.emulator.markets import demo_series, invented_market
 from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder, Placed
 from kalshi_daemon.emulator.server import EmulatorServer
 from kalshi_daemon.emulator.settings import ServerSettings
-from kalshi_daemon.facts import AccountFact, FillSeen, HoldKind, RunStarted
+from kalshi_daemon.facts import (
+    AccountFact,
+    FillSeen,
+    HoldKind,
+    OrderAcknowledged,
+    OrderIntended,
+    OrderSent,
+    OrderSpec,
+    RunStarted,
+)
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import VirtualClock
@@ -45,13 +54,14 @@ from kalshi_daemon.shell.sync_service import SyncService
 from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.faulty_link import Fault, FaultyLink
 from kalshi_daemon.simulation.network import MemoryNetwork
-from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_CENT, BookSide, Milliseconds, Ticker, TimeInForce
+from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, PRICE_CENT, BookSide, Milliseconds, Ticker, TimeInForce
 
 START_MS: Milliseconds = 1_792_418_400_000  # a Monday at 10:00 US Eastern
 HOST = "exchange"
 A, B = "DEMOTEMP-DAY1-T58", "DEMOTEMP-DAY1-T60"  # one event, no maker fees
 C = "DEMOGAME-HEROWL-HER"
 ORDERS = "/portfolio/events/orders"
+SPEC = OrderSpec(A, BookSide.BID, PRICE_CENT, CONTRACT, TimeInForce.GOOD_TILL_CANCELED, True, False, None, 0)
 UNPACED = RiskLimits(orders_per_s_max=1_000, orders_per_min_max=1_000)  # tests here act in no time
 NORMAL = Levels("trading.normal", feeds_usable=True, breaker_allows=True)
 
@@ -77,6 +87,7 @@ class World:
     alarms: list[str] = Factory(list)
     moves: list[tuple[str, str]] = Factory(list)  # (client order id, state) of each order that moved
     told_fills: int = 0
+    given: set[str] = Factory(set)  # client order ids of `rest_many`
 
     def __attrs_post_init__(self) -> None:
         self.journal = Journal.open(MEMORY, in_place)
@@ -116,7 +127,8 @@ class World:
     def command(self, command: Command) -> None:
         match command:
             case PlaceOrder() | CancelOrder():
-                self.writer.accept(command)
+                if isinstance(command, CancelOrder) or command.client_order_id not in self.given:
+                    self.writer.accept(command)
             case Poke():
                 self.pokes.append(command.event)
             case FetchFills():
@@ -163,6 +175,21 @@ class World:
         self.propose(market, side, cents, count)
         await self.written()
         return self.ledger.client_order_id(number)
+
+    async def rest_many(self, count: int, market: Ticker = A) -> list[str]:
+        """So many orders of ours that rest, one contract each at a cent, in the ledger as if they had been sent."""
+        names, now_ms = [], self.clock.now_ms()
+        for number in range(self.ledger.next_number, self.ledger.next_number + count):
+            names.append(self.ledger.client_order_id(number))
+            self.given.add(names[-1])
+            spec = evolve(SPEC, market=market)
+            order = NewOrder(market, spec.side, spec.price, spec.count, spec.time_in_force, client_order_id=names[-1])
+            placed = self.exchange.create_order(self.account, order)
+            self.bus.post(OrderIntended(now_ms, number, names[-1], spec, 2 * CENT, "policy", 1, "", ""))
+            self.bus.post(OrderSent(now_ms, names[-1]))
+            self.bus.post(OrderAcknowledged(now_ms, names[-1], placed.order_id, 0, placed.remaining, now_ms))
+        await self.bus.drain()
+        return names
 
     async def position(self, market: Ticker, count: int, cents: int = 40) -> None:
         """Hold so many contracts (negative: NO), bought by an order of ours and known to the ledger."""

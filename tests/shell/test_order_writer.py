@@ -339,10 +339,10 @@ async def test_orders_over_the_bound_are_withheld_and_cancels_over_it_overflow(a
         assert world.of(OrderWithheld)[-1].code == "overflow"
         assert world.writer.counts["overflowed"] == 1
         with pytest.raises(Overflow, match="cancels wait"):  # noqa: PT012 - which of them is too many is not the point
-            for number in range(waiting + 5):
+            for number in range(limits.CANCEL_QUEUE_MAX + 5):
                 world.writer.accept(CancelOrder(f"kd-x-{number}", "o", A, 0, "a test"))
         world.writer._placements.clear()
-        world.writer._cancels.clear()
+        world.writer._cancels._waiting.clear()
 
 
 async def test_waiting_for_quiet_ends_though_more_is_accepted_meanwhile(autojump_clock):

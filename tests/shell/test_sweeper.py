@@ -7,6 +7,7 @@ import trio
 from account_world import ORDERS, A, B, C, account_world
 
 from kalshi_daemon import limits
+from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.facts import HoldKind, SweepUnverified, SweepVerified
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
 from kalshi_daemon.simulation.faulty_link import LOST, NEVER_ARRIVES, UNAVAILABLE, Fault, replaced
@@ -193,4 +194,21 @@ async def test_a_sweep_of_many_orders_takes_its_tokens_and_its_time(autojump_clo
         began_s = trio.current_time()
         assert await world.sweeper.sweep(ALL, "a test")
         assert trio.current_time() - began_s < limits.SWEEP_WORK_S
-        assert world.link.asked("DELETE", ORDERS) == 12
+        assert world.writer.counts["cancel_cancelaccepted"] == 12
+        assert world.link.asked("DELETE", ORDERS) == world.writer.counts["cancel_batches"] == 1
+
+
+async def test_two_thousand_orders_are_swept_as_fast_as_their_tokens_come(autojump_clock):
+    """4,000 tokens, of which 2,000 are there and 1,000 come a second: each order is cancelled once, in time."""
+    async with account_world(settings=ServerSettings(limits=RateLimits.of_tier("premier"))) as world:
+        world.rest.governor.take_limits(await world.rest.account_limits(), trio.current_time())
+        orders = await world.rest_many(2_000)
+        assert len(resting(world)) == 2_000
+        began_s = trio.current_time()
+        assert await world.sweeper.sweep(ALL, "a test")
+        assert 2.0 <= trio.current_time() - began_s < limits.SWEEP_WORK_S
+        assert resting(world) == []
+        assert {world.state(order) for order in orders} == {"cancelled"}
+        assert world.writer.counts["cancel_cancelaccepted"] == 2_000
+        assert world.link.asked("DELETE", ORDERS) <= 40  # batches of a hundred, and those that had to wait for tokens
+        assert world.bucket.refusals == 0

@@ -1,0 +1,124 @@
+"""Cancels on their way out: what waits goes together, in batches that the write bucket pays for at once.
+
+Rules:
+- One cancel of an order is under way at most; asked for again before it is answered, it has joined.
+- A batch is as large as the tokens that are there, within what the account's limits allow. Where there are hardly any
+  it waits for a tenth of a second's worth, so that a long queue is not sent one by one.
+- Every cancel ends as exactly one fact. One that the answer to its batch leaves out is `CancelLost`: unknown, for a
+  read to settle; and so is each of a batch whose answer is lost.
+- The largest batch is not documented. One that the exchange refuses as a batch is sent again in halves, and the house
+  stays below that size until it is started again; a batch of one is the request for one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+import trio
+
+from kalshi_daemon import limits
+from kalshi_daemon.commands import CancelOrder
+from kalshi_daemon.errors import Overflow
+from kalshi_daemon.facts import (
+    AccountFact,
+    CancelAcknowledged,
+    CancelLost,
+    CancelMissing,
+    CancelRefused,
+    CancelSent,
+)
+from kalshi_daemon.shell import rest_client as answers
+from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.rest_client import RestClient, cancel_path
+from kalshi_daemon.wire.batched_cancel import BatchFailed
+
+
+class CancelQueue:
+    def __init__(
+        self, rest: RestClient, post: Callable[[AccountFact], None], clock: Clock, counts: Counter[str]
+    ) -> None:
+        self.batch_max = limits.CANCEL_BATCH_MAX  # lowered by what the exchange refuses
+        self._rest = rest
+        self._post = post
+        self._clock = clock
+        self._counts = counts
+        self._waiting: deque[CancelOrder] = deque()
+        self._under_way: set[str] = set()  # client order ids whose cancel waits or is on the wire
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def accept(self, command: CancelOrder) -> None:
+        """Raises Overflow over the bound: more of them than orders can rest."""
+        if command.client_order_id in self._under_way:
+            self._counts["cancels_joined"] += 1
+            return
+        if len(self._waiting) >= limits.CANCEL_QUEUE_MAX:
+            raise Overflow(f"{limits.CANCEL_QUEUE_MAX} cancels wait to be sent: more than orders may rest")
+        self._under_way.add(command.client_order_id)
+        self._waiting.append(command)
+
+    async def send(self) -> None:
+        """One request for what waits, and its answers; nothing, where other lanes were faster."""
+        batch = await self._paid()
+        if not batch:
+            return
+        again = False
+        try:
+            if len(batch) == 1:
+                found: Sequence[answers.CancelAnswer] = [await self._one(batch[0])]
+            else:
+                found, again = await self._together(batch)
+        finally:
+            self._under_way.difference_update(command.client_order_id for command in batch)
+        for command, answer in zip(batch, found, strict=True):
+            self._tell(command.client_order_id, answer)
+        if again:
+            for command in batch:
+                self.accept(command)
+
+    async def _paid(self) -> list[CancelOrder]:
+        """The oldest that waits, and as many behind it as there are tokens for; its path stands for all of theirs."""
+        while self._waiting:
+            path, wanted = cancel_path(self._waiting[0].order_id), min(len(self._waiting), self.batch_max)
+            items, wait_s = self._rest.governor.pays_batch("DELETE", path, wanted, trio.current_time())
+            if items:
+                return [self._waiting.popleft() for _ in range(items)]
+            self._counts["paced"] += 1
+            await trio.sleep(wait_s)
+        return []
+
+    def _sent(self, batch: Sequence[CancelOrder]) -> None:
+        for command in batch:
+            self._post(CancelSent(self._clock.now_ms(), command.client_order_id))
+
+    async def _one(self, command: CancelOrder) -> answers.CancelAnswer:
+        return await self._rest.cancel_order(
+            command.order_id, command.market, command.exchange_index, before_send=lambda: self._sent([command])
+        )
+
+    async def _together(self, batch: Sequence[CancelOrder]) -> tuple[Sequence[answers.CancelAnswer], bool]:
+        """An answer to each, and whether they go again: nothing was done, for what the batch is."""
+        found = await self._rest.cancel_orders(batch, before_send=lambda: self._sent(batch))
+        self._counts["cancel_batches"] += 1
+        if not isinstance(found, BatchFailed):
+            return found, False
+        if found.as_a_batch:
+            self._counts["cancel_batches_refused"] += 1
+            self.batch_max = min(self.batch_max, len(batch) // 2)
+        again = found.as_a_batch and isinstance(found.answer, answers.CancelDenied)
+        return [found.answer] * len(batch), again
+
+    def _tell(self, client_order_id: str, answer: answers.CancelAnswer) -> None:
+        now_ms = self._clock.now_ms()
+        self._counts[f"cancel_{type(answer).__name__.lower()}"] += 1
+        match answer:
+            case answers.CancelAccepted():
+                self._post(CancelAcknowledged(now_ms, client_order_id, answer.reduced_by, answer.ts_ms))
+            case answers.CancelNotFound():
+                self._post(CancelMissing(now_ms, client_order_id))
+            case answers.CancelDenied():
+                self._post(CancelRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail))
+            case answers.CancelUnknown():
+                self._post(CancelLost(now_ms, client_order_id, answer.cause))

@@ -20,7 +20,7 @@ from typing import Final
 from attrs import frozen
 
 from kalshi_daemon.core.ledger_view import LedgerView
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.position_tracker import side_price
 from kalshi_daemon.facts import BalanceReading
 from kalshi_daemon.units import Count, Money, Ticker, contracts, dollars

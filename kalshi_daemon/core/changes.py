@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.facts import FillSeen, HoldKind, RestrictionKind
 from kalshi_daemon.units import Money, Ticker
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from kalshi_daemon.core.changes import Change, FillBooked, HoldsChanged, OrderMoved
 from kalshi_daemon.core.ledger_view import LedgerView
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.risk import FLATTEN, BookEvidence, Levels
 from kalshi_daemon.facts import AccountFact, HoldKind, OrderSent, RunStarted, StateChanged
 from kalshi_daemon.limits import LEVEL_LOOKS_MAX, TRADE_IDS_MAX, VIOLATIONS_KEPT

@@ -32,7 +32,8 @@ from kalshi_daemon.core.fill_processor import Hearing
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_view import PREFIX, LedgerView
 from kalshi_daemon.core.order_inputs import is_known_reason
-from kalshi_daemon.core.order_tracker import RESTING, OrderRecord, Told
+from kalshi_daemon.core.order_record import RESTING, OrderRecord
+from kalshi_daemon.core.order_tracker import Told
 from kalshi_daemon.core.position_tracker import worth
 from kalshi_daemon.units import CENT, PRICE_ONE, Milliseconds, TimeInForce, contracts, dollars
 from statecharts.order import UNK

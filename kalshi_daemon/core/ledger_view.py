@@ -13,7 +13,8 @@ import msgspec
 from kalshi_daemon.core.cash_manager import CashManager
 from kalshi_daemon.core.fill_processor import FillProcessor
 from kalshi_daemon.core.holds import Hold, Holds, Restriction
-from kalshi_daemon.core.order_tracker import OrderRecord, OrderTracker
+from kalshi_daemon.core.order_record import OrderRecord
+from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
 from kalshi_daemon.facts import BalanceReading, HoldKind
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker

@@ -20,7 +20,7 @@ from kalshi_daemon.core.changes import (
     SweepWanted,
 )
 from kalshi_daemon.core.ledger_view import LedgerView
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.facts import AccountFact, OrderIntended
 from statecharts.order import AM, CAN
 

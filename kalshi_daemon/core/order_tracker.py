@@ -1,11 +1,7 @@
 """Every order by its ids, stepped by the table of `statecharts/order.py`.
 
 Rules:
-- A record is replaced, never changed. `filled` counts the fills booked here; `claimed` is what the exchange has
-  said is filled, which may be ahead. What an order still owes counts as filled wherever the worst is asked, and
-  keeps its share of the reservation.
 - A fact older by the exchange's stamp than what is known is dropped before the table is asked.
-- An order without an intent has no history that the table could check: what is seen of it is what it is.
 - Records of orders that are over are kept up to a bound, oldest out first.
 """
 
@@ -19,8 +15,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from kalshi_daemon.core.cash_manager import CashManager
-from kalshi_daemon.core.order_inputs import cause_of, exchange_stamp_ms, order_input, seen_input
-from kalshi_daemon.core.position_tracker import side_price
+from kalshi_daemon.core.order_inputs import cause_of, exchange_stamp_ms, order_input
+from kalshi_daemon.core.order_record import FOREIGN, OrderRecord, record_of_intent, record_of_sight
 from kalshi_daemon.core.table import Table
 from kalshi_daemon.facts import (
     CancelAcknowledged,
@@ -32,74 +28,12 @@ from kalshi_daemon.facts import (
     OrderIntended,
     OrderSeen,
     OrderSent,
-    OrderSpec,
 )
 from kalshi_daemon.limits import ORDERS_KEPT_MAX, ORDERS_PER_MIN_CAP, REQUEST_LIFE_MS
-from kalshi_daemon.units import SECOND_MS, BookSide, Count, Milliseconds, Money, Ticker, TimeInForce, contracts
-from statecharts.order import CXL, EXP, FIL, FINAL_STATES, IN, ORDER, PAR, RES, UNK
+from kalshi_daemon.units import SECOND_MS, BookSide, Count, Milliseconds, Ticker, contracts
+from statecharts.order import FIL, ORDER
 
-FOREIGN: Final = "foreign:"  # opens the key of an order that is not ours
 TABLE: Final = Table(ORDER)
-RESTING: Final = frozenset({RES, PAR})
-
-
-def owed(state: str, count: Count, filled: Count, claimed: Count, *, ours: bool) -> Count:
-    """Contracts whose fills may still come. Of an order that is not ours, those from before the journal never do."""
-    if state not in FINAL_STATES:
-        return max(0, count - (filled if ours else max(filled, claimed)))
-    return max(0, claimed - filled) if ours else 0
-
-
-@frozen
-class OrderRecord:
-    """One order as it is known.
-
-    `cost` is the fills' price * count on the YES leg, so cost / filled is the average price; fees are apart. `worst`
-    is what the whole order could cost when it was decided. `asked_ms` is the last moment at which a request for it may
-    have been signed, `updated_ms` the exchange's stamp of what is known.
-    """
-
-    client_order_id: str  # for an order that is not ours: FOREIGN + order_id
-    order_id: str  # empty until the exchange has said it
-    number: int
-    spec: OrderSpec
-    state: str  # a column of statecharts/order.py
-    filled: Count
-    claimed: Count
-    cost: Money
-    fees: Money
-    worst: Money
-    ours: bool
-    purpose: str
-    intended_ms: Milliseconds
-    asked_ms: Milliseconds
-    updated_ms: Milliseconds
-    decision: int
-    reason: str  # why it was withheld, refused, lost or cancelled, in the words of the fact
-
-    @property
-    def final(self) -> bool:
-        return self.state in FINAL_STATES
-
-    @property
-    def rests(self) -> bool:
-        """Known to be in the exchange's book, with no cancel or amend under way."""
-        return self.state in RESTING
-
-    @property
-    def owed(self) -> Count:
-        return owed(self.state, self.spec.count, self.filled, self.claimed, ours=self.ours)
-
-    @property
-    def reserve(self) -> Money:
-        """What of `worst` is still set aside: the share of the contracts owed, rounded up."""
-        left = self.owed
-        return -(-self.worst * left // self.spec.count) if left else 0
-
-    @property
-    def open(self) -> bool:
-        """Whether it can still change anything."""
-        return self.state not in FINAL_STATES or self.owed > 0
 
 
 @frozen
@@ -110,70 +44,6 @@ class Told:
     record: OrderRecord
     note: str = ""
     diverged: str = ""
-
-
-def _record_of_intent(fact: OrderIntended) -> OrderRecord:
-    return OrderRecord(
-        client_order_id=fact.client_order_id,
-        order_id="",
-        number=fact.number,
-        spec=fact.spec,
-        state=IN,
-        filled=0,
-        claimed=0,
-        cost=0,
-        fees=0,
-        worst=fact.reserve,
-        ours=True,
-        purpose=fact.purpose,
-        intended_ms=fact.at_ms,
-        asked_ms=fact.at_ms,
-        updated_ms=0,
-        decision=fact.decision,
-        reason="",
-    )
-
-
-def _state_seen(fact: OrderSeen) -> str:
-    """The state of an order without an intent."""
-    name = seen_input(fact, fact.initial)
-    if name == "seen_open":
-        return PAR if fact.filled else RES
-    return {"seen_executed": FIL, "seen_cancelled": CXL, "seen_expired": EXP}.get(name or "", UNK)
-
-
-def _record_of_sight(fact: OrderSeen, key: str, number: int, *, ours: bool) -> OrderRecord:
-    """A record of an order that has no intent here: its cost at the limit is set aside, its fees are not known."""
-    spec = OrderSpec(
-        market=fact.market,
-        side=fact.side,
-        price=fact.price,
-        count=fact.initial,
-        time_in_force=TimeInForce.GOOD_TILL_CANCELED,
-        post_only=False,
-        reduce_only=False,
-        expires_s=fact.expires_s,
-        exchange_index=fact.exchange_index,
-    )
-    return OrderRecord(
-        client_order_id=key,
-        order_id=fact.order_id,
-        number=number,
-        spec=spec,
-        state=_state_seen(fact),
-        filled=0,
-        claimed=fact.filled,
-        cost=0,
-        fees=0,
-        worst=side_price(fact.side, fact.price) * fact.initial,
-        ours=ours,
-        purpose="",
-        intended_ms=fact.at_ms,
-        asked_ms=fact.at_ms,
-        updated_ms=fact.updated_ms,
-        decision=0,
-        reason=fact.reason,
-    )
 
 
 class OrderTracker:
@@ -209,7 +79,7 @@ class OrderTracker:
             return None
         if not fact.spec.reduce_only:
             self._increases_ms.append(fact.at_ms)
-        return self._put(_record_of_intent(fact))
+        return self._put(record_of_intent(fact))
 
     def increase_before(self, number: int) -> Milliseconds | None:
         """When the `number`-th newest increase was meant (1: the last); None where there were not so many."""
@@ -219,7 +89,7 @@ class OrderTracker:
         """The record of an order that is seen and has no intent; ours by its number, or else foreign."""
         ours = number is not None
         key = fact.client_order_id if ours else FOREIGN + fact.order_id
-        return self._put(_record_of_sight(fact, key, number or 0, ours=ours))
+        return self._put(record_of_sight(fact, key, number or 0, ours=ours))
 
     def answer(self, record: OrderRecord, fact: OrderFact) -> Told:
         """One fact about a known order, through the table."""
@@ -294,7 +164,7 @@ class OrderTracker:
         if fact.updated_ms < record.updated_ms:
             return Told(record.state, record, note="older_facts")
         after = evolve(
-            _record_of_sight(fact, record.client_order_id, record.number, ours=False),
+            record_of_sight(fact, record.client_order_id, record.number, ours=False),
             filled=record.filled,
             cost=record.cost,
             fees=record.fees,

@@ -22,7 +22,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.errors import AccessRefused, ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountFact,

@@ -22,7 +22,7 @@ import trio
 from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.errors import ExchangeError, RateLimited, Unreachable
 from kalshi_daemon.facts import AccountFact, SweepUnverified, SweepVerified
 from kalshi_daemon.shell.account_reader import AccountReader

@@ -23,7 +23,8 @@ from attrs import evolve
 from kalshi_daemon import facts
 from kalshi_daemon.core.cash_manager import CashManager
 from kalshi_daemon.core.order_inputs import is_known_reason, order_input
-from kalshi_daemon.core.order_tracker import OrderRecord, OrderTracker
+from kalshi_daemon.core.order_record import OrderRecord
+from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.limits import REQUEST_LIFE_MS
 from kalshi_daemon.units import CONTRACT, DOLLAR
 

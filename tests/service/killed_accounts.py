@@ -27,7 +27,7 @@ from processes import PATIENCE_S, ROOT, Running, clean_environment, running, unt
 from kalshi_daemon.config import load
 from kalshi_daemon.core import order_tracker
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.order_tracker import OrderRecord
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.errors import EXIT_STOPPED
 from kalshi_daemon.facts import (
     AccountFact,

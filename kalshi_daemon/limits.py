@@ -181,6 +181,7 @@ ORDERS_READ_BEFORE_MS: Final[Milliseconds] = 60_000
 FOREIGN_NAMED_MAX: Final = 5  # of what is not ours, in the hold's cause; all are in the journal
 HELD_SYNC_S: Final = 10.0  # between two reads of the account while the hold `access` is in force
 FILLS_HELD_MAX: Final = 10_000  # fills that outran their order
+FILLS_SORTED_MAX: Final = 100  # newest fills of a market, among which one that was told late is put in its place
 TRADE_IDS_MAX: Final = 1_000_000  # trade ids kept for telling duplicates
 ORDERS_KEPT_MAX: Final = 50_000  # records of orders, those that are over dropped first: a month of an order a minute
 

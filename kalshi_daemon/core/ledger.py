@@ -244,6 +244,8 @@ class Ledger(LedgerView):
         changes.append(FillBooked(fact, moved.realised, "" if record is None else record.client_order_id))
         if self._positions.is_settled(fact.market):
             self._count("late_fills")
+        if not moved.in_order:
+            self._count("fills_out_of_order")
         if record is not None:
             self._attribute(record, fact, fact.at_ms, changes)
             self._attribute_held(fact.order_id, fact.at_ms, changes)

@@ -9,8 +9,9 @@ How a fill moves the cash, on the YES leg (money.md, api.md 3.1 and 3.4), before
 
 Rules: a fill that crosses zero is split in two. Cost is kept as a sum, not as an average, so nothing is lost to
 rounding: what a partial close leaves behind and what it takes away add up to what was there. Fees never enter cost
-or profit. A settled market is flat; a fill that arrives after its settlement moves cash and profit as it did at the
-exchange, where it met the position that the settlement then closed.
+or profit. A fill that is told late is folded where it was made (`recent_fills.py`), for as long as neither a payout nor
+a person's correction came in between. A settled market is flat; a fill that arrives after its settlement moves cash
+and profit as it did at the exchange, where it met the position that the settlement then closed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from types import MappingProxyType
 
 from attrs import evolve, frozen
 
+from kalshi_daemon.core.recent_fills import RecentFills
 from kalshi_daemon.facts import FillSeen, PositionCorrected, PositionOpening, SettlementSeen
+from kalshi_daemon.limits import FILLS_SORTED_MAX
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Money, Price, Ticker
 
 
@@ -37,10 +40,13 @@ class Position:
 
 @frozen
 class Booked:
-    """What booking one fill did: the cash it moved before its fee, and the profit it realised."""
+    """What booking one fill did: the cash it moved before its fee, and the profit it realised.
+
+    `in_order`: its place among the fills of its market is known."""
 
     cash: Money
     realised: Money
+    in_order: bool = True
 
 
 def side_price(side: BookSide, price: Price) -> Price:
@@ -85,8 +91,11 @@ def booked(position: Position, side: BookSide, price: Price, count: Count) -> tu
 class PositionTracker:
     """All positions, and for every settled market the count at which it was closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, sorted_max: int = FILLS_SORTED_MAX) -> None:
         self._positions: dict[Ticker, Position] = {}
+        self._recent: dict[Ticker, RecentFills] = {}
+        self._before: dict[Ticker, Position] = {}  # what the recent fills of the market were added to
+        self._sorted_max = sorted_max
         # market -> what we held when it settled, walked on by fills that arrive late
         self._settled: dict[Ticker, Count] = {}
         self.positions: Mapping[Ticker, Position] = MappingProxyType(self._positions)
@@ -100,7 +109,8 @@ class PositionTracker:
 
     def open(self, openings: tuple[PositionOpening, ...]) -> None:
         """The positions the account had when the journal began; what was folded before is part of them."""
-        self._positions.clear()
+        for memory in (self._positions, self._recent, self._before):
+            memory.clear()
         for opening in openings:
             self._positions[opening.market] = Position(
                 market=opening.market, count=opening.count, cost=opening.cost, realised=0, fees=opening.fees
@@ -117,15 +127,35 @@ class PositionTracker:
             after = evolve(position, realised=position.realised + moved.cash)
             moved = Booked(cash=moved.cash, realised=moved.cash)
         else:
-            after, moved = booked(position, fill.side, fill.price, fill.count)
+            after, moved = self._placed(position, fill)
         self._positions[market] = evolve(after, fees=after.fees + fill.fee)
         return moved
+
+    def _placed(self, position: Position, fill: FillSeen) -> tuple[Position, Booked]:
+        """The position with the fill where it was made, and what that changes."""
+        recent = self._recent.setdefault(fill.market, RecentFills())
+        before = self._before.setdefault(fill.market, position)
+        in_order = fill.ts_ms >= recent.gone_ms
+        if recent.add(fill):
+            after = before
+            for each in recent.kept:
+                after = booked(after, each.side, each.price, each.count)[0]
+            after = evolve(after, fees=position.fees)
+        else:
+            after = booked(position, fill.side, fill.price, fill.count)[0]
+        if len(recent.kept) > self._sorted_max:
+            oldest = recent.drop_oldest()
+            self._before[fill.market] = booked(before, oldest.side, oldest.price, oldest.count)[0]
+        realised = after.realised - position.realised
+        return after, Booked(realised - (after.cost - position.cost), realised, in_order)
 
     def settle(self, fact: SettlementSeen) -> Booked | None:
         """Closes a market for what the exchange credited; None when it was settled before: once a market."""
         if fact.market in self._settled:
             return None
         position = self._positions.get(fact.market)
+        self._recent.pop(fact.market, None)
+        self._before.pop(fact.market, None)
         self._settled[fact.market] = 0 if position is None else position.count
         if position is None:
             if not fact.revenue:
@@ -137,11 +167,16 @@ class PositionTracker:
 
     def correct(self, fact: PositionCorrected) -> None:
         """The exchange's word instead of ours; no profit was made by it that anybody knows of."""
-        position = self._positions.get(fact.market) or Position(fact.market, count=0, cost=0, realised=0, fees=0)
-        self._positions[fact.market] = evolve(
+        market = fact.market
+        position = self._positions.get(market) or Position(market, count=0, cost=0, realised=0, fees=0)
+        self._positions[market] = evolve(
             position, count=position.count + fact.change, cost=position.cost + fact.cost_change
         )
+        self._before.pop(market, None)
+        if market in self._recent:
+            self._recent[market].drop_all()
 
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""
-        return {"positions": self._positions, "settled": self._settled}
+        recent = {market: (each.gone_ms, each.kept) for market, each in self._recent.items()}
+        return {"positions": self._positions, "settled": self._settled, "recent": recent, "before": self._before}

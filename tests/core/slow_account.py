@@ -19,6 +19,7 @@ DOLLARS = Fraction(1, 1_000_000)  # of one unit of money
 class Trade:
     """`sign`: +1 buys the YES leg, -1 sells it; `price` and `fee` in dollars, `count` in contracts."""
 
+    ts_ms: int
     trade_id: str
     market: str
     sign: int
@@ -50,7 +51,9 @@ class SlowAccount:
             self.payouts.append(payout)
 
     def _of(self, market: str) -> Iterator[Trade]:
-        return (each for each in self.trades if each.market == market)
+        """As they happened, in whatever order they were told."""
+        trades = sorted(self.trades, key=lambda each: each.ts_ms)
+        return (each for each in trades if each.market == market)
 
     def paid_out(self, market: str) -> bool:
         return any(each.market == market for each in self.payouts)
@@ -76,7 +79,7 @@ class SlowAccount:
         return Fraction(0) if self.paid_out(market) else self.net(market)
 
     def cost(self, market: str) -> Fraction:
-        """What the contracts held were bought for, at the average of their side; a walk over the trades as told."""
+        """What the contracts held were bought for, at the average of their side; a walk over the trades."""
         held = cost = Fraction(0)
         for each in self._of(market):
             change = each.sign * each.count

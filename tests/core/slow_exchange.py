@@ -126,11 +126,11 @@ class SlowExchange:
         self.news.append(self.paid[market])
         return self.paid[market]
 
-    def page(self) -> list[AccountFact]:
+    def page(self, *, newest_first: bool = False) -> list[AccountFact]:
         """Complete reads of orders, fills and settlements as of now; of a fill a read does not say the client's id."""
         orders = [evolve(self._sight(order), source="read") for order in self.orders if order.there]
         fills = [evolve(fill, source="read", client_order_id="") for fill in self.fills.values()]
-        return [*orders, *fills, *self.paid.values()]
+        return [*orders, *(reversed(fills) if newest_first else fills), *self.paid.values()]
 
     def _tell(self, order: Truth) -> None:
         order.stamp_ms = self.now_ms

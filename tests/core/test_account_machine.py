@@ -30,7 +30,7 @@ SHARD = {market: shard for shard, market in enumerate(MARKETS)}
 OPENING = 500 * DOLLAR
 REASONS = ("", "ExpiryCancel", "SelfTradeCancel", "MarginCancel", "HaltCancel", "CloseCancel", "ReduceOnlyCancel")
 OUR_STEPS = ("decide", "send", "send", "hear", "hear", "cancel", "cancel", "withhold", "start")
-THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "settle")
+THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "somebody", "settle")
 HEARD = ("news", "news", "news", "old page", "new page", "nowhere")
 FATES = ("arrives", "arrives", "arrives", "refused", "never")
 PICKS = st.integers(0, 10**6)
@@ -69,7 +69,8 @@ class AccountLife(RuleBasedStateMachine):
             self.slow.told_payout(Payout(fact.market, fact.revenue * DOLLARS))
         if isinstance(fact, FillSeen):
             price, count = Fraction(fact.price, PRICE_ONE), Fraction(fact.count, CONTRACT)
-            self.slow.told_trade(Trade(fact.trade_id, fact.market, fact.side.sign, price, count, fact.fee * DOLLARS))
+            sign, fee = fact.side.sign, fact.fee * DOLLARS
+            self.slow.told_trade(Trade(fact.ts_ms, fact.trade_id, fact.market, sign, price, count, fee))
         key = getattr(fact, "client_order_id", "")
         if isinstance(fact, OrderSeen | FillSeen | facts.OrderAcknowledged) and key:
             self.named.add(key)
@@ -209,7 +210,7 @@ class AccountLife(RuleBasedStateMachine):
                 self.tell(fact)
             self.pages.append(self.exchange.page())
         elif step == "new page" and early:
-            for fact in self.exchange.page():
+            for fact in self.exchange.page(newest_first=pick % 2 == 0):
                 self.tell(fact)
         elif step == "nowhere":
             self.nowhere(early=early)

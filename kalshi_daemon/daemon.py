@@ -225,6 +225,7 @@ class Daemon:
         """What moved is not compared for a while, and its market is decided again."""
         parts = self.parts
         if isinstance(change, FillBooked):
+            parts.fee_forecast.saw(change.fill)
             parts.calibration.moved(change.fill.market, change.fill.ts_ms)
             parts.books.touch(change.fill.market)
         elif isinstance(change, PositionSettled):

@@ -270,6 +270,11 @@ CLOSE_HOURS_CAP: Final = 1_000_000  # a century: every market
 ORDER_SIZES_MAX: Final = 8  # the policy has 1 + 4 actions per size
 SOCKETS_MAX: Final = 3  # order books, fills, positions
 
+# --- what fills are charged, against the forecast (risk.md)
+FEE_FILLS: Final = 20  # the last fills over which the two are compared
+FEE_OFF_MAX: Final = 5_000  # micro-dollars a contract, half a cent, from which on it is an alarm
+FEE_ORDERS_MAX: Final = 1_000  # orders whose rounding fees are added up, those without a fill for longest dropped first
+
 # --- what people are shown
 STATUS_HISTORY_MAX: Final = 200  # lines of status history kept for people
 DEGRADED_NAMED_MAX: Final = 5  # markets, breakers or hosts in the cause of one degradation

@@ -15,6 +15,7 @@ from kalshi_daemon.commands import Command
 from kalshi_daemon.config import Config
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.exchange_hours import ExchangeHours
+from kalshi_daemon.core.fee_forecast import FeeForecast
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
@@ -23,7 +24,7 @@ from kalshi_daemon.core.market_selection import Filters, MarketSelection
 from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
-from kalshi_daemon.facts import AccountFact, OrderSent
+from kalshi_daemon.facts import AccountFact, OrderSent, SeriesFees
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
@@ -88,6 +89,7 @@ class Parts:
         self.universe = MarketUniverse() if seams.practice is None else seams.practice.universe
         self.hours = ExchangeHours(EASTERN)
         self.invariants = Invariants(self.ledger, self._violated)
+        self.fee_forecast = FeeForecast(self._fees_of, hooks.alarm)
         self.journal: Journal | None = None
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.signer = LateSigner(seams.load_signer)
@@ -203,6 +205,10 @@ class Parts:
         if isinstance(fact, OrderSent):
             self.invariants.leaving(fact.client_order_id, self.levels(), self.evidence, self.breaker.state)
         self._post(fact)
+
+    def _fees_of(self, market: Ticker) -> SeriesFees | None:
+        known = self.universe.market(market)
+        return None if known is None else known.fees
 
     def _violated(self, text: str) -> None:
         self.health.violated(text)

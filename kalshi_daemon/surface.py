@@ -199,7 +199,7 @@ class Surface:
             pause=lambda: parts.hours.next_pause(parts.clock.exchange_now_ms()),
             breakers=self._breakers,
             rates=lambda: parts.rest.governor.statuses(trio.current_time()),
-            mid=self._mid,
+            best=self._best,
             reserve_threshold=parts.reserve,
             last_refusal=self._last_refusal,
             counters=self._counters,
@@ -237,11 +237,9 @@ class Surface:
         reads = [rest.breaker for rest in dict.fromkeys((parts.market_rest, parts.rest))]
         return [parts.breaker, *reads, *policy, *parts.market_breakers.shut()]
 
-    def _mid(self, market: Ticker) -> Price | None:
+    def _best(self, market: Ticker) -> tuple[Price | None, Price | None]:
         book = self._parts.books.books.get(market)
-        if book is None or book.best_bid is None or book.best_ask is None:
-            return None
-        return (book.best_bid + book.best_ask) // 2
+        return (None, None) if book is None else (book.best_bid, book.best_ask)
 
     def _last_refusal(self) -> RefusalStatus | None:
         last = self._parts.gates.last_refusal
@@ -264,6 +262,7 @@ class Surface:
             "market": parts.universe.counts,
             "discovery": parts.market_watch.counts,
             "fees": parts.market_watch.fees.counts,
+            "fee_forecast": parts.fee_forecast.counts,
             "invariants": {"checked": parts.invariants.checked, "violated": parts.invariants.violations},
             "notify": {"failed": parts.notifier.failures},
             "policy": self._policy_counts(),
@@ -288,6 +287,7 @@ class Surface:
             "stream_lag_milliseconds": max([session.lag_ms for session in parts.coordinator.sessions], default=0),
             **self._book_gauges(),
             "bankroll_microdollars": parts.ledger.bankroll,
+            "fees_off_forecast_microdollars": parts.fee_forecast.off,
             "rest_latency_milliseconds": round(parts.rest.latency_s * SECOND_MS),
             "journal_slowest_commit_milliseconds": round(parts.journal.slowest_commit_s * SECOND_MS)
             if parts.journal

@@ -140,10 +140,12 @@ class Invariants:
             del self._trades[next(iter(self._trades))]
 
     def _check_cash(self) -> None:
-        """What is reserved is what the open orders keep, and nothing else."""
+        """What is reserved is what the open orders keep, and cash is what the run's figures add up to."""
         kept = sum(record.reserve for record in self._ledger.open_orders())
         reserved = self._ledger.reserved_total
         self.ask(f"7: reserved {reserved}, orders keep {kept}", holds=kept == reserved)
+        settled, added = self._ledger.settled_total, self._ledger.session.cash_now
+        self.ask(f"7: settled {settled}, the run's figures add up to {added}", holds=settled == added)
 
     def ask(self, text: str, *, holds: bool) -> None:
         """One question, also from outside: the account at the emulated exchange against ours."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from attrs import evolve
+
 from kalshi_daemon import facts
 from kalshi_daemon.core.changes import (
     AgreementChanged,
@@ -35,6 +37,8 @@ from kalshi_daemon.core.order_inputs import is_known_reason
 from kalshi_daemon.core.order_record import RESTING, OrderRecord
 from kalshi_daemon.core.order_tracker import Told
 from kalshi_daemon.core.position_tracker import worth
+from kalshi_daemon.core.session_figures import Execution, SessionFigures
+from kalshi_daemon.limits import RECENT_MAX
 from kalshi_daemon.units import CENT, PRICE_ONE, Milliseconds, TimeInForce, contracts, dollars
 from statecharts.order import UNK
 
@@ -59,7 +63,7 @@ class Ledger(LedgerView):
             facts.AccountDoubted: lambda _, changes: self._agree(changes, agreed=False),
             facts.BalanceReadingLearned: self._reading_learned,
             facts.DayOpened: self._day_opened,
-            facts.CashCorrected: lambda fact, _: self._cash.move(fact.exchange_index, fact.change),
+            facts.CashCorrected: self._cash_corrected,
             facts.PositionCorrected: lambda fact, _: self._positions.correct(fact),
             facts.HoldPlaced: self._place,
             facts.HoldLifted: self._lift,
@@ -91,6 +95,7 @@ class Ledger(LedgerView):
         released = self._holds.restrictions
         changes.extend(HoldsChanged(each.kind, each.subject, placed=False) for each in self._holds.restart(fact.at_ms))
         changes.extend(RestrictionsChanged(each.kind, placed=False) for each in released)
+        self.session = SessionFigures(fact.at_ms, self._cash.settled_total, self._positions.cost)
         self._agree(changes, agreed=False)
 
     def _account_opened(self, fact: facts.AccountOpened, _changes: list[Change]) -> None:
@@ -100,7 +105,12 @@ class Ledger(LedgerView):
         self.opened, self.opened_ms, self.opening = True, fact.at_ms, fact.settled
         self._cash.open(fact.settled)
         self._positions.open(fact.positions)
+        self.session = evolve(self.session, cash=self._cash.settled_total, cost=self._positions.cost)
         self._strange.update((each.market, None) for each in fact.positions if each.count)
+
+    def _cash_corrected(self, fact: facts.CashCorrected, _changes: list[Change]) -> None:
+        self._cash.move(fact.exchange_index, fact.change)
+        self.session = self.session.corrected(fact.change)
 
     def _account_named(self, fact: facts.AccountNamed, _changes: list[Change]) -> None:
         self.environment = self.environment or fact.environment
@@ -241,6 +251,8 @@ class Ledger(LedgerView):
         self.last_fill_ms = max(self.last_fill_ms, fact.ts_ms)
         moved = self._positions.book(fact)
         self._cash.move(fact.exchange_index, moved.cash - fact.fee)
+        self.session = self.session.filled(moved, fact.fee)
+        self.executions = (*self.executions, Execution(fact, moved.realised))[-RECENT_MAX:]
         changes.append(FillBooked(fact, moved.realised, "" if record is None else record.client_order_id))
         if self._positions.is_settled(fact.market):
             self._count("late_fills")
@@ -302,6 +314,7 @@ class Ledger(LedgerView):
             return
         self.settlements_booked += 1
         self._cash.move(fact.exchange_index, settled.cash)
+        self.session = self.session.settled(settled)
         changes.append(PositionSettled(fact.market, settled.realised))
         surprise = ""
         if fact.count != ours:

@@ -16,6 +16,7 @@ from kalshi_daemon.core.holds import Hold, Holds, Restriction
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
+from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.facts import BalanceReading, HoldKind
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
 
@@ -45,6 +46,8 @@ class LedgerView:
         self.bankroll: Money = 0  # and what the account was worth then: limits are shares of it
         self.agreed_ms: Milliseconds = 0  # as of when a complete read last equalled this, by the exchange's clock
         self.readings = tuple(BalanceReading)  # what the exchange's balance may mean while orders rest
+        self.session = SessionFigures()  # of the run that was begun last
+        self.executions: tuple[Execution, ...] = ()  # the last of any run, oldest first
         self._counts: dict[str, int] = {}
         self.orders: Mapping[str, OrderRecord] = self._orders.orders
         self.positions: Mapping[Ticker, Position] = self._positions.positions
@@ -177,6 +180,8 @@ class LedgerView:
             "run_id": self.run_id,
             "next_number": self.next_number,
             "version": self.version,
+            "session": self.session,
+            "executions": self.executions,
             "counts": self._counts,
         }
         return msgspec.json.encode(state, order="sorted")

@@ -104,6 +104,11 @@ class PositionTracker:
         position = self._positions.get(market)
         return 0 if position is None else position.count
 
+    @property
+    def cost(self) -> Money:
+        """Of all that is held."""
+        return sum(position.cost for position in self._positions.values())
+
     def is_settled(self, market: Ticker) -> bool:
         return market in self._settled
 

@@ -109,11 +109,15 @@ class AccountDoubted:
 
 @frozen
 class DayOpened:
-    """A new US Eastern day, and what the account was worth when it first agreed on it: the bankroll of its limits."""
+    """A new US Eastern day, and what the account was worth when it first agreed on it: the bankroll of its limits.
+
+    `carried`: the markets held that had no mid at that moment, and were valued at their last one.
+    """
 
     at_ms: Milliseconds
     day: str  # as `2026-11-22`
     bankroll: Money
+    carried: tuple[Ticker, ...] = ()
 
 
 @frozen

@@ -87,8 +87,9 @@ class CalibrationService:
         ledger: Ledger,
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
-        worth: Callable[[], Money],
+        worth: Callable[[], tuple[Money, tuple[Ticker, ...]]],
     ) -> None:
+        """`worth`: the portfolio's value, and the markets in it whose mid was carried."""
         self.detail = ""
         self.rounds = 0
         self.agreements = 0
@@ -191,7 +192,7 @@ class CalibrationService:
         """The first agreement on a US Eastern day says what the limits of that day are shares of."""
         day = eastern_day(self._clock.exchange_now_ms())
         if day > self._ledger.day:
-            await self._settle(DayOpened(self._clock.now_ms(), day, self._worth()))
+            await self._settle(DayOpened(self._clock.now_ms(), day, *self._worth()))
 
     def moved(self, market: Ticker, ts_ms: Milliseconds) -> None:
         """A fill or a settlement was booked: for a while reads of this market, and of cash, may be older than the

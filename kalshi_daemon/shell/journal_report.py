@@ -16,6 +16,7 @@ from attrs import Factory, define, frozen
 
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.errors import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, JournalCorrupt
 from kalshi_daemon.facts import FillSeen, OrderIntended, RunStarted
 from kalshi_daemon.limits import VIOLATIONS_KEPT
@@ -120,8 +121,43 @@ class Replayed:
             ],
             "holds": [{"hold": each.kind, "subject": each.subject, "cause": each.cause} for each in ledger.holds],
             "restrictions": [{"restriction": each.kind, "cause": each.cause} for each in ledger.restrictions],
+            "session": _session(ledger.session),
+            "executions": [_execution(ledger, each) for each in ledger.executions],
             "counts": dict(ledger.counts),
         }
+
+
+def _session(session: SessionFigures) -> dict[str, object]:
+    return {
+        "began": iso(session.started_ms) if session.started_ms else None,
+        "fills": session.fills,
+        "settlements": session.settlements,
+        "start_cash": format_money(session.cash),
+        "start_cost": format_money(session.cost),
+        "invested": format_money(session.invested),
+        "recouped": format_money(session.recouped),
+        "fees": format_money(session.fees),
+        "realised": format_money(session.realised),
+        "drift": format_money(session.drift),
+    }
+
+
+def _execution(ledger: Ledger, execution: Execution) -> dict[str, object]:
+    fill = execution.fill
+    record = ledger.by_order_id(fill.order_id)
+    return {
+        "at": iso(fill.at_ms),
+        "trade_id": fill.trade_id,
+        "market": fill.market,
+        "side": fill.side,
+        "price": format_price(fill.price),
+        "count": format_count(fill.count),
+        "fee": format_money(fill.fee),
+        "role": "taker" if fill.is_taker else "maker",
+        "realised": format_money(execution.realised),
+        "order": record.client_order_id if record is not None else fill.client_order_id,
+        "decision": record.decision if record is not None else 0,
+    }
 
 
 @frozen

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from kalshi_daemon.core.health_monitor import Verdict
 from kalshi_daemon.core.market_selection import IN
+from kalshi_daemon.core.session_figures import SessionFigures
 from kalshi_daemon.limits import LIVE_VIEW_LINE_S, LIVE_VIEW_S
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.state_reporter import StatusProvider
@@ -43,7 +44,8 @@ def render(status: Status, listed: int = LISTED_MAX) -> RenderableType:
     if recent:
         parts += [Text(), recent]
     title = f"kalshi-daemon {status.version} · {status.environment} · {iso_time(status.at_ms)}"
-    return Panel(Group(*parts), title=title, border_style=_COLOURS[status.health.verdict], padding=(0, 1))
+    colour = _COLOURS[status.health.verdict]
+    return Panel(Group(*parts), title=title, subtitle=_session(status.session), border_style=colour, padding=(0, 1))
 
 
 def line(status: Status) -> str:
@@ -51,8 +53,8 @@ def line(status: Status) -> str:
     activity = status.activity.counters
     return (
         f"{iso_time(status.at_ms)} {status.trader.path} · {activity.get('book_deltas', 0)} deltas · "
-        f"{activity.get('policy_decisions', 0)} decisions · {len(status.orders)} live orders · {status.fills} fills · "
-        f"cash {dollars(status.cash.settled)} · P&L {dollars(_profit(status))}"
+        f"{activity.get('policy_decisions', 0)} decisions · {len(status.orders)} live orders · "
+        f"{status.session.fills} fills · cash {dollars(status.cash.settled)} · P&L {dollars(_profit(status))}"
     )
 
 
@@ -150,17 +152,27 @@ def _columns(status: Status) -> RenderableType:
     refusals = ", ".join(f"{code} {count}" for code, count in sorted(refused.items(), key=lambda each: -each[1]))
     spent = ", ".join(f"{each.budget} {each.spent_share:.0%}" for each in status.rates)
     grid = Table.grid(padding=(0, 2))
+    profit = status.profit
+    unrealised = f"{dollars(profit.unrealised)} at mid, {dollars(profit.unrealised_conservative)} if closed"
     cells = (
         ("deltas", str(counters.get("book_deltas", 0)), "settled", dollars(status.cash.settled)),
         ("decisions", decided, "reserved", dollars(status.cash.reserved)),
         ("live orders", str(len(status.orders)), "available after reserve", dollars(status.cash.available)),
-        ("fills", str(status.fills), "realised", dollars(status.profit.realised)),
-        ("refused", refusals or "0", "unrealised", dollars(status.profit.unrealised)),
+        ("fills", str(status.session.fills), "realised", dollars(status.profit.realised)),
+        ("refused", refusals or "0", "unrealised", unrealised),
         ("rates spent", spent, "fees", dollars(status.profit.fees)),
     )
     for row in cells:
         grid.add_row(Text(row[0], style="dim"), Text(row[1]), Text(row[2], style="dim"), row[3])
     return grid
+
+
+def _session(session: SessionFigures) -> str:
+    drift = f", drift {dollars(session.drift)}" if session.drift else ""
+    return (
+        f"this run: cash {dollars(session.cash)}, invested {dollars(session.invested)}, "
+        f"recouped {dollars(session.recouped)}, fees {dollars(session.fees)}{drift}"
+    )
 
 
 def _positions(status: Status, listed: int) -> RenderableType:

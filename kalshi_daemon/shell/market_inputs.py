@@ -67,6 +67,9 @@ class MarketInputs:
         available = max(0, self._ledger.settled_total - self._ledger.reserved_total - self._reserve())
         return self._portfolio.account(available, self._ledger.settled_total, held)
 
-    def portfolio_value(self) -> Money:
-        """Settled cash and every position at the mid of the side held."""
-        return self.account().portfolio_value
+    def portfolio_value(self) -> tuple[Money, tuple[Ticker, ...]]:
+        """Settled cash and every position at the mid of the side held; and the markets whose mid is an earlier one."""
+        account, books = self.account(), self._books.books
+        held = [(each.market, books.get(each.market)) for each in account.positions]
+        carried = [market for market, book in held if book is None or book.best_bid is None or book.best_ask is None]
+        return account.portfolio_value, tuple(carried)

@@ -177,13 +177,25 @@ def _rates(status: Status) -> Iterator[Metric]:
 
 
 def _account(status: Status) -> Iterator[Metric]:
+    session = status.session
     for name, help_text, amount in (
         ("cash_settled_dollars", "What fills, fees and settlements add up to", status.cash.settled),
         ("cash_reserved_dollars", "The worst case of live orders", status.cash.reserved),
         ("cash_available_dollars", "What increases may spend", status.cash.available),
         ("profit_realised_dollars", "Realised profit, fees left out", status.profit.realised),
         ("profit_unrealised_dollars", "Profit of what is held, at the mid", status.profit.unrealised),
+        (
+            "profit_unrealised_conservative_dollars",
+            "Profit of what is held, at the best price to close it",
+            status.profit.unrealised_conservative,
+        ),
         ("fees_dollars", "Fees paid", status.profit.fees),
+        ("session_start_cash_dollars", "Settled cash when the run began", session.cash),
+        ("session_invested_dollars", "Cash that fills of this run took", session.invested),
+        ("session_recouped_dollars", "Cash that fills and settlements of this run gave", session.recouped),
+        ("session_fees_dollars", "Fees of this run", session.fees),
+        ("session_realised_dollars", "Realised profit of this run, fees left out", session.realised),
+        ("session_drift_dollars", "What corrections of this run added to the cash", session.drift),
     ):
         yield _gauge(name, help_text, _float_dollars(amount))
     yield _gauge("positions", "Markets with a position", len(status.positions))
@@ -199,7 +211,7 @@ def _account(status: Status) -> Iterator[Metric]:
 
 
 def _activity(status: Status) -> Iterator[Metric]:
-    yield _counter("fills", "Fills booked", status.fills)
+    yield _counter("fills", "Fills booked", status.session.fills)
     for name, count in status.activity.counters.items():
         yield _counter(name, name.replace("_", " ").capitalize(), count)
     for name, value in status.activity.gauges.items():

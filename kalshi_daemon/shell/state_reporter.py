@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.charts.literals import dotted
-from kalshi_daemon.core.changes import Change, FillBooked, OrderMoved
+from kalshi_daemon.core.changes import Change, OrderMoved
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.degradation import Degradation
 from kalshi_daemon.core.exchange_hours import Pause
@@ -23,6 +23,7 @@ from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, unrealised
 from kalshi_daemon.core.rate_governor import RateStatus
+from kalshi_daemon.core.session_figures import Execution
 from kalshi_daemon.core.startup import StartupTracker
 from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, OrderRefused
 from kalshi_daemon.limits import RECENT_MAX, STATUS_HISTORY_MAX
@@ -60,7 +61,7 @@ class StatusSources:
     pause: Callable[[], Pause | None]
     breakers: Callable[[], Sequence[CircuitBreaker]]
     rates: Callable[[], tuple[RateStatus, ...]]
-    mid: Callable[[Ticker], Price | None]
+    best: Callable[[Ticker], tuple[Price | None, Price | None]]  # bid and ask
     reserve_threshold: Callable[[], Money]
     last_refusal: Callable[[], RefusalStatus | None]
     counters: Callable[[], Mapping[str, int]]
@@ -91,11 +92,9 @@ class StateReporter:
         self._started_ms = sources.now_ms()
         self._states: dict[tuple[str, str], ChartState] = {}
         self._history: dict[str, deque[HistoryLine]] = {}  # by chart, so that a flapping socket hides no trader's line
-        self._fills: deque[FillStatus] = deque(maxlen=RECENT_MAX)
         self._alarms: deque[AlarmStatus] = deque(maxlen=RECENT_MAX)
         self._orders_total: Counter[str] = Counter()
         self.refused_by_exchange: Counter[str] = Counter()
-        self._fills_total = 0
         self._last_divergence = ""
 
     # ------------------------------------------------------------------------------------------------------- listening
@@ -129,24 +128,6 @@ class StateReporter:
         for change in changes:
             if isinstance(change, OrderMoved):
                 self._orders_total[change.record.state] += 1
-            elif isinstance(change, FillBooked):
-                self._filled(change)
-
-    def _filled(self, change: FillBooked) -> None:
-        fill = change.fill
-        self._fills_total += 1
-        self._fills.appendleft(
-            FillStatus(
-                fill.at_ms,
-                fill.market,
-                fill.side,
-                fill.price,
-                fill.count,
-                fill.fee,
-                change.realised,
-                fill.is_taker,
-            )
-        )
 
     def _close(self, chart: str, instance: str, now_ms: Milliseconds) -> None:
         """The line of the state that this instance is leaving gets its length."""
@@ -178,7 +159,7 @@ class StateReporter:
         states = self.states()
         breakers = tuple(self._breaker(breaker, now_ms) for breaker in sources.breakers())
         assessed = [*states, *(ChartState("circuit_breaker", each.name, each.state, now_ms) for each in breakers)]
-        positions = tuple(_position(each, sources.mid(each.market)) for each in ledger.positions.values())
+        positions = tuple(_position(each, *sources.best(each.market)) for each in ledger.positions.values())
         rates = sources.rates()
         settled, reserved = ledger.settled_total, ledger.reserved_total
         return Status(
@@ -203,8 +184,8 @@ class StateReporter:
             account_agreed=ledger.account_agreed,
             last_divergence=self._last_divergence,
             orders=_orders(ledger),
-            fills=self._fills_total,
-            last_fills=tuple(self._fills),
+            session=ledger.session,
+            last_fills=tuple(_fill(ledger, each) for each in reversed(ledger.executions)),
             last_refusal=sources.last_refusal(),
             last_alarms=tuple(self._alarms),
             cash=CashStatus(settled, reserved, settled - reserved - sources.reserve_threshold()),
@@ -251,7 +232,26 @@ def _orders(ledger: Ledger) -> tuple[OrderStatus, ...]:
     )
 
 
-def _position(position: Position, mid: Price | None) -> PositionStatus:
+def _fill(ledger: Ledger, execution: Execution) -> FillStatus:
+    fill = execution.fill
+    record = ledger.by_order_id(fill.order_id)
+    return FillStatus(
+        fill.at_ms,
+        fill.market,
+        fill.side,
+        fill.price,
+        fill.count,
+        fill.fee,
+        execution.realised,
+        fill.is_taker,
+        record.client_order_id if record is not None else fill.client_order_id,
+        record.decision if record is not None else 0,
+    )
+
+
+def _position(position: Position, bid: Price | None, ask: Price | None) -> PositionStatus:
+    mid = (bid + ask) // 2 if bid is not None and ask is not None else None
+    closes_at = bid if position.count > 0 else ask
     return PositionStatus(
         position.market,
         position.count,
@@ -259,16 +259,18 @@ def _position(position: Position, mid: Price | None) -> PositionStatus:
         position.cost,
         mid,
         unrealised(position, mid) if mid is not None else None,
+        unrealised(position, closes_at) if closes_at is not None else None,
         position.realised,
         position.fees,
     )
 
 
 def _profit(positions: Sequence[PositionStatus]) -> ProfitStatus:
-    marked = [each.unrealised for each in positions if each.count and each.unrealised is not None]
+    held = [each for each in positions if each.count]
     return ProfitStatus(
         realised=sum(each.realised for each in positions),
-        unrealised=sum(marked),
+        unrealised=sum(each.unrealised or 0 for each in held),
+        unrealised_conservative=sum(each.unrealised_conservative or 0 for each in held),
         fees=sum(each.fees for each in positions),
-        unmarked=sum(1 for each in positions if each.count and each.unrealised is None),
+        unmarked=sum(1 for each in held if each.unrealised is None or each.unrealised_conservative is None),
     )

@@ -13,6 +13,7 @@ from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, Health
 from kalshi_daemon.core.holds import Hold, Restriction
 from kalshi_daemon.core.rate_governor import RateStatus
+from kalshi_daemon.core.session_figures import SessionFigures
 from kalshi_daemon.core.startup import StartupStep
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.units import BookSide, Count, Milliseconds, Money, Price, Ticker
@@ -62,11 +63,15 @@ class FillStatus:
     fee: Money
     realised: Money
     is_taker: bool
+    client_order_id: str  # empty while its order is not known
+    decision: int  # the number of the policy's decision; 0: not the policy's, or not known
 
 
 @frozen
 class PositionStatus:
-    """`average_cost` is per contract of the side held; `unrealised` is at the mid, None where there is none."""
+    """`average_cost` is per contract of the side held; `unrealised` is at the mid, and `unrealised_conservative` at the
+    best price at which it could be closed; None where there is none.
+    """
 
     market: Ticker
     count: Count
@@ -74,6 +79,7 @@ class PositionStatus:
     cost: Money
     mid: Price | None
     unrealised: Money | None
+    unrealised_conservative: Money | None
     realised: Money
     fees: Money
 
@@ -120,10 +126,13 @@ class CashStatus:
 
 @frozen
 class ProfitStatus:
-    """`unrealised` sums what has a mid; `unmarked` counts the positions that have none."""
+    """`unrealised` sums what has a mid, `unrealised_conservative` what could be closed; `unmarked` counts the positions
+    that lack either.
+    """
 
     realised: Money
     unrealised: Money
+    unrealised_conservative: Money
     fees: Money
     unmarked: int
 
@@ -160,8 +169,8 @@ class Status:
     account_agreed: bool
     last_divergence: str
     orders: tuple[OrderStatus, ...]  # those that are not over
-    fills: int
-    last_fills: tuple[FillStatus, ...]  # newest first
+    session: SessionFigures  # of this run
+    last_fills: tuple[FillStatus, ...]  # newest first, of earlier runs too
     last_refusal: RefusalStatus | None
     last_alarms: tuple[AlarmStatus, ...]  # newest first
     cash: CashStatus

@@ -109,7 +109,7 @@ class World:
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
         self.calibration = CalibrationService(
-            self.reader, self.ledger, self.clock, settle, worth=lambda: self.ledger.settled_total
+            self.reader, self.ledger, self.clock, settle, worth=lambda: (self.ledger.settled_total, ())
         )
         self.sync = SyncService(self.reader, self.calibration, self.ledger, self.clock, settle)
         self.sweeper = Sweeper(self.reader, self.writer, self.ledger, self.clock, settle)

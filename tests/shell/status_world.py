@@ -52,7 +52,7 @@ class World:
         self.markets = {"series": 2, "volume": 3}
         self.markets_unread: dict[str, str] = {}
         self.pause: Pause | None = None
-        self.mid: int | None = 5_600
+        self.best: tuple[int | None, int | None] = (5_500, 5_700)
         self.refused: Counter[str] = Counter()
         self.last_refusal: RefusalStatus | None = None
         self.reporter = StateReporter(self._sources(), "demo", "0.1.0")
@@ -70,7 +70,7 @@ class World:
             pause=lambda: self.pause,
             breakers=lambda: [self.breaker],
             rates=lambda: self.governor.statuses((self.at_ms - START_MS) / 1_000),
-            mid=lambda _market: self.mid,
+            best=lambda _market: self.best,
             reserve_threshold=lambda: 20_000_000,
             last_refusal=lambda: self.last_refusal,
             counters=lambda: {"book_deltas": 120, "policy_decisions": 7},

@@ -42,6 +42,14 @@ async def test_folding_it_gives_the_account_that_lived(autojump_clock, tmp_path)
     assert account["settled"] == format_money(ledger.settled_total)
     assert account["fills"] == ledger.fills_booked
     assert account["live_orders"] == []
+    assert account["session"]["fills"] == ledger.session.fills > 0
+    assert account["session"]["invested"] == format_money(ledger.session.invested)
+    last = account["executions"][-1]
+    assert (last["order"] in ledger.orders, last["decision"] > 0, last["role"] in {"taker", "maker"}) == (
+        True,
+        True,
+        True,
+    )
     verified = verify(path)
     assert (verified.verdict, verified.exit_code, verified.note) == ("whole", EXIT_STOPPED, "")
     assert verified.replayed.digest == replayed.digest

@@ -40,7 +40,8 @@ def test_the_panel_of_trading() -> None:
     assert "decisions 7 by onnx:ab12 reserved $2.505" in rows
     assert "live orders 1 available after reserve $74.9075" in rows
     assert "fills 1 realised $0.00" in rows
-    assert "refused 0 unrealised $0.30" in rows
+    assert "refused 0 unrealised $0.30 at mid, $0.25 if closed" in rows
+    assert "this run: cash $100.00, invested $2.50, recouped $0.00, fees $0.0875" in rows[-1]
     assert f"{MARKET} 5 50¢ 56¢ $0.30" in rows
     assert f"06:00:05 fill bid 5 {MARKET} at 50¢, taker, fee $0.0875" in rows
     assert "kalshi-daemon 0.1.0 · demo · 2026-11-24T06:00:05.000Z" in rows[0]
@@ -66,7 +67,7 @@ def test_what_is_wrong_is_on_the_panel() -> None:
     world.refused["P5"] += 2
     world.last_refusal = RefusalStatus(world.at_ms, MARKET, "P5", "cost per order", "$61.20", "$50.00")
     world.feeds = (FeedStatus("fills", "backing_off", START_MS, 0, "503 [/] on the upgrade"),)
-    world.mid = None
+    world.best = (None, None)
     world.degradations = (Degradation(Degraded.HOST_FALLBACK, "wss://second.test", world.at_ms),)
     shown = text(world.status())
     assert "hold operator: uid 0: [/bold] maintenance; cleared by `resume`" in shown

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from attrs import evolve
 from status_world import MARKET, START_MS, World, filled, trading_world
 
 from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.health_monitor import ChartState, Verdict
+from kalshi_daemon.core.session_figures import SessionFigures
 from kalshi_daemon.facts import AccountDiffers, Alarmed, HoldKind, OrderRefused
 from kalshi_daemon.limits import RECENT_MAX, STATUS_HISTORY_MAX
 from kalshi_daemon.shell.status import (
@@ -39,12 +41,16 @@ def test_a_status_of_trading() -> None:
         "onnx:ab12",
     )
     assert status.cash == CashStatus(97_412_500, 2_505_000, 74_907_500)
-    assert status.positions == (PositionStatus(MARKET, 500, 5_000, 2_500_000, 5_600, 300_000, 0, 87_500),)
-    assert status.profit == ProfitStatus(realised=0, unrealised=300_000, fees=87_500, unmarked=0)
+    assert status.positions == (PositionStatus(MARKET, 500, 5_000, 2_500_000, 5_600, 300_000, 250_000, 0, 87_500),)
+    assert status.profit == ProfitStatus(
+        realised=0, unrealised=300_000, unrealised_conservative=250_000, fees=87_500, unmarked=0
+    )
     assert [(order.state, order.filled, order.count) for order in status.orders] == [("partially_filled", 500, 1_000)]
-    assert status.fills == 1
+    assert status.session == SessionFigures(
+        started_ms=START_MS, cash=100_000_000, fills=1, invested=2_500_000, fees=87_500
+    )
     assert status.last_fills == (
-        FillStatus(START_MS + 5_000, MARKET, BookSide.BID, 5_000, 500, 87_500, 0, is_taker=True),
+        FillStatus(START_MS + 5_000, MARKET, BookSide.BID, 5_000, 500, 87_500, 0, True, "kd-abcdef0123-1", 3),
     )
     assert status.health.verdict is Verdict.OK
     assert status.activity.labelled["orders"] == {"intended": 1, "submitted": 1, "partially_filled": 1}
@@ -95,13 +101,21 @@ def test_a_chart_that_ended_is_no_longer_shown() -> None:
     assert line.lasted_ms == 3_500
 
 
-def test_a_position_without_a_mid_is_unmarked_not_worthless() -> None:
-    """A missing mid gives no unrealised figure, and the profit says how many it leaves out."""
+@pytest.mark.parametrize(
+    ("best", "unrealised", "conservative"), [((5_500, None), None, 250_000), ((None, 5_700), None, None)]
+)
+def test_a_position_without_a_price_is_unmarked_not_worthless(
+    best: tuple[int | None, int | None], unrealised: int | None, conservative: int | None
+) -> None:
+    """What has no mid, or nobody to sell it to, has no such figure, and the profit says how many it leaves out."""
     world = trading_world()
-    world.mid = None
+    world.best = best
     status = world.status()
-    assert status.positions[0].unrealised is None
-    assert status.profit == ProfitStatus(realised=0, unrealised=0, fees=87_500, unmarked=1)
+    (position,) = status.positions
+    assert (position.unrealised, position.unrealised_conservative) == (unrealised, conservative)
+    assert status.profit == ProfitStatus(
+        realised=0, unrealised=0, unrealised_conservative=conservative or 0, fees=87_500, unmarked=1
+    )
 
 
 def test_a_short_positions_average_cost_is_of_the_side_held() -> None:
@@ -112,6 +126,7 @@ def test_a_short_positions_average_cost_is_of_the_side_held() -> None:
     (position,) = world.status().positions
     assert (position.count, position.average_cost, position.cost) == (-1_000, 4_000, 4_000_000)
     assert position.unrealised == 1_000 * (10_000 - 5_600) - 4_000_000
+    assert position.unrealised_conservative == 1_000 * (10_000 - 5_700) - 4_000_000
     assert position.realised == 500_000
 
 

@@ -147,7 +147,10 @@ class Crowd:
     def _withdraw(self, scene: _Scene, maker: int, side: BookSide, level: int) -> None:
         order_id = scene.quotes.pop((maker, side, level), None)
         if order_id is not None and self._exchange.rests(order_id):
-            self._exchange.cancel_order(self._makers[maker], order_id, scene.ticker)
+            try:
+                self._exchange.cancel_order(self._makers[maker], order_id, scene.ticker)
+            except Refused:  # the exchange is paused, or the market has just closed
+                self.refused += 1
 
     def _take(self, scene: _Scene) -> None:
         """Hit the best price of the side that is wrong by the fair value, or of either."""

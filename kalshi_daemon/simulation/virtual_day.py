@@ -7,35 +7,24 @@ function of its seed: the trace is a hash over every durable fact with the virtu
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Final
 
 import msgspec
 import trio
 import trio.testing
 from attrs import frozen
 
-from kalshi_daemon.config import Config, load
 from kalshi_daemon.daemon import Daemon
-from kalshi_daemon.emulator.auth import KeyPair
-from kalshi_daemon.emulator.world import World, WorldSettings, make_world
+from kalshi_daemon.emulator.world import World, WorldSettings
 from kalshi_daemon.facts import OrderIntended
-from kalshi_daemon.seams import Seams
-from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.event_bus import News
-from kalshi_daemon.shell.journal import in_place
-from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.determinism import seeded_scheduling
 from kalshi_daemon.simulation.network import MemoryNetwork
-from kalshi_daemon.units import DOLLAR, Milliseconds, Money
+from kalshi_daemon.simulation.virtual_site import CASH, HOST, PORT, START_MS, make_site
+from kalshi_daemon.units import Milliseconds
 
-START_MS: Final[Milliseconds] = 1_792_418_400_000  # a Monday at 10:00 US Eastern, far from the weekly pause
-HOST: Final = "127.0.0.1"
-PORT: Final = 443  # of what is taken for TLS, so that its faults are met
-CASH: Final[Money] = 5_000 * DOLLAR
+__all__ = ["CASH", "HOST", "PORT", "START_MS", "Stage", "VirtualRun", "run_virtually"]
 
 
 @frozen
@@ -103,16 +92,10 @@ def run_virtually(
 async def _run(
     seed: int, scenario: Scenario, settings: WorldSettings, variables: Mapping[str, str], start_ms: Milliseconds
 ) -> VirtualRun:
-    rng = random.Random(seed)  # noqa: S311 - a simulation
-    clock = VirtualClock(start_ms)
-    world = make_world(settings, clock.now_ms, rng)
-    key = world.server.join(CASH)
-    network = MemoryNetwork(rng, faults=world.server.faults)
-    network.serve(HOST, PORT, world.server.handle)
-    config = _config(world, key, variables)
-    daemon = Daemon(config, _seams(config, clock, network, rng, key))
-    exchange = world.server.exchange
-    audit = AccountAudit(exchange, exchange.accounts[key.key_id], daemon.parts.ledger, daemon.parts.invariants)
+    site = make_site(seed, settings, start_ms)
+    world, network = site.world, site.network
+    daemon = site.daemon(variables)
+    audit = site.audit(daemon)
     trace = _Trace()
     daemon.parts.bus.listen(trace.note)
     codes: list[int] = []
@@ -141,37 +124,4 @@ async def _run(
         violated=tuple(parts.invariants.violated),
         compared=audit.compared,
         exit_code=codes[0],
-    )
-
-
-def _config(world: World, key: KeyPair, variables: Mapping[str, str]) -> Config:
-    return load(
-        {
-            "KALSHI_API_KEY_ID": key.key_id,
-            "KALSHI_PRIVATE_KEY_FILE": "/in/memory",
-            "KALSHI_MARKETS": ",".join(world.tickers),
-            "KALSHI_REST_URLS": f"https://{HOST}/trade-api/v2",
-            "KALSHI_WS_URLS": f"wss://{HOST}/trade-api/ws/v2",
-            "KALSHI_STATE_DIR": "/in/memory",
-            "KALSHI_METRICS_ADDRESS": "",
-            "KALSHI_POLICY": "rules",
-            **variables,
-        }
-    )
-
-
-def _seams(config: Config, clock: VirtualClock, network: MemoryNetwork, rng: random.Random, key: KeyPair) -> Seams:
-    return Seams(
-        clock=clock,
-        network=network,
-        rng=rng,
-        run_in_thread=in_place,
-        stopwatch=lambda: 0.0,
-        load_signer=lambda: signer_from_pem(config.api_key_id, key.private_pem, "the key in memory"),
-        journal=":memory:",
-        kill_latch=Path("/in/memory/kill"),
-        variables={},
-        listens=False,
-        view=None,
-        abort=lambda _code: None,
     )

@@ -159,3 +159,15 @@ def test_rates_are_kept(events_per_s: float) -> None:
     run(world, crowd, START_MS + seconds * 1_000)
     expected = events_per_s * seconds * len(DEMO_FAIR)
     assert 0.85 * expected < crowd.placed - opened < 1.15 * expected
+
+
+def test_a_quote_is_withdrawn_in_the_moment_in_which_its_market_closes() -> None:
+    """Between the crowd's look and its request the market may close: it is refused, and the crowd goes on."""
+    world, _ = crowded(1, closing_in_ms=5_000)
+    quoting = CrowdSettings(events_per_s=20.0, taker_share=0.0, withdrawal_share=1.0)
+    crowd = Crowd(world.exchange, {CLOSING_TICKER: DEMO_FAIR[CLOSING_TICKER]}, quoting, random.Random(1))
+    crowd.step(world.now_ms)
+    world.now_ms = START_MS + 5_000  # and nobody has told the exchange
+    crowd.step(world.now_ms)
+    assert crowd.refused > 0
+    assert world.exchange.market(CLOSING_TICKER).status is MarketStatus.CLOSED

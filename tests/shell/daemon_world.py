@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import trio
-from attrs import define, evolve
+from attrs import define
 
 from kalshi_daemon.daemon import Daemon
 from kalshi_daemon.emulator.accounts import Account
@@ -20,7 +20,7 @@ from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.faulty_link import NEVER_ARRIVES, Fault, FaultyLink
 from kalshi_daemon.simulation.network import MemoryNetwork
-from kalshi_daemon.simulation.virtual_day import CASH, HOST, PORT, START_MS, _config, _seams
+from kalshi_daemon.simulation.virtual_site import CASH, HOST, PORT, START_MS, VirtualSite
 from kalshi_daemon.units import Milliseconds
 
 RESTING = {"KALSHI_PRICING": "join"}
@@ -97,8 +97,8 @@ class Site:
         return self.world.server.exchange
 
     def start(self, variables: Mapping[str, str] | None = None, **seams: object) -> Running:
-        config = _config(self.world, self.key, variables or {})
-        daemon = Daemon(config, evolve(_seams(config, self.clock, self.network, self.rng, self.key), **seams))
+        site = VirtualSite(self.world, self.key, self.network, self.clock, self.rng)
+        daemon = site.daemon(variables or {}, **seams)
         audit = AccountAudit(self.exchange, self.account, daemon.parts.ledger, daemon.parts.invariants)
         running = Running(daemon, audit, trio.CancelScope(), trio.Event())
         self.nursery.start_soon(self._run, running)

@@ -41,6 +41,16 @@ class PlaceOrder:
 
 
 @frozen
+class AmendOrder:
+    """An order that rests as `before` is to become `spec`."""
+
+    client_order_id: str
+    order_id: str
+    before: OrderSpec
+    spec: OrderSpec
+
+
+@frozen
 class CancelOrder:
     client_order_id: str
     order_id: str
@@ -70,4 +80,4 @@ class RaiseAlarm:
     text: str
 
 
-Command: TypeAlias = PlaceOrder | CancelOrder | FetchFills | Poke | RaiseAlarm
+Command: TypeAlias = PlaceOrder | AmendOrder | CancelOrder | FetchFills | Poke | RaiseAlarm

@@ -113,7 +113,9 @@ def _shard(ledger: LedgerView, index: int) -> _Shard:
         BalanceReading.OPENING: ours - collateral(resting, held(ledger)),
         BalanceReading.WHOLE: ours - collateral(resting, {}),
     }
-    on_its_way = len(resting) < len(there) or any(order.claimed > order.filled for order in there if order.ours)
+    on_its_way = len(resting) < len(there) or any(
+        order.claimed > order.filled or order.amend is not None for order in there if order.ours
+    )
     return _Shard(ours, expected, on_its_way, ledger.reserved(index))
 
 

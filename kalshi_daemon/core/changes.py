@@ -24,6 +24,13 @@ class OrderMoved:
 
 
 @frozen
+class OrderRestated:
+    """An order that rests is to become another: an amend of it is pending, and its state is the same."""
+
+    record: OrderRecord
+
+
+@frozen
 class FillBooked:
     """A fill is in the position and in the cash; `client_order_id` is empty while its order is not known."""
 
@@ -90,6 +97,7 @@ class FillsWanted:
 
 Change: TypeAlias = (
     OrderMoved
+    | OrderRestated
     | FillBooked
     | PositionSettled
     | HoldsChanged

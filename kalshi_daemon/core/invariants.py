@@ -128,7 +128,7 @@ class Invariants:
 
     def _moved(self, change: OrderMoved) -> None:
         record = change.record
-        whole = record.filled <= record.spec.count
+        whole = record.filled <= record.count_max
         self.ask(f"10: {record.client_order_id} filled more than its count", holds=whole)
         final = record.final or change.before not in FINAL_STATES
         self.ask(f"10: {record.client_order_id} was {change.before} and is {record.state}", holds=final)

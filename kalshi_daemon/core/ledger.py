@@ -26,6 +26,7 @@ from kalshi_daemon.core.changes import (
     HoldsChanged,
     Noticed,
     OrderMoved,
+    OrderRestated,
     PositionSettled,
     RestrictionsChanged,
     SweepWanted,
@@ -53,6 +54,7 @@ class Ledger(LedgerView):
         self._handlers: dict[type[Any], Callable[[Any, list[Change]], None]] = {
             facts.RunStarted: self._run_started,
             facts.OrderIntended: self._intended,
+            facts.AmendIntended: self._amend_intended,
             facts.OrderSeen: self._seen,
             facts.FillSeen: self._fill_seen,
             facts.SettlementSeen: self._settled_by,
@@ -144,6 +146,13 @@ class Ledger(LedgerView):
         if fact.client_order_id == self.client_order_id(fact.number):
             self.next_number = max(self.next_number, fact.number + 1)
         changes.append(OrderMoved("", record))
+
+    def _amend_intended(self, fact: facts.AmendIntended, changes: list[Change]) -> None:
+        record = self._orders.intend_amend(fact)
+        if record is None:
+            self._count("repeated_intents")
+        else:
+            changes.append(OrderRestated(record))
 
     def _order_told(self, fact: facts.OrderFact, changes: list[Change]) -> None:
         """An answer to an order or a cancel of ours, or the proof that it is nowhere."""

@@ -10,6 +10,12 @@ from __future__ import annotations
 from typing import Final
 
 from kalshi_daemon.facts import (
+    AmendAcknowledged,
+    AmendLost,
+    AmendMissing,
+    AmendRefused,
+    AmendSent,
+    AmendWithheld,
     CancelAcknowledged,
     CancelLost,
     CancelMissing,
@@ -55,6 +61,12 @@ ROWS: Final[dict[type[object], str]] = {
     CancelMissing: "cancel_missing",
     CancelRefused: "cancel_refused",
     CancelLost: "cancel_lost",
+    AmendSent: "amend_sent",
+    AmendWithheld: "amend_refused",  # nothing was done, whoever said no
+    AmendAcknowledged: "amend_acked",
+    AmendRefused: "amend_refused",
+    AmendMissing: "amend_lost",  # 404 says of an amend what it says of a cancel: look what became of the order
+    AmendLost: "amend_lost",
     OrderVanished: "vanished",
 }
 
@@ -100,7 +112,7 @@ def exchange_stamp_ms(fact: OrderFact) -> Milliseconds:
     """The exchange's own stamp of what the fact says; 0 where it carries none."""
     if isinstance(fact, OrderSeen):
         return fact.updated_ms
-    if isinstance(fact, OrderAcknowledged | CancelAcknowledged):
+    if isinstance(fact, OrderAcknowledged | CancelAcknowledged | AmendAcknowledged):
         return fact.ts_ms
     return 0
 
@@ -109,10 +121,10 @@ def cause_of(fact: OrderFact) -> str:
     """Why, in the words of the fact; empty where it does not say."""
     if isinstance(fact, OrderSeen):
         return fact.reason
-    if isinstance(fact, OrderLost | CancelLost):
+    if isinstance(fact, OrderLost | CancelLost | AmendLost):
         return fact.cause
-    if isinstance(fact, OrderWithheld):
+    if isinstance(fact, OrderWithheld | AmendWithheld):
         return f"{fact.code}: {fact.detail}"
-    if isinstance(fact, OrderRefused | CancelRefused):
+    if isinstance(fact, OrderRefused | CancelRefused | AmendRefused):
         return f"{fact.status} {fact.code}: {fact.detail}"
     return ""

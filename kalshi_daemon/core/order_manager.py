@@ -6,9 +6,7 @@ here, so a command is given once. A poke carries no news: the chart's guard read
 
 from __future__ import annotations
 
-from typing import Final
-
-from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, RaiseAlarm
+from kalshi_daemon.commands import AmendOrder, CancelOrder, Command, FetchFills, PlaceOrder, Poke, RaiseAlarm
 from kalshi_daemon.core.changes import (
     Change,
     Diverged,
@@ -16,17 +14,14 @@ from kalshi_daemon.core.changes import (
     HoldsChanged,
     Noticed,
     OrderMoved,
+    OrderRestated,
     RestrictionsChanged,
     SweepWanted,
 )
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.facts import AccountFact, OrderIntended
-from statecharts.order import AM, CAN
-
-# an order that rests again because its cancel was refused is not cancelled again at once: that would be a loop at the
-# speed of the network
-REFUSED_CANCELS: Final = frozenset({CAN, AM})
+from statecharts.order import CAN
 
 
 class OrderManager:
@@ -52,8 +47,12 @@ class OrderManager:
                 commands = [Poke("restriction_placed"), *self._cancels_of_increases(ledger, ledger.live())]
             case RestrictionsChanged():
                 commands = [Poke("restrictions_lifted")]
-            case OrderMoved(before=before, record=record) if before not in REFUSED_CANCELS:
+            case OrderMoved(before=before, record=record) if before != CAN:
+                # not from CAN: an order whose cancel was refused, cancelled again at once, would be a loop at the speed
+                # of the network
                 commands = list(self._cancels_of_increases(ledger, [record]))
+            case OrderRestated(record=record) if record.amend is not None:
+                commands = [AmendOrder(record.client_order_id, record.order_id, record.spec, record.amend.spec)]
             case FillsWanted(order_id=order_id):
                 commands = [FetchFills(order_id, "the exchange counts fills that are not here")]
             case Diverged(text=text):

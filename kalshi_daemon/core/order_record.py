@@ -4,6 +4,8 @@ Rules:
 - A record is replaced, never changed. `filled` counts the fills booked here; `claimed` is what the exchange has
   said is filled, which may be ahead. What an order still owes counts as filled wherever the worst is asked, and
   keeps its share of the reservation.
+- While the answer to an amend is awaited, or lost, the order may be either of two: the larger count is what it may
+  fill, and the dearer of the two stays reserved.
 - An order without an intent has no history that the table could check: what is seen of it is what it is.
 """
 
@@ -31,12 +33,21 @@ def owed(state: str, count: Count, filled: Count, claimed: Count, *, ours: bool)
 
 
 @frozen
+class Terms:
+    """What an order asks for, and the most that the whole of it can cost."""
+
+    spec: OrderSpec
+    worst: Money
+
+
+@frozen
 class OrderRecord:
     """One order as it is known.
 
     `cost` is the fills' price * count on the YES leg, so cost / filled is the average price; fees are apart. `worst`
     is what the whole order could cost when it was decided. `asked_ms` is the last moment at which a request for it may
-    have been signed, `updated_ms` the exchange's stamp of what is known.
+    have been signed, `updated_ms` the exchange's stamp of what is known. `amend` is what the order is to become, from
+    the intent of an amend until it is known whether that came about.
     """
 
     client_order_id: str  # for an order that is not ours: FOREIGN + order_id
@@ -56,6 +67,7 @@ class OrderRecord:
     updated_ms: Milliseconds
     decision: int
     reason: str  # why it was withheld, refused, lost or cancelled, in the words of the fact
+    amend: Terms | None = None
 
     @property
     def final(self) -> bool:
@@ -67,14 +79,29 @@ class OrderRecord:
         return self.state in RESTING
 
     @property
+    def count_max(self) -> Count:
+        """All that it may fill: the larger count while an amend is pending."""
+        return self.spec.count if self.amend is None else max(self.spec.count, self.amend.spec.count)
+
+    @property
     def owed(self) -> Count:
-        return owed(self.state, self.spec.count, self.filled, self.claimed, ours=self.ours)
+        return self._owed(self.count_max)
 
     @property
     def reserve(self) -> Money:
-        """What of `worst` is still set aside: the share of the contracts owed, rounded up."""
-        left = self.owed
-        return -(-self.worst * left // self.spec.count) if left else 0
+        """What is still set aside: of each order that it may be the share of the contracts owed, rounded up; the
+        dearer.
+        """
+        stands = self.reserve_as(self.spec.count, self.worst)
+        return stands if self.amend is None else max(stands, self.reserve_as(self.amend.spec.count, self.amend.worst))
+
+    def reserve_as(self, count: Count, worst: Money) -> Money:
+        """What would be set aside if it were for `count`, with `worst` as the whole's worst case."""
+        left = self._owed(count)
+        return -(-worst * left // count) if left else 0
+
+    def _owed(self, count: Count) -> Count:
+        return owed(self.state, count, self.filled, self.claimed, ours=self.ours)
 
     @property
     def open(self) -> bool:

@@ -2,6 +2,7 @@
 
 Rules:
 - A fact older by the exchange's stamp than what is known is dropped before the table is asked.
+- Which order stands while an amend is pending is `order_amends.py`'s to say; the table is asked of the one that stands.
 - Records of orders that are over are kept up to a bound, oldest out first.
 """
 
@@ -15,10 +16,14 @@ from typing import Final
 from attrs import evolve, frozen
 
 from kalshi_daemon.core.cash_manager import CashManager
+from kalshi_daemon.core.order_amends import is_early, is_overtaken, only_lowers, settled
 from kalshi_daemon.core.order_inputs import cause_of, exchange_stamp_ms, order_input
-from kalshi_daemon.core.order_record import FOREIGN, OrderRecord, record_of_intent, record_of_sight
-from kalshi_daemon.core.table import Table
+from kalshi_daemon.core.order_record import FOREIGN, RESTING, OrderRecord, Terms, record_of_intent, record_of_sight
+from kalshi_daemon.core.table import Cell, Table
 from kalshi_daemon.facts import (
+    AmendAcknowledged,
+    AmendIntended,
+    AmendSent,
     CancelAcknowledged,
     CancelSent,
     FillSeen,
@@ -31,9 +36,10 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.limits import ORDERS_KEPT_MAX, ORDERS_PER_MIN_CAP, REQUEST_LIFE_MS
 from kalshi_daemon.units import SECOND_MS, BookSide, Count, Milliseconds, Ticker, contracts
-from statecharts.order import FIL, ORDER
+from statecharts.order import FIL, FINAL_STATES, ORDER
 
 TABLE: Final = Table(ORDER)
+KEPT: Final = Cell(next=None)
 
 
 @frozen
@@ -81,6 +87,15 @@ class OrderTracker:
             self._increases_ms.append(fact.at_ms)
         return self._put(record_of_intent(fact))
 
+    def intend_amend(self, fact: AmendIntended) -> OrderRecord | None:
+        """The record with the amend that it waits for; None where nothing rests, or one is pending: told before."""
+        record = self._orders.get(fact.client_order_id)
+        if record is None or not record.ours or not record.rests or record.amend is not None:
+            return None
+        if not only_lowers(record.spec, fact.spec):
+            self._increases_ms.append(fact.at_ms)
+        return self._put(evolve(record, amend=Terms(fact.spec, fact.reserve)))
+
     def increase_before(self, number: int) -> Milliseconds | None:
         """When the `number`-th newest increase was meant (1: the last); None where there were not so many."""
         return self._increases_ms[-number] if number <= len(self._increases_ms) else None
@@ -95,31 +110,40 @@ class OrderTracker:
         """One fact about a known order, through the table."""
         if isinstance(fact, OrderSeen) and not record.ours:
             return self._sight(record, fact)
-        name = order_input(fact, record.spec.count, record.order_id)
+        stands = settled(record, fact)
+        name = order_input(fact, stands.spec.count, record.order_id)
         note = "unread_statuses" if name is None else self._too_old(record, fact, name)
         order_id = fact.order_id if isinstance(fact, OrderSeen | OrderAcknowledged) else ""
         text = self._misnamed(record, order_id) if order_id and not note else ""
         if name is None or note or text:
             return Told(record.state, record, note=note, diverged=text)
-        claimed = self._claimed(record, fact)
-        cell = TABLE.step(record.state, name).opened(max(claimed, record.filled))
+        claimed = self._claimed(stands, fact)
+        overtaken = is_overtaken(record, fact)
+        cell = KEPT if overtaken else TABLE.step(record.state, name).opened(max(claimed, record.filled))
         diverged = f"order {record.client_order_id}: {name} while {record.state}" if cell.diverged else ""
         if cell.diverged and cell.next is None:
             return Told(record.state, record, diverged=diverged)
         known = (order_id or record.order_id, claimed, max(record.updated_ms, exchange_stamp_ms(fact)))
-        if cell.next is None and known == (record.order_id, record.claimed, record.updated_ms):
+        same = stands is record and known == (record.order_id, record.claimed, record.updated_ms)
+        if cell.next is None and same and not overtaken:
             return Told(record.state, record, note="ignored_inputs")
         after = evolve(
-            record,
+            stands,
             order_id=known[0],
-            state=cell.next or record.state,
+            state=self._completed(stands, record, cell.next or record.state),
             claimed=claimed,
-            asked_ms=fact.at_ms if isinstance(fact, OrderSent | CancelSent) else record.asked_ms,
+            asked_ms=fact.at_ms if isinstance(fact, OrderSent | CancelSent | AmendSent) else record.asked_ms,
             updated_ms=known[2],
             reason=cause_of(fact) or record.reason if cell.next else record.reason,
         )
-        note = "ignored_inputs" if cell.next is None else ""
+        note = "overtaken_amends" if overtaken else "ignored_inputs" if cell.next is None and stands is record else ""
         return Told(record.state, self._put(after), note=note, diverged=diverged)
+
+    @staticmethod
+    def _completed(stands: OrderRecord, before: OrderRecord, state: str) -> str:
+        """The state of an order whose terms are another's now: its fills may reach the count by that alone."""
+        reached = stands is not before and state not in FINAL_STATES and stands.filled >= stands.count_max
+        return TABLE.step(state, "fill_rest").next or state if reached else state
 
     def fill(self, record: OrderRecord, fill: FillSeen) -> Told:
         """A fill of a known order; its money is booked elsewhere, in every case."""
@@ -129,14 +153,14 @@ class OrderTracker:
             text = text or f"order {record.client_order_id}: a fill on {fill.market}, side {fill.side}"
             return Told(record.state, record, note=note, diverged=text)
         filled = record.filled + fill.count
-        whole = filled >= record.spec.count
+        whole = filled >= record.count_max
         state, diverged, note = record.state, "", ""
         if record.ours:
             cell = TABLE.step(state, "fill_rest" if whole else "fill_part")
             if cell.diverged:
                 diverged, note = f"order {record.client_order_id}: a fill while {state}", "wrong_fills_state"
-            elif filled > record.spec.count:
-                asked, note = contracts(record.spec.count), "wrong_fills_count"
+            elif filled > record.count_max:
+                asked, note = contracts(record.count_max), "wrong_fills_count"
                 diverged = f"order {record.client_order_id}: {contracts(filled)} filled of {asked} asked for"
             state = cell.next or state
         elif whole:
@@ -154,7 +178,10 @@ class OrderTracker:
 
     def restart(self, record: OrderRecord, at_ms: Milliseconds) -> Told:
         """The process that knew more is gone; what it was about to send may have left until now."""
-        cell = TABLE.step(record.state, "restarted")
+        state = record.state
+        if record.amend is not None and state in RESTING:  # it was decided, and may have left
+            state = TABLE.step(state, "amend_sent").next or state
+        cell = TABLE.step(state, "restarted")
         if cell.next is None:
             return Told(record.state, record)
         return Told(record.state, self._put(evolve(record, state=cell.next, asked_ms=at_ms)))
@@ -185,7 +212,9 @@ class OrderTracker:
         if isinstance(fact, OrderSeen):
             # of two things in one millisecond the final one is the later
             same = fact.updated_ms == record.updated_ms and name == "seen_open" and record.final
-            return "older_facts" if same or fact.updated_ms < record.updated_ms else ""
+            if same or fact.updated_ms < record.updated_ms:
+                return "older_facts"
+            return "early_sights" if is_early(record, fact) else ""
         if isinstance(fact, OrderAbsent):
             arrives_until_ms = record.asked_ms + REQUEST_LIFE_MS
             if record.spec.expires_s is not None:
@@ -197,7 +226,11 @@ class OrderTracker:
     def _claimed(record: OrderRecord, fact: OrderFact) -> Count:
         """How many contracts the exchange has said are filled, with this fact."""
         if isinstance(fact, CancelAcknowledged):
-            return max(record.claimed, record.spec.count - fact.reduced_by)
+            # of two orders that it may be, so much is filled in either case
+            count = record.spec.count if record.amend is None else min(record.spec.count, record.amend.spec.count)
+            return max(record.claimed, count - fact.reduced_by)
+        if isinstance(fact, AmendAcknowledged):
+            return record.claimed if fact.remaining is None else max(record.claimed, record.spec.count - fact.remaining)
         if isinstance(fact, OrderSeen) and fact.status != "resting":
             return max(record.filled, fact.filled)  # its last word
         if isinstance(fact, OrderSeen | OrderAcknowledged):

@@ -1,4 +1,4 @@
-"""Facts of orders: intended, sent, answered, seen, filled. Each is a row of the order table, or becomes one."""
+"""Facts of orders: intended, sent, answered, amended, seen, filled. Each is a row of the order table or becomes one."""
 
 from __future__ import annotations
 
@@ -138,6 +138,78 @@ class CancelLost:
 
 
 @frozen
+class AmendIntended:
+    """A resting order is to become `spec`: another price or expiry, or another count, which is all that it may fill.
+
+    It passed the risk gate and is durable before its request is sent. `reserve` is the worst case of the whole order as
+    amended; until the answer the dearer of the two is set aside.
+    """
+
+    at_ms: Milliseconds
+    client_order_id: str
+    spec: OrderSpec
+    reserve: Money
+    purpose: str
+    decision: int
+    model: str
+    observation: str
+
+
+@frozen
+class AmendWithheld:
+    """The gate refused at the socket: never sent."""
+
+    at_ms: Milliseconds
+    client_order_id: str
+    code: str
+    detail: str
+
+
+@frozen
+class AmendSent:
+    at_ms: Milliseconds
+    client_order_id: str
+
+
+@frozen
+class AmendAcknowledged:
+    """200. `remaining` is what rests after it; None where the exchange leaves it out, because nothing moved."""
+
+    at_ms: Milliseconds
+    client_order_id: str
+    remaining: Count | None
+    ts_ms: Milliseconds
+
+
+@frozen
+class AmendRefused:
+    """The exchange refused by a code that is final: the order stands as it stood."""
+
+    at_ms: Milliseconds
+    client_order_id: str
+    status: int
+    code: str
+    detail: str
+
+
+@frozen
+class AmendMissing:
+    """404: nothing rests that could be amended. Whether it was cancelled or filled is not said."""
+
+    at_ms: Milliseconds
+    client_order_id: str
+
+
+@frozen
+class AmendLost:
+    """No readable answer: which of the two orders stands is not known."""
+
+    at_ms: Milliseconds
+    client_order_id: str
+    cause: str
+
+
+@frozen
 class OrderSeen:
     """An order as a private event or a read shows it. `status`: resting, canceled or executed; `reason`:
     last_update_reason.
@@ -212,6 +284,13 @@ OrderFact: TypeAlias = (
     | CancelMissing
     | CancelRefused
     | CancelLost
+    | AmendIntended
+    | AmendWithheld
+    | AmendSent
+    | AmendAcknowledged
+    | AmendRefused
+    | AmendMissing
+    | AmendLost
     | OrderSeen
     | OrderAbsent
     | OrderVanished

@@ -232,3 +232,27 @@ def proposal(spec: OrderSpec, purpose: str = "policy") -> ProposeOrder:
         model="m",
         observation="",
     )
+
+
+def amend_intended(number: int = 1, spec: OrderSpec | None = None, **changes: Any) -> facts.AmendIntended:
+    """Order `number`, ten at 40 cents, is to become eight at 45 until told otherwise, for four dollars at most."""
+    fact = facts.AmendIntended(
+        at_ms=NOON + 250,
+        client_order_id=key(number),
+        spec=spec or order_spec(price=45, count=8),
+        reserve=4 * DOLLAR,
+        purpose="policy",
+        decision=number,
+        model="m",
+        observation="",
+    )
+    return evolve(fact, **changes)
+
+
+def amend_sent(number: int = 1, at_ms: Milliseconds = NOON + 260) -> facts.AmendSent:
+    return facts.AmendSent(at_ms=at_ms, client_order_id=key(number))
+
+
+def amend_acked(number: int = 1, remaining: int | None = 8, ts_ms: Milliseconds = NOON + 300) -> Any:
+    left = None if remaining is None else remaining * CONTRACT
+    return facts.AmendAcknowledged(at_ms=ts_ms + 5, client_order_id=key(number), remaining=left, ts_ms=ts_ms)

@@ -368,6 +368,12 @@ def test_every_account_fact_is_folded() -> None:
         facts.CancelMissing,
         facts.CancelRefused,
         facts.CancelLost,
+        facts.AmendWithheld,
+        facts.AmendSent,
+        facts.AmendAcknowledged,
+        facts.AmendRefused,
+        facts.AmendMissing,
+        facts.AmendLost,
         facts.OrderAbsent,
         facts.OrderVanished,
     }

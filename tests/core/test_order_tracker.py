@@ -76,13 +76,13 @@ def test_absence_of_what_was_acknowledged_is_its_vanishing() -> None:
 
 
 def test_every_order_fact_has_a_name() -> None:
-    """No fact about an order is without a row, the intent apart, which makes the record."""
+    """No fact about an order is without a row, the intents apart, which make the record and what it waits for."""
     told = [seen(), acked(), facts.OrderAbsent(NOON, ID, NOON)]
     told += [kind(*([0] * len(kind.__attrs_attrs__))) for kind in get_args(facts.OrderFact) if kind not in ALSO_TOLD]
     assert all(order_input(fact, TEN, "") is not None for fact in told)
 
 
-ALSO_TOLD = (facts.OrderIntended, facts.OrderSeen, facts.OrderAcknowledged, facts.OrderAbsent)
+ALSO_TOLD = (facts.OrderIntended, facts.AmendIntended, facts.OrderSeen, facts.OrderAcknowledged, facts.OrderAbsent)
 
 
 def test_a_reason_that_nobody_documents_is_told_apart() -> None:

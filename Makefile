@@ -19,7 +19,7 @@ demo: $(venv)/.core
 	@$(python) -m kalshi_daemon demo $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 test: $(venv)/.dev
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest --numprocesses=auto --dist=loadgroup $(ARGS)
 
 check: $(venv)/.dev
 	@$(python) -m ruff check .

@@ -1,6 +1,7 @@
 """What all tests share: the log says errors only (unconfigured it would print every state to standard output), a
-schedule of trio's that is a function of the test's `seed`, and examples that are the same in each run, so that a change
-is judged by what it changed. New ones are drawn by `--hypothesis-profile=default`, as `make nightly` does.
+schedule of trio's that is a function of the test's `seed`, which tests may run side by side, and examples that are the
+same in each run, so that a change is judged by what it changed. New ones are drawn by `--hypothesis-profile=default`,
+as `make nightly` does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,13 @@ from kalshi_daemon.simulation.determinism import seeded_scheduling
 
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files side by side, each whole; but for those that run real processes, which are slow enough one at a time."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("processes" if file.startswith("tests/service/") else file))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -80,7 +80,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]
         found = {
             "json": Demo(home / "json", "--seconds", "8", "--seed", "1", "--json"),
             "text": Demo(home / "text", "--seconds", "8", "--seed", "2"),
-            "faulty": Demo(home / "faulty", "--seconds", "12", "--json", *FAULTY),
+            "faulty": Demo(home / "faulty", "--seconds", "20", "--json", *FAULTY),
             "hold": Demo(home / "hold", "--seconds", "6", "--policy", "hold", "--json"),
             "gone": Demo(home / "gone", "--seconds", "8", stdout=gone),
             "full": Demo(home / "full", "--seconds", "1", "--json", stdout=full),

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -109,10 +110,16 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def folders_of_tests(path: Path) -> list[Path]:
+    """Those above it that pytest has made."""
+    made_in = Path(tempfile.gettempdir())
+    return [folder for folder in path.parents if made_in in folder.parents]
+
+
 def open_to_all(path: Path) -> int:
     """Widens the file and the folders of the test around it; gives the group of the file."""
     path.chmod(0o666)
-    for folder in list(path.parents)[:4]:
+    for folder in folders_of_tests(path):
         folder.chmod(0o755)
     return path.stat().st_gid
 
@@ -141,7 +148,7 @@ async def test_the_group_gets_in_where_the_state_directory_holds_the_socket(
 ) -> None:
     """By default, whatever the umask: another user of the group is answered, and reads and lists nothing beside it."""
     state = tmp_path / "home" / "state"
-    for folder in (tmp_path, *list(tmp_path.parents)[:3]):
+    for folder in (tmp_path, *folders_of_tests(tmp_path)):
         folder.chmod(0o711)
     before = os.umask(umask)
     try:

@@ -5,6 +5,9 @@
 - free: settled less reserved;
 - available: what may be spent when a threshold is to be left over.
 
+`below_a_cent`: the exchange has moved it by less than a cent, or opened it with such a balance, as it does not for
+accounts whose changes it floors to the cent.
+
 Rules: integers; every change is a difference handed in by the ledger; nothing is read from the exchange here.
 """
 
@@ -13,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kalshi_daemon.units import Money
+from kalshi_daemon.units import CENT, Money
 
 
 class CashManager:
@@ -22,16 +25,19 @@ class CashManager:
     def __init__(self) -> None:
         self._settled: dict[int, Money] = {}  # exchange_index -> cash
         self._reserved: dict[int, Money] = {}  # exchange_index -> worst case; >= 0, without rows of zero
+        self.below_a_cent = False
         self.shards: Mapping[int, Money] = MappingProxyType(self._settled)
 
     def open(self, settled: tuple[tuple[int, Money], ...]) -> None:
         """The balances that every later change is added to."""
         self._settled.clear()
         self._settled.update(settled)
+        self.below_a_cent |= any(cash % CENT for _, cash in settled)
 
     def move(self, shard: int, change: Money) -> None:
         """Settled cash changed: a fill, a settlement, a correction."""
         self._settled[shard] = self._settled.get(shard, 0) + change
+        self.below_a_cent |= change % CENT != 0
 
     def reserve(self, shard: int, change: Money) -> None:
         """A reservation grew or shrank."""
@@ -71,4 +77,5 @@ class CashManager:
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot, where keys are text."""
         settled = {str(shard): cash for shard, cash in self._settled.items()}
-        return {"settled": settled, "reserved": {str(shard): cash for shard, cash in self._reserved.items()}}
+        reserved = {str(shard): cash for shard, cash in self._reserved.items()}
+        return {"settled": settled, "reserved": reserved, "below_a_cent": self.below_a_cent}

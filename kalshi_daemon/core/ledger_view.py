@@ -103,6 +103,11 @@ class LedgerView:
         return self._cash.available(shard, threshold)
 
     @property
+    def below_a_cent(self) -> bool:
+        """Whether the exchange keeps this account's cash in fractions of a cent."""
+        return self._cash.below_a_cent
+
+    @property
     def settled_total(self) -> Money:
         return self._cash.settled_total
 

@@ -99,6 +99,7 @@ class JournalHalf:
         self.realised: Money = 0  # profit that the period's fills and settlements made, fees apart
         self.rebates: Money = 0  # inside of the fees, as the exchange's rule has them
         self.changes_after: Money = 0  # paid in or out since the period
+        self.paid: dict[Ticker, SettlementSeen] = {}  # since the period began
         self._period = period
         self._rounding: dict[str, Money] = {}  # order id -> its rounding fees so far, where it has any
 
@@ -135,6 +136,8 @@ class JournalHalf:
 
     def _booked(self, event: Event, cash: Money, ts_ms: Milliseconds, changes: Sequence[Change]) -> None:
         rebate = self._rebate(event) if isinstance(event, FillSeen) else 0
+        if isinstance(event, SettlementSeen) and ts_ms >= self._period.from_ms:
+            self.paid[event.market] = event
         if ts_ms < self._period.from_ms:
             self.half.opening += cash
         elif ts_ms < self._period.to_ms:

@@ -63,9 +63,10 @@ class Position:
         self.open_fees += fee * opened // count
         self.updated_ms = ts_ms
 
-    def pay_out(self, value: Price, ts_ms: Milliseconds) -> Money:
-        """Close at the YES leg's final worth; returns what is paid, before flooring to a balance."""
+    def pay_out(self, value: Price, grain: Money, ts_ms: Milliseconds) -> Money:
+        """Close at the YES leg's final worth; returns what is credited, floored to the balance's grain."""
         paid = self.worth(value)
+        paid -= paid % grain
         self.realised += paid - self.cost
         self.count = self.cost = self.open_fees = 0
         self.updated_ms = ts_ms

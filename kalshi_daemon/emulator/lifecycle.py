@@ -208,7 +208,7 @@ class Lifecycle:
         self._venue.change_market(state, determined, "determined")
 
     def _pay(self, state: MarketState) -> None:
-        """Pay every holder and tell of it; what flooring to a balance takes is part of the fees."""
+        """Pay every holder and tell of it."""
         now = self._venue.now_ms()
         paid = evolve(state.market, status=MarketStatus.FINALIZED, settled_ms=now)
         self._venue.change_market(state, paid, "settled")
@@ -226,10 +226,8 @@ class Lifecycle:
         count, cost = position.count, position.cost
         if not count:
             return
-        paid = position.pay_out(value, now)
-        floored = 0 if account.credit else paid % self._venue.settings.balance_grain
-        position.fees += floored
-        account.cash[market.exchange_index] += paid - floored
+        paid = position.pay_out(value, 1 if account.credit else self._venue.settings.balance_grain, now)
+        account.cash[market.exchange_index] += paid
         if account.credit:
             return
         account.updated_ms = now
@@ -243,7 +241,7 @@ class Lifecycle:
                 yes_cost=cost if count > 0 else 0,
                 no_count=max(0, -count),
                 no_cost=cost if count < 0 else 0,
-                revenue=paid - floored,
+                revenue=paid,
                 fees=position.fees,
                 ts_ms=now,
                 exchange_index=market.exchange_index,

@@ -5,6 +5,7 @@ Rules:
 - Orders are read before fills and folded after them, so that an order which a read calls executed has its fills.
 - What the ledger knows already is not told again: a journal is not made of repetitions.
 - A read that is as of earlier than our last request for an unknown order does not say that the order rests.
+- What a scalar paid is read to the fraction of a cent (decision 0021).
 - An order is absent or vanished only by complete pages that are as of later than the last moment at which its request
   could still arrive (money.md, Orders), and one that has an id is asked for by it first. Time alone settles nothing.
 - Reads of the account that are refused for our access, `ACCESS_REFUSALS_MAX` in a row, place the hold `access`.
@@ -23,6 +24,7 @@ from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_record import OrderRecord
+from kalshi_daemon.core.payouts import exact
 from kalshi_daemon.errors import AccessRefused, ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountFact,
@@ -35,7 +37,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.units import CENT, FEE_GRAIN, Milliseconds
 from kalshi_daemon.wire.rest import BalanceRead, PositionRead
 from statecharts.order import UNK
 
@@ -103,7 +105,18 @@ class AccountReader:
         async with trio.open_nursery() as nursery:
             for task in (read_orders_and_fills, read_money, read_settlements):
                 nursery.start_soon(task)
-        return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), tuple(settlements), as_of_ms)
+        paid = await self._exact(settlements, balance[0])
+        return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), paid, as_of_ms)
+
+    async def _exact(self, told: list[SettlementSeen], balance: BalanceRead) -> tuple[SettlementSeen, ...]:
+        """Of scalars that are news the market says what the settlement, in whole cents, does not."""
+        news = {each.market for each in told if each.result == "scalar" and not self._ledger.is_settled(each.market)}
+        if not news:
+            return tuple(told)
+        below = self._ledger.below_a_cent or any(cash % CENT for _, cash in balance.by_shard)
+        grain = FEE_GRAIN if below else CENT
+        values = {each.market: each.settlement_value for each in await self._rest.markets(sorted(news))}
+        return tuple(exact(each, values.get(each.market), grain) for each in told)
 
     async def _counted(self, read: Callable[[], Awaitable[T]]) -> T:
         """One read, and what its failure says of our access. A failure that meets a cancellation is gone with it."""

@@ -18,6 +18,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.account_comparison import collateral
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.payouts import as_booked
 from kalshi_daemon.core.statement import AccountLists, JournalHalf, Period, differences, exchange_half
 from kalshi_daemon.errors import CommandRefused, OperatingError
 from kalshi_daemon.shell.clock import eastern_bounds
@@ -46,7 +47,8 @@ async def make_statement(day: date, path: Path, read: ReadLists, now_ms: Callabl
         except OperatingError as failure:
             return Statement(day, period, over, journal, None, (), failure)
         left_out = _left_out(journal.ledger, lists.cash)
-        lists = evolve(lists, cash=lists.cash + left_out)
+        paid = tuple(as_booked(each, journal.paid.get(each.market)) for each in lists.settlements)
+        lists = evolve(lists, cash=lists.cash + left_out, settlements=paid)
         own = Period(journal.begins_ms, period.to_ms)
         theirs = exchange_half(lists, own, journal.half.changes, journal.changes_after)
         found = tuple(differences(journal.half, theirs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kalshi_daemon.core.cash_manager import CashManager
+from kalshi_daemon.units import CENT, DOLLAR
 
 
 def test_available_is_settled_less_reserved_less_the_threshold() -> None:
@@ -44,3 +45,17 @@ def test_a_released_shard_leaves_no_trace() -> None:
     cash.reserve(3, 10)
     cash.reserve(3, -10)
     assert repr(cash.state()) == before
+
+
+@pytest.mark.parametrize("change", [100, -CENT - 100])
+def test_one_amount_below_a_cent_tells_how_cash_is_kept(change: int) -> None:
+    """Cash that is back at whole cents later does not take it back; whole cents tell nothing."""
+    cash, opened = CashManager(), CashManager()
+    cash.open(((0, DOLLAR), (1, 3 * CENT)))
+    cash.move(0, 5 * CENT)
+    assert not cash.below_a_cent
+    cash.move(1, change)
+    cash.move(1, -change)
+    assert cash.below_a_cent
+    opened.open(((0, DOLLAR + change),))
+    assert opened.below_a_cent

@@ -144,7 +144,7 @@ def test_each_result_pays_both_sides(result: str, value: int | None, shown: str,
         no_count=0,
         no_cost=0,
         revenue=paid - dust,
-        fees=fill.fee + dust,
+        fees=fill.fee,
         ts_ms=START_MS + 5_000,
         exchange_index=0,
     )
@@ -152,7 +152,7 @@ def test_each_result_pays_both_sides(result: str, value: int | None, shown: str,
     assert taker.cash[0] == 1_000 * DOLLAR - 333 * 6_000 - fill.fee + paid - dust
     assert maker.cash[0] == 1_000 * DOLLAR - 333 * 4_000 + counterpaid - counterdust
     (position,) = world.exchange.positions(taker)
-    assert (position.count, position.cost, position.realised) == (0, 0, paid - 333 * 6_000)
+    assert (position.count, position.cost, position.realised) == (0, 0, paid - dust - 333 * 6_000)
     assert position.settled
     assert world.said(PositionChanged)[-1].position.settled
 

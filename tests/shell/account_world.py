@@ -54,7 +54,18 @@ from kalshi_daemon.shell.sync_service import SyncService
 from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.faulty_link import Fault, FaultyLink
 from kalshi_daemon.simulation.network import MemoryNetwork
-from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, PRICE_CENT, BookSide, Milliseconds, Ticker, TimeInForce
+from kalshi_daemon.units import (
+    CENT,
+    CONTRACT,
+    DOLLAR,
+    FEE_GRAIN,
+    PRICE_CENT,
+    BookSide,
+    Milliseconds,
+    Money,
+    Ticker,
+    TimeInForce,
+)
 
 START_MS: Milliseconds = 1_792_418_400_000  # a Monday at 10:00 US Eastern
 HOST = "exchange"
@@ -285,13 +296,14 @@ async def account_world(
     lag_ms: int = 0,
     dollars: int = 1_000,
     excludes_collateral: bool = True,
+    grain: Money = FEE_GRAIN,
     settings: ServerSettings | None = None,
     skew_ms: int = 0,
     opened: bool = True,
 ) -> AsyncIterator[World]:
     """`skew_ms`: how far our clock is ahead of the exchange's. `opened`: the account has been calibrated."""
     clock, theirs = VirtualClock(START_MS + skew_ms), VirtualClock(START_MS)
-    rules = ExchangeSettings(balance_excludes_collateral=excludes_collateral)
+    rules = ExchangeSettings(balance_excludes_collateral=excludes_collateral, balance_grain=grain)
     exchange = Exchange(rules, theirs.now_ms, random.Random(1))
     for series in demo_series():
         exchange.add_series(series)

@@ -9,6 +9,10 @@ The rule (api.md 3.3, to the sixth decimal). For each fill of `count` contracts 
 3. rounding fees add up per order; when their sum exceeds $0.01, a rebate of $0.01 is paid and leaves the sum;
 4. the fill is charged trade fee + rounding fee - rebate, never below zero.
 
+A rebate is a whole cent or none, so what a small fee cannot carry waits in the sum for a fill that does: the only
+reading in which a rebate is never a part of a cent, a fee never negative, and many small fills come to cost what one
+large one costs, all of which the exchange says. `emulator/fees.py` charges by the same.
+
 Rules kept here: integers only; the multiplier and k are millionths. What the exchange reports is the truth; these
 are the forecast, and the bound from which reservations are made.
 """
@@ -66,17 +70,13 @@ def rounding_fee(side: BookSide, price: Price, count: Count) -> Money:
 def fill_fee(
     fees: SeriesFees, side: BookSide, price: Price, count: Count, accumulated: Money, *, is_taker: bool
 ) -> FillFee:
-    """All four steps. `accumulated` is the order's sum of rounding fees before this fill.
-
-    Nothing says what happens to the part of a rebate that a small fee cannot carry; the forecast is the dearer
-    reading, that it is lost.
-    """
+    """All four steps. `accumulated` is the order's sum of rounding fees before this fill."""
     rounding = rounding_fee(side, price, count)
     charged = trade_fee(fees, price, count, is_taker=is_taker) + rounding
     accumulated += rounding
-    if accumulated <= REBATE:
-        return FillFee(charged, accumulated)
-    return FillFee(max(0, charged - REBATE), accumulated - REBATE)
+    if accumulated > REBATE and charged >= REBATE:
+        return FillFee(charged - REBATE, accumulated - REBATE)
+    return FillFee(charged, accumulated)
 
 
 def worst_fee(fees: SeriesFees, side: BookSide, price: Price, count: Count, *, rests: bool, grain: Price) -> Money:

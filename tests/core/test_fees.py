@@ -8,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_daemon.core.fees import FillFee, coefficient_ppm, fill_fee, rounding_fee, trade_fee, worst_fee
+from kalshi_daemon.emulator.fees import charge
+from kalshi_daemon.emulator.fees import trade_fee as emulated_fee
+from kalshi_daemon.emulator.model import Series
 from kalshi_daemon.facts import SeriesFees
 from kalshi_daemon.units import FEE_GRAIN, PRICE_ONE, BookSide, FeeType
 
@@ -63,9 +66,59 @@ def test_a_rebate_is_paid_when_the_sum_passes_a_cent() -> None:
     assert fill_fee(TAKER_FEES, BID, 10, 22_727, 9_971, is_taker=True) == FillFee(5_930, 1)
 
 
-def test_a_fee_is_never_negative() -> None:
-    """A rebate larger than the fee takes the fee to zero and no further."""
-    assert fill_fee(TAKER_FEES, BID, 1, 1, 9_999, is_taker=True) == FillFee(0, 98)
+def test_a_cent_waits_for_a_fee_that_covers_it() -> None:
+    """A fee is never negative and a rebate always a whole cent: what a small fee cannot carry a larger one does."""
+    small = fill_fee(TAKER_FEES, BID, 1, 1, 9_999, is_taker=True)
+    assert small == FillFee(199, 10_098)
+    assert fill_fee(TAKER_FEES, BID, 5_200, 100, small.accumulated, is_taker=True) == FillFee(7_500, 98)
+
+
+@pytest.mark.parametrize(
+    ("fee_type", "multiplier_ppm", "is_taker", "fee"),
+    [
+        (FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000, True, 875_000),
+        (FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000, False, 218_800),  # 0.21875, rounded up
+        (FeeType.QUADRATIC_WITH_COMBO_MAKER_FEES, 1_000_000, True, 1_750_000),
+        (FeeType.QUADRATIC_WITH_COMBO_MAKER_FEES, 1_000_000, False, 875_000),
+        (FeeType.QUADRATIC_WITH_COMBO_MAKER_FEES, 500_000, False, 437_500),
+    ],
+    ids=["half, taker", "half, maker", "combo, taker", "combo, maker", "half a combo, maker"],
+)
+def test_schedules_with_maker_fees_at_a_multiplier(
+    fee_type: FeeType, multiplier_ppm: int, is_taker: bool, fee: int
+) -> None:
+    """100 contracts at 50 cents, in dollars: m * k * 25."""
+    assert trade_fee(SeriesFees("S", fee_type, multiplier_ppm), 5_000, 10_000, is_taker=is_taker) == fee
+
+
+fills = st.tuples(
+    st.sampled_from(list(BookSide)),
+    st.one_of(st.integers(1, 99), st.integers(1, PRICE_ONE - 1)),
+    st.one_of(st.integers(1, 40), st.integers(1, 50_000)),
+    st.booleans(),
+)
+
+
+@given(
+    st.sampled_from(list(FeeType)),
+    st.sampled_from([0, 500_000, 1_000_000, 2_000_000]),
+    st.lists(fills, min_size=1, max_size=30),
+    st.booleans(),
+    st.integers(0, 21_000),
+)
+def test_the_emulator_charges_by_the_same_rule(
+    fee_type: FeeType, multiplier_ppm: int, filled: list[tuple[BookSide, int, int, bool]], closes: bool, before: int
+) -> None:
+    """Any fills of one order, opening or closing, taken and made: each fee and each sum of rounding is the same."""
+    fees, series = SeriesFees("S", fee_type, multiplier_ppm), Series("S", "", "", fee_type, multiplier_ppm)
+    accumulated = gathered = before
+    for side, price, count, is_taker in filled:
+        one = fill_fee(fees, side, price, count, accumulated, is_taker=is_taker)
+        own = price if side is BID else PRICE_ONE - price
+        revenue = (PRICE_ONE - own if closes else -own) * count
+        charged = charge(revenue, emulated_fee(series, price, count, is_taker=is_taker), gathered, FEE_GRAIN)
+        accumulated, gathered = one.accumulated, charged.gathered
+        assert (one.fee, accumulated) == (charged.fee, gathered)
 
 
 def test_buying_and_selling_round_in_opposite_directions() -> None:
@@ -104,7 +157,8 @@ def test_no_split_costs_more_than_the_worst_fee(
         one = fill_fee(fees, side, price, count, accumulated, is_taker=not rests)
         charged, accumulated = charged + one.fee, one.accumulated
         assert one.fee >= 0
-        assert 0 <= accumulated <= 10_000
+        assert accumulated >= 0
+        assert accumulated <= 10_000 or one.fee < 10_000
     assert charged <= worst_fee(fees, side, limit, sum(count for _, count in fills), rests=rests, grain=grain)
 
 

@@ -35,6 +35,8 @@ MAKER_PPM: Final[dict[FeeType, int]] = {
 }
 # ppm * ppm * (1/100 contract) * (1/10,000 dollar) twice is 1e-22 dollar; FEE_GRAIN is 1e-4 dollar
 SCALE: Final = 10**18
+# no series is known to charge more: takers pay 7 % in every schedule, and multipliers are 1 or less
+DEAREST: Final = SeriesFees(series="", fee_type=FeeType.QUADRATIC, multiplier_ppm=1_000_000)
 REBATE: Final[Money] = CENT
 
 
@@ -97,3 +99,8 @@ def worst_fee(fees: SeriesFees, side: BookSide, price: Price, count: Count, *, r
         dearest = min(price, half) if side is BookSide.BID else max(price, half)
         rounding = FEE_GRAIN - gcd(grain, FEE_GRAIN)
     return count * (trade_fee(fees, dearest, 1, is_taker=not rests) + rounding)
+
+
+def dearest_fee(side: BookSide, price: Price, count: Count) -> Money:
+    """The worst fee of an order in a market of which nothing is known."""
+    return worst_fee(DEAREST, side, price, count, rests=False, grain=1)

@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import frozen
 
+from kalshi_daemon.core.fees import dearest_fee
 from kalshi_daemon.core.order_inputs import seen_input
 from kalshi_daemon.core.position_tracker import side_price
 from kalshi_daemon.facts import OrderIntended, OrderSeen, OrderSpec
@@ -140,7 +141,7 @@ def _state_seen(fact: OrderSeen) -> str:
 
 
 def record_of_sight(fact: OrderSeen, key: str, number: int, *, ours: bool) -> OrderRecord:
-    """A record of an order that has no intent here: its cost at the limit is set aside, its fees are not known."""
+    """A record of an order that has no intent here: set aside are its cost at the limit, and the dearest fees."""
     spec = OrderSpec(
         market=fact.market,
         side=fact.side,
@@ -162,7 +163,7 @@ def record_of_sight(fact: OrderSeen, key: str, number: int, *, ours: bool) -> Or
         claimed=fact.filled,
         cost=0,
         fees=0,
-        worst=side_price(fact.side, fact.price) * fact.initial,
+        worst=side_price(fact.side, fact.price) * fact.initial + dearest_fee(fact.side, fact.price, fact.initial),
         ours=ours,
         purpose="",
         intended_ms=fact.at_ms,

@@ -7,7 +7,7 @@ from account_facts import ASK, BID, MAKER_FEES, TAKER_FEES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_daemon.core.fees import FillFee, coefficient_ppm, fill_fee, rounding_fee, trade_fee, worst_fee
+from kalshi_daemon.core.fees import FillFee, coefficient_ppm, dearest_fee, fill_fee, rounding_fee, trade_fee, worst_fee
 from kalshi_daemon.emulator.fees import charge
 from kalshi_daemon.emulator.fees import trade_fee as emulated_fee
 from kalshi_daemon.emulator.model import Series
@@ -168,3 +168,17 @@ def test_the_worst_fee_is_reached() -> None:
     assert pieces == worst_fee(TAKER_FEES, BID, 4_000, 1_000, rests=False, grain=100) == 1_000 * 200
     finest = worst_fee(TAKER_FEES, BID, 4_000, 1_000, rests=False, grain=1)
     assert finest == 1_000 * (200 + FEE_GRAIN - 1)
+
+
+@given(splits())
+def test_no_schedule_of_today_costs_more_than_the_dearest_fee(
+    order: tuple[SeriesFees, BookSide, int, int, bool, list[tuple[int, int]]],
+) -> None:
+    """However an order in a market that was never read is filled, where the multiplier is one or less."""
+    fees, side, limit, _, rests, fills = order
+    charged, accumulated = 0, 0
+    for price, count in fills:
+        one = fill_fee(fees, side, price, count, accumulated, is_taker=not rests)
+        charged, accumulated = charged + one.fee, one.accumulated
+    if fees.multiplier_ppm <= 1_000_000:
+        assert charged <= dearest_fee(side, limit, sum(count for _, count in fills))

@@ -231,12 +231,12 @@ def test_what_was_about_to_be_sent_may_have_left_until_the_restart() -> None:
 
 
 def test_an_order_without_an_intent_is_what_is_seen_of_it() -> None:
-    """A foreign order has its cost at the limit set aside for what remains, and follows what is seen."""
+    """Its cost at the limit and the dearest fees are set aside for what remains, and it follows what is seen."""
     cash = CashManager()
     tracker = OrderTracker(cash)
     record = tracker.meet(seen(order_id="x1", client_order_id="theirs", filled=4), None)
     assert (record.client_order_id, record.state, record.ours) == ("foreign:x1", "partially_filled", False)
-    assert (record.spec.time_in_force, record.owed, cash.reserved(0)) == (GTC, 6 * CONTRACT, 2_400_000)
+    assert (record.spec.time_in_force, record.owed, cash.reserved(0)) == (GTC, 6 * CONTRACT, 2_400_000 + 600 * 299)
     again = seen(order_id="x1", client_order_id="theirs", status="executed", filled=10, updated_ms=NOON + 900)
     assert tracker.answer(record, again).record.state == "filled"
     assert cash.reserved(0) == 0

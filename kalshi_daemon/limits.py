@@ -169,6 +169,8 @@ QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so
 # Fills and settlements are read again from so long before the last agreement; an agreement with reads older than half
 # of it is none. So nothing that the exchange shows late falls between two reads.
 READ_OVERLAP_MS: Final[Milliseconds] = 600_000
+# Whoever was away for longer asks the exchange's archive too. The archive begins weeks back, by no promise.
+ARCHIVE_DOUBT_MS: Final[Milliseconds] = 86_400_000
 READS_AGE_MAX_MS: Final[Milliseconds] = 300_000
 UNEXPLAINED_LOOKS_MAX: Final = (
     3  # quiet looks in a row at cash that no reading of the balance explains; then it differs

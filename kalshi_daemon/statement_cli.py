@@ -19,7 +19,7 @@ from kalshi_daemon.standard_streams import say
 
 if TYPE_CHECKING:
     from kalshi_daemon.core.statement import AccountLists
-    from kalshi_daemon.units import Milliseconds
+    from kalshi_daemon.units import Count, Milliseconds, Ticker
 
 
 def add_statement(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,7 +56,7 @@ def _statement(chosen: argparse.Namespace) -> int:
     return statement.exit_code
 
 
-async def _read(variables: Mapping[str, str], since_ms: Milliseconds) -> AccountLists:
+async def _read(variables: Mapping[str, str], since_ms: Milliseconds, settled: Mapping[Ticker, Count]) -> AccountLists:
     """The exchange's lists, of the account that the variables name. Raises OperatingError."""
     from kalshi_daemon import limits
     from kalshi_daemon.config import CONFIRMATION, load
@@ -73,4 +73,4 @@ async def _read(variables: Mapping[str, str], since_ms: Milliseconds) -> Account
     async with RestClient(
         config.rest_urls, signer, SystemNetwork(), SystemClock(), lanes=limits.REST_LANES, rng=rng
     ) as rest:
-        return await read_lists(rest, since_ms)
+        return await read_lists(rest, since_ms, settled)

@@ -70,11 +70,12 @@ def list_fills(call: Call, *, archived: bool = False) -> Body:
 
 
 def list_settlements(call: Call) -> Body:
+    """An archived one is not listed any more; its position is shown among the archived ones."""
     asked, in_time = _asked(call), _in_time(call, "GetSettlements")
     rows = [
         (place, settlement)
         for place, settlement in newest_first(call.reads.settlements(call.account))
-        if asked(settlement) and in_time(settlement.ts_ms)
+        if settlement.ts_ms >= call.cutoff_ms and asked(settlement) and in_time(settlement.ts_ms)
     ]
     return _listed(call, "GetSettlements", "settlements", rows, settlement_body)
 

@@ -6,6 +6,7 @@ Rules:
 - What the ledger knows already is not told again: a journal is not made of repetitions.
 - A read that is as of earlier than our last request for an unknown order does not say that the order rests.
 - What a scalar paid is read to the fraction of a cent (decision 0021).
+- Where the last agreement is long ago, what the lists do not reach is read from the archive (`account_archive.py`).
 - An order is absent or vanished only by complete pages that are as of later than the last moment at which its request
   could still arrive (money.md, Orders), and one that has an id is asked for by it first. Time alone settles nothing.
 - Reads of the account that are refused for our access, `ACCESS_REFUSALS_MAX` in a row, place the hold `access`.
@@ -14,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import trio
 from attrs import frozen
@@ -35,15 +36,14 @@ from kalshi_daemon.facts import (
     OrderVanished,
     SettlementSeen,
 )
+from kalshi_daemon.shell.account_archive import NOT_FOUND, AccountArchive, ArchivedSettlement, archived_settlements
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.units import CENT, FEE_GRAIN, Milliseconds
+from kalshi_daemon.units import CENT, FEE_GRAIN, Milliseconds, Money, Ticker
 from kalshi_daemon.wire.rest import BalanceRead, PositionRead
 from statecharts.order import UNK
 
 T = TypeVar("T")
-
-NOT_FOUND: Final = 404
 
 
 @frozen
@@ -56,6 +56,7 @@ class AccountRead:
     fills: tuple[FillSeen, ...]
     settlements: tuple[SettlementSeen, ...]
     as_of_ms: Milliseconds
+    archived: tuple[ArchivedSettlement, ...] = ()
 
 
 class AccountReader:
@@ -64,6 +65,7 @@ class AccountReader:
     ) -> None:
         self.refusals = 0  # reads in a row that were refused for our access
         self._rest = rest
+        self._archive = AccountArchive(rest, clock)
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
@@ -105,16 +107,22 @@ class AccountReader:
         async with trio.open_nursery() as nursery:
             for task in (read_orders_and_fills, read_money, read_settlements):
                 nursery.start_soon(task)
-        paid = await self._exact(settlements, balance[0])
-        return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), paid, as_of_ms)
+        shown = {position.market for position in positions if position.count} | {each.market for each in settlements}
+        grain = self._grain(balance[0])
+        archived = await self._read_archived({fill.market for fill in fills}, shown, grain)
+        paid = await self._exact(settlements, grain)
+        return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), paid, as_of_ms, tuple(archived))
 
-    async def _exact(self, told: list[SettlementSeen], balance: BalanceRead) -> tuple[SettlementSeen, ...]:
+    def _grain(self, balance: BalanceRead) -> Money:
+        """What is paid is floored to it."""
+        below = self._ledger.below_a_cent or any(cash % CENT for _, cash in balance.by_shard)
+        return FEE_GRAIN if below else CENT
+
+    async def _exact(self, told: list[SettlementSeen], grain: Money) -> tuple[SettlementSeen, ...]:
         """Of scalars that are news the market says what the settlement, in whole cents, does not."""
         news = {each.market for each in told if each.result == "scalar" and not self._ledger.is_settled(each.market)}
         if not news:
             return tuple(told)
-        below = self._ledger.below_a_cent or any(cash % CENT for _, cash in balance.by_shard)
-        grain = FEE_GRAIN if below else CENT
         values = {each.market: each.settlement_value for each in await self._rest.markets(sorted(news))}
         return tuple(exact(each, values.get(each.market), grain) for each in told)
 
@@ -136,18 +144,30 @@ class AccountReader:
         raise failure
 
     async def _read_fills(self) -> list[FillSeen]:
-        return await self._rest.fills(min_ms=self._since_ms())
+        since_ms = self._since_ms()
+        return await self._rest.fills(min_ms=since_ms) + await self._archive.fills(since_ms)
+
+    async def _read_archived(self, filled: set[Ticker], shown: set[Ticker], grain: Money) -> list[ArchivedSettlement]:
+        """How markets ended of which no list speaks any more, though we held them, or do by the fills just read."""
+        if not self._archive.may_hold(self._since_ms()):
+            return []
+        held = {each.market for each in self._ledger.positions.values() if each.count}
+        left = [market for market in (held | filled) - shown if not self._ledger.is_settled(market)]
+        return await archived_settlements(self._rest, left, grain)
 
     async def _read_orders(self) -> list[OrderSeen]:
         """Every resting order; and where a live order is not among them, all of whatever status since that one."""
         live = self._ledger.live()
         orders = await self._rest.orders(status="resting")
-        resting = {order.order_id for order in orders} | {order.client_order_id for order in orders}
-        gone = [each.intended_ms for each in live if not {each.client_order_id, each.order_id} & (resting - {""})]
+        resting = {order.order_id for order in orders}
+        gone = _unlisted(live, orders)
         if gone:
+            oldest_ms = min(each.intended_ms for each in gone)
             # a clock that was ahead when they were intended may have been set back since
-            since_ms = min(min(gone) + self._clock.offset_ms, self._since_ms()) - limits.ORDERS_READ_BEFORE_MS
+            since_ms = min(oldest_ms + self._clock.offset_ms, self._since_ms()) - limits.ORDERS_READ_BEFORE_MS
             orders += [order for order in await self._rest.orders(min_ms=since_ms) if order.order_id not in resting]
+            gone = _unlisted(gone, orders) if self._archive.may_hold(since_ms) else []
+            orders += await self._archive.orders({each.spec.market for each in gone})
         return orders
 
     async def fold(
@@ -156,6 +176,7 @@ class AccountReader:
         orders: Iterable[OrderSeen],
         settlements: Iterable[SettlementSeen],
         as_of_ms: Milliseconds,
+        archived: Iterable[ArchivedSettlement] = (),
     ) -> None:
         for fill in sorted(fills, key=lambda fill: (fill.ts_ms, fill.trade_id)):
             if not self._ledger.knows_trade(fill.trade_id):
@@ -168,6 +189,9 @@ class AccountReader:
         for settlement in settlements:
             if not self._ledger.is_settled(settlement.market):
                 await self._settle(settlement)
+        for ended in archived:
+            if count := self._ledger.position(ended.market.market):
+                await self._settle(ended.seen(count, self._clock.now_ms()))
         seen.discard("")  # an order that is not ours may have no id of its client's
         for record in self._ledger.live():
             if not {record.client_order_id, record.order_id} & seen:
@@ -212,3 +236,9 @@ class AccountReader:
             # what was before is part of the opening
             return self._clock.exchange_now_ms() - limits.ORDERS_READ_BEFORE_MS
         return max(self._ledger.opened_ms, self._ledger.agreed_ms - limits.READ_OVERLAP_MS)
+
+
+def _unlisted(records: list[OrderRecord], orders: list[OrderSeen]) -> list[OrderRecord]:
+    """Those that no entry of a list is about; an order that is not ours may have no id of its client's."""
+    listed = {order.order_id for order in orders} | {order.client_order_id for order in orders} - {""}
+    return [each for each in records if not {each.client_order_id, each.order_id} & listed]

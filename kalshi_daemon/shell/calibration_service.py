@@ -174,7 +174,7 @@ class CalibrationService:
                 return Comparison((), (f"{resting} {RESTING_AT_THE_OPENING}",))
             await self._open(read)
             before = self._standing()
-        await self._reader.fold(read.fills, read.orders, read.settlements, read.as_of_ms)
+        await self._reader.fold(read.fills, read.orders, read.settlements, read.as_of_ms, read.archived)
         await self._ask_whose()
         compared = self._weigh(read, before)
         if compared.agreed:

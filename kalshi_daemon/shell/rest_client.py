@@ -269,6 +269,20 @@ class RestClient:
         params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
         return await self._requests.pages("archive", "/historical/fills", self._now(rest.read_fills), params)
 
+    async def archived_orders(self, market: Ticker) -> list[OrderSeen]:
+        """Those of one market that `orders` does not list any more."""
+        params = {"subaccount": PRIMARY, "ticker": market}
+        return await self._requests.pages("archive", "/historical/orders", self._now(rest.read_orders), params)
+
+    async def archived_positions(self, market: Ticker) -> list[rest.PositionRead]:
+        """That of one market that is over, once the exchange has moved it."""
+        params = {"subaccount": PRIMARY, "ticker": market}
+        return await self._requests.pages("archive", "/historical/positions", rest.read_positions, params)
+
+    async def archived_market(self, market: Ticker) -> MarketRead:
+        path = f"/historical/markets/{quote(market, safe='')}"
+        return await self._requests.read(Call("archive", "GET", path, rest.read_market))
+
     async def settlements(self, min_ms: Milliseconds) -> list[SettlementSeen]:
         params = {"subaccount": PRIMARY, "min_ts": str(min_ms // SECOND_MS)}
         return await self._requests.pages(

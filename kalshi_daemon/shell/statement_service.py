@@ -7,7 +7,7 @@ the rounds are over. Without the exchange the journal's half is stated all the s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -21,19 +21,21 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.payouts import as_booked
 from kalshi_daemon.core.statement import AccountLists, JournalHalf, Period, differences, exchange_half
 from kalshi_daemon.errors import CommandRefused, OperatingError
+from kalshi_daemon.shell.account_archive import archived_settlements
 from kalshi_daemon.shell.clock import eastern_bounds
 from kalshi_daemon.shell.journal_reader import read_journal
 from kalshi_daemon.shell.journal_text import iso
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.statement_report import Statement
-from kalshi_daemon.units import Milliseconds, Money
+from kalshi_daemon.units import CENT, Count, Milliseconds, Money, Ticker
 
-ReadLists = Callable[[Milliseconds], Awaitable[AccountLists]]
+ReadLists = Callable[[Milliseconds, Mapping[Ticker, Count]], Awaitable[AccountLists]]
 
 
 async def make_statement(day: date, path: Path, read: ReadLists, now_ms: Callable[[], Milliseconds]) -> Statement:
-    """`read` gives the exchange's lists since a moment. Raises what reading the journal raises, and CommandRefused
-    for a day that the journal does not reach.
+    """`read` gives the exchange's lists since a moment; it is told what was held where a market was settled since.
+
+    Raises what reading the journal raises, and CommandRefused for a day that the journal does not reach.
     """
     period = Period(*eastern_bounds(day))
     seen: tuple[str, ...] | None = None
@@ -43,7 +45,7 @@ async def make_statement(day: date, path: Path, read: ReadLists, now_ms: Callabl
         journal = fold_journal(day, path, period)
         over = now_ms() >= period.to_ms
         try:
-            lists = await _read(read, journal.begins_ms)
+            lists = await _read(read, journal)
         except OperatingError as failure:
             return Statement(day, period, over, journal, None, (), failure)
         left_out = _left_out(journal.ledger, lists.cash)
@@ -69,12 +71,12 @@ def fold_journal(day: date, path: Path, period: Period) -> JournalHalf:
     return journal
 
 
-async def _read(read: ReadLists, since_ms: Milliseconds) -> AccountLists:
+async def _read(read: ReadLists, journal: JournalHalf) -> AccountLists:
     """Raises OperatingError."""
     failures: list[OperatingError] = []
     lists: AccountLists | None = None
     try:
-        lists = await read(since_ms)
+        lists = await read(journal.begins_ms, {market: each.count for market, each in journal.paid.items()})
     except* OperatingError as errors:
         failures = [leaf for leaf in leaves_of_group(errors) if isinstance(leaf, OperatingError)]
     if lists is None:
@@ -90,11 +92,18 @@ def _left_out(ledger: Ledger, cash: Money) -> Money:
     return next((each for each in readings if cash + each == ledger.settled_total), 0)
 
 
-async def read_lists(rest: RestClient, since_ms: Milliseconds) -> AccountLists:
-    """All that the exchange shows of the account since then. Raises ExchangeError or Unreachable."""
+async def read_lists(rest: RestClient, since_ms: Milliseconds, settled: Mapping[Ticker, Count]) -> AccountLists:
+    """All that the exchange shows of the account since then. Of a settlement in `settled` that it does not list any
+    more its archive says how the market ended, and what that paid. Raises ExchangeError or Unreachable.
+    """
     await rest.until_balance_may_be_read()
-    fills = await rest.archived_fills(since_ms) + await rest.fills(since_ms)
+    fills = await rest.fills(since_ms)
+    fills += await rest.archived_fills(since_ms)  # after them: what moves there meanwhile is in one or in both
     settlements = await rest.settlements(since_ms)
+    left = settled.keys() - {each.market for each in settlements}
+    settlements += [
+        each.seen(settled[each.market.market], since_ms) for each in await archived_settlements(rest, left, CENT)
+    ]
     positions = await rest.positions()
     balance = await rest.balance()
     return AccountLists(

@@ -221,6 +221,7 @@ async def test_what_ended_long_ago_is_in_the_archive(autojump_clock: MockClock) 
             ):
                 assert len(await there(f"/portfolio/{path}{query}", name)) == live
                 assert len(await there(f"/historical/{path}", name)) == (not live)
+            assert len(await there("/portfolio/settlements", "settlements")) == live
         cutoff = await emulator.get("/historical/cutoff", signed=False)
         assert set(cutoff.values()) == {"2027-01-15T08:01:10Z"}
         assert len(cutoff) == 4

@@ -45,10 +45,10 @@ async def stated(site, journal, day=None):
     """As the command does, on the site's network and clock."""
     signer = signer_from_pem(site.key.key_id, site.key.private_pem, "the key in memory")
 
-    async def read(since_ms):
+    async def read(since_ms, settled):
         url = f"https://{HOST}/trade-api/v2"
         async with RestClient([url], signer, site.network, site.clock, lanes=4, rng=random.Random(5)) as rest:
-            return await read_lists(rest, since_ms)
+            return await read_lists(rest, since_ms, settled)
 
     return await make_statement(day or today(site), journal, read, site.clock.now_ms)
 
@@ -181,7 +181,7 @@ async def test_without_the_exchange_the_journal_s_half_is_stated(autojump_clock,
         refused = await stated(evolve(site, key=evolve(site.key, key_id="not-a-key")), journal)
         assert (refused.verdict, refused.exit_code) == ("unread", EXIT_FAILED)
 
-        async def unset(_since_ms):
+        async def unset(_since_ms, _settled):
             await trio.lowlevel.checkpoint()
             raise ConfigurationError("KALSHI_API_KEY_ID is not set")
 

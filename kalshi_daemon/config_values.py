@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from kalshi_daemon.hosts import PATH_PREFIX
 from kalshi_daemon.units import Ticker
 
 SHOWN_MAX: Final = 200  # a longer value is not repeated: it is no slip of the keyboard, and may be a pasted key
@@ -176,6 +177,8 @@ def url(secure: str, plain: str) -> Callable[[str], str]:
             raise ValueError(f"{plain} to {host}, which is not loopback")
         if not parts.path or parts.path.endswith("/"):
             raise ValueError("the path is missing or ends with a slash")
+        if not parts.path.startswith(PATH_PREFIX):
+            raise ValueError(f"the path does not begin with {PATH_PREFIX}, and is signed with every request")
         return text
 
     return read

@@ -213,6 +213,10 @@ class Daemon:
             self._note_markets(parts.universe.trading_refused(market, parts.clock.exchange_now_ms()))
         elif remedy is Remedy.HOLD_EXCHANGE and parts.ledger.find_hold(HoldKind.EXCHANGE) is None:
             self._post(hold(HoldKind.EXCHANGE, f"an order was refused: {fact.code}", parts.clock.now_ms()))
+        elif remedy is Remedy.HOLD_ACCESS:
+            market = parts.ledger.orders[fact.client_order_id].spec.market
+            text = f"an order on {market} was refused: {fact.status} {fact.code}; see the key's scopes and region"
+            self.alarm("order_access", f"{text}, then `resume`: the market waits for it")
         elif fact.code == RATE_LIMITED:
             self._rate_spent()
 

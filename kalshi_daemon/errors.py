@@ -101,9 +101,11 @@ class Unreachable(OperatingError):
     `maybe_done` says whether the request may have taken effect: false only when it never left.
     """
 
-    def __init__(self, what: str, *, maybe_done: bool) -> None:
+    def __init__(self, what: str, *, maybe_done: bool, status: int = 0) -> None:
+        """`status`: of an answer that says nothing of the request; 0 where there was none."""
         super().__init__(what)
         self.maybe_done = maybe_done
+        self.status = status
 
 
 class Withheld(OperatingError):

@@ -43,7 +43,8 @@ async def examine(
     signer = _open_key(config, findings)
     doctor = Doctor(network, resolver, clock, rng, signer)
     if config is not None:
-        found = await doctor.examine(config.rest_urls, config.ws_urls)
+        own = environment is None or environment == variables.get("KALSHI_ENVIRONMENT", Environment.DEMO)
+        found = await doctor.examine(config.rest_urls, config.ws_urls, config.markets if own else ())
         return Report(config.environment, (*findings, *found))
     named = environment or variables.get("KALSHI_ENVIRONMENT", Environment.DEMO)
     known = Environment(named) if named in set(Environment) else Environment.DEMO

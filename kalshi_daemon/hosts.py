@@ -12,6 +12,7 @@ class Environment(StrEnum):
 
 
 # The exchange's hosts, dedicated first, shared second: a dial walks them in this order.
+PATH_PREFIX: Final = "/trade-api/"  # of every path at the exchange; signatures cover it
 REST_URLS: Final = {
     Environment.DEMO: (
         "https://external-api.demo.kalshi.co/trade-api/v2",

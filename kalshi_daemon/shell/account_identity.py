@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 
 from kalshi_daemon.core.ledger_view import LedgerView
-from kalshi_daemon.errors import AccessRefused, ExchangeError, JournalForeign
+from kalshi_daemon.errors import AccessRefused, ExchangeError, JournalForeign, KeyRefused
 from kalshi_daemon.facts import AccountFact, AccountNamed
 from kalshi_daemon.limits import ORDERS_ASKED_MAX
 from kalshi_daemon.shell.clock import Clock
@@ -24,6 +24,8 @@ from kalshi_daemon.shell.rest_client import RestClient
 
 FINGERPRINT_LENGTH: Final = 16  # hexadecimal digits
 NOT_FOUND: Final = 404
+TRADES: Final = frozenset({"write", "write::trade"})  # either scope lets a key place orders
+SCOPE: Final = "give it write::trade on the exchange's API keys page"
 MEND: Final = "give each account a KALSHI_STATE_DIR of its own"
 
 
@@ -75,10 +77,19 @@ class AccountIdentity:
             raise JournalForeign(f"the journal is another account's: {why}, and {unproven}; {MEND}")
         await self._settle(AccountNamed(self._clock.now_ms(), self._environment, key))
 
+    async def check_scopes(self) -> None:
+        """Raises KeyRefused for a key that may not trade; one that may not read of keys is not judged."""
+        try:
+            scopes = (await self._rest.keys()).get(self._key_id)
+        except AccessRefused:
+            return
+        if scopes is not None and not scopes & TRADES:
+            raise KeyRefused(f"the key may not trade: its scopes are {', '.join(sorted(scopes))}; {SCOPE}")
+
     async def _is_listed(self) -> bool:
         """Whether a key of the journal's stands beside ours; a key that may not read of keys proves nothing."""
         try:
-            listed = await self._rest.key_ids()
+            listed = await self._rest.keys()
         except AccessRefused:
             return False
         return any(fingerprint(key_id) in self._ledger.account_keys for key_id in listed)

@@ -19,11 +19,22 @@ import trio
 from attrs import frozen
 
 from kalshi_daemon import limits
-from kalshi_daemon.errors import AccessRefused, ClockRefused, ExchangeError, OperatingError, Unreachable
+from kalshi_daemon.config_values import MARKET, Selection
+from kalshi_daemon.errors import (
+    AccessRefused,
+    ClockRefused,
+    ConfigurationError,
+    ExchangeError,
+    KeyRefused,
+    OperatingError,
+    Unreachable,
+)
 from kalshi_daemon.shell import doctor_advice as advice
+from kalshi_daemon.shell.account_identity import TRADES
 from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.doctor_report import Blame, Finding, Outcome
 from kalshi_daemon.shell.doctor_stream import Hearing
+from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import Signer, Signs
@@ -31,7 +42,8 @@ from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import feed
 
-PRIVATE_STEPS: Final = frozenset({"rest private", "key's region"})
+ASIDE: Final = frozenset({"markets", "rest private", "key's region", "key's scopes"})  # no stream depends on them
+ACTIVE: Final = "active"
 EARLIER: Final = "an earlier step of this host failed"
 KEYLESS: Final = "there is no key to sign with"
 PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
@@ -80,10 +92,14 @@ class Doctor:
         self._rng = rng
         self._signer = signer
         self._market: Ticker | None = None  # an open one, once a host has named it
+        self._selections: Sequence[Selection] = ()
         self._answered = False  # some host's answer has told its time
 
-    async def examine(self, rest_urls: Sequence[str], ws_urls: Sequence[str]) -> list[Finding]:
+    async def examine(
+        self, rest_urls: Sequence[str], ws_urls: Sequence[str], selections: Sequence[Selection] = ()
+    ) -> list[Finding]:
         """Hosts side by side: how to reach them and REST; then the clock that their answers told; then streams."""
+        self._selections = selections
         hosts: dict[tuple[str, int], list[str]] = {}
         for url in (*rest_urls, *ws_urls):
             address = Target.of(url)
@@ -113,6 +129,8 @@ class Doctor:
         for url in urls:
             if not _is_stream(url):
                 await host.step("rest public", partial(self._read_public, url))
+                if self._selections:
+                    await host.aside("markets", partial(self._read_markets, url))
                 await self._examine_account(host, url)
 
     async def _examine_account(self, host: Examined, url: str) -> None:
@@ -120,16 +138,18 @@ class Doctor:
         if signer is None:
             host.not_tried("rest private", KEYLESS)
             host.not_tried("key's region", KEYLESS)
+            host.not_tried("key's scopes", KEYLESS)
             return
         reached = host.well
         await host.step("rest private", partial(self._read_private, url, signer))
         await host.step("key's region", partial(self._read_region, url, signer))
+        await host.step("key's scopes", partial(self._read_scopes, url, signer))
         host.well = reached  # a key that is refused is refused by the stream too, which says so itself
 
     async def _examine_streams(self, found: list[Finding], urls: Sequence[str]) -> None:
         address = Target.of(urls[0])
         host = Examined(found, f"{address.host}:{address.port}")
-        host.well = all(each.outcome is not Outcome.FAILED or each.step in PRIVATE_STEPS for each in found)
+        host.well = all(each.outcome is not Outcome.FAILED or each.step in ASIDE for each in found)
         for url in filter(_is_stream, urls):
             signer = self._signer
             if signer is None:
@@ -156,10 +176,13 @@ class Doctor:
         async with self._client(url, Unsigned()) as rest:
             status = await rest.exchange_status()
             self._answered = True
+            if not status.exchange_active:
+                resumes = f"; it expects to resume at {iso_time(status.resume_ms)}" if status.resume_ms else ""
+                raise Unreachable(f"the exchange says that it is not active: maintenance{resumes}", maybe_done=False)
             market = await rest.open_market()
         self._market = self._market or market
-        if not (status.exchange_active and status.trading_active):
-            raise Warned("the exchange says that it is paused", advice.PAUSED)
+        if not status.trading_active:
+            raise Warned("the exchange says that trading is paused", advice.PAUSED)
         return f"exchange and trading active; {market or 'no market'} is open"
 
     async def _read_private(self, url: str, signer: Signer) -> str:
@@ -182,6 +205,40 @@ class Doctor:
         if warning := advice.region_warning(left_ms):
             raise Warned(warning, advice.REGION)
         return f"attested for {left_ms // advice.DAY_MS} more days"
+
+    async def _read_scopes(self, url: str, signer: Signer) -> str:
+        async with self._client(url, signer) as rest:
+            try:
+                scopes = (await rest.keys()).get(signer.key_id)
+            except ExchangeError as error:
+                raise Warned(str(error), advice.SCOPES_UNREAD) from error
+        if scopes is None:
+            raise Warned("the exchange does not list this key", advice.SCOPES_UNREAD)
+        if not scopes & TRADES:
+            raise KeyRefused(f"the key may not trade: its scopes are {', '.join(sorted(scopes))}")
+        return f"it may trade: {', '.join(sorted(scopes))}"
+
+    async def _read_markets(self, url: str) -> str:
+        """What KALSHI_MARKETS selects; the stream is then tried with one of them, where one is open."""
+        after_ms = self._clock.exchange_now_ms()
+        named = [each.ticker for each in self._selections if each.kind == MARKET]
+        async with self._client(url, Unsigned()) as rest:
+            found = await rest.markets(named)
+            wide = {
+                each: await rest.selected_markets(each.kind, each.ticker, after_ms)
+                for each in self._selections
+                if each.kind != MARKET
+            }
+        absent = sorted(set(named) - {each.market for each in found})
+        if absent:
+            raise ConfigurationError(f"KALSHI_MARKETS names {', '.join(absent)}, which the exchange does not list")
+        found += [market for markets in wide.values() for market in markets]
+        trading = [each.market for each in found if each.status == ACTIVE]
+        self._market = trading[0] if trading else self._market
+        empty = [str(each) for each, markets in wide.items() if not markets]
+        if empty:
+            raise Warned(f"no market that has not closed is of {', '.join(empty)}", advice.MARKETS)
+        return f"{len(found)} are selected, {len(trading)} of them open"
 
     def _client(self, url: str, signer: Signs) -> RestClient:
         return RestClient([url], signer, self._network, self._clock, lanes=1, rng=self._rng, attempts=1)
@@ -220,7 +277,8 @@ class Doctor:
         if isinstance(failure, ClockRefused):
             learn_date(self._clock, failure.date, sent_ms)
         if scope.cancelled_caught:
-            failure = Unreachable(f"no answer within {limits.DOCTOR_STEP_S:g} s", maybe_done=False)
+            silent = "the socket is open, and " if step == "subscription" else ""
+            failure = Unreachable(f"{silent}no answer within {limits.DOCTOR_STEP_S:g} s", maybe_done=False)
         if failure is not None:
             host.failed(step, began_s, failure)
             if step == "upgrade":
@@ -255,6 +313,12 @@ class Examined:
         except Warned as warned:
             self.warned(name, began_s, warned)
 
+    async def aside(self, name: str, attempt: Callable[[], Awaitable[str]]) -> None:
+        """A step upon which no later one depends."""
+        reached = self.well
+        await self.step(name, attempt)
+        self.well = reached
+
     def passed(self, name: str, began_s: float, detail: str) -> None:
         """Where it took long, that is the finding."""
         took_s = trio.current_time() - began_s
@@ -268,8 +332,11 @@ class Examined:
 
     def failed(self, name: str, began_s: float, error: OperatingError) -> None:
         self.well = False
-        person = isinstance(error, AccessRefused | ClockRefused)
-        blame = Blame.PERSON if person else Blame.UNREACHABLE
+        blame = Blame.UNREACHABLE
+        if isinstance(error, AccessRefused | ClockRefused | KeyRefused):
+            blame = Blame.PERSON
+        elif isinstance(error, ConfigurationError):
+            blame = Blame.CONFIGURATION
         self._add(name, Outcome.FAILED, blame, began_s, str(error), advice.for_failure(name, error))
 
     def not_tried(self, name: str, why: str) -> None:

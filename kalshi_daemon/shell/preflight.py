@@ -164,5 +164,6 @@ class Preflight:
         except AccessRefused as error:
             todo = for_failure("access", error)
             raise KeyRefused(f"the exchange refuses the key: {todo} ({error})") from None
+        await self._identity.check_scopes()
         await self._identity.check_key()
         return f"signed reads pass; tier {tier}"

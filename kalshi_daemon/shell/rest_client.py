@@ -166,9 +166,9 @@ class RestClient:
         """Until when a location is attested for the account's keys; None where none was."""
         return await self._requests.read(Call("api_keys", "GET", "/api_keys", rest.read_region_ends))
 
-    async def key_ids(self) -> tuple[str, ...]:
-        """Of all keys of the account's member."""
-        return await self._requests.read(Call("api_keys", "GET", "/api_keys", rest.read_key_ids))
+    async def keys(self) -> dict[str, frozenset[str]]:
+        """The scopes of each key of the account's member, by its id."""
+        return await self._requests.read(Call("api_keys", "GET", "/api_keys", rest.read_keys))
 
     async def as_of_ms(self) -> Milliseconds:
         """How fresh what the other reads show is."""

@@ -206,7 +206,8 @@ def _refused(status: int, body: bytes) -> Exception:
     text = " ".join(body[: limits.UPGRADE_ANSWER_SHOWN_MAX].decode("utf-8", "replace").split())
     if status in KEY_REFUSED:
         return AccessRefused(status, "upgrade_refused", text)
-    return Unreachable(f"the exchange refused the WebSocket with {status}: {text}", maybe_done=False)
+    what = f"the exchange refused the WebSocket with {status}: {text}"
+    return Unreachable(what, maybe_done=False, status=status)
 
 
 def _cut_off(answer: bytes, broken: str) -> Exception:

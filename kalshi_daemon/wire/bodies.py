@@ -169,6 +169,7 @@ class KeysAnswer(msgspec.Struct, frozen=True):
 
 class KeyBody(msgspec.Struct, frozen=True):
     api_key_id: Id
+    scopes: list[str]
 
 
 class KeyListAnswer(msgspec.Struct, frozen=True):

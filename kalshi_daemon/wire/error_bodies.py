@@ -60,9 +60,8 @@ def error_of(status: int, body: bytes, *, write: bool) -> ExchangeError | Unreac
     said = _read_error(body)
     if said is None or status >= 500 or status < 400:
         excerpt = said.code if said is not None else repr(body[:EXCERPT_MAX])
-        return Unreachable(
-            f"the exchange answered {status} without saying what became of it: {excerpt}", maybe_done=write
-        )
+        text = f"the exchange answered {status} without saying what became of it: {excerpt}"
+        return Unreachable(text, maybe_done=write, status=status)
     code, message, details = (text_of(part) for part in (said.code, said.message, said.details))
     remedy = meaning_of_code(status, code).remedy
     kind = ERRORS.get(remedy, ExchangeError)

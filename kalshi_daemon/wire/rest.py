@@ -177,9 +177,9 @@ def read_region_ends(body: bytes) -> Milliseconds | None:
     return None if ends_s is None else ends_s * SECOND_MS
 
 
-def read_key_ids(body: bytes) -> tuple[str, ...]:
-    """Of all keys of the member whose key asks."""
-    return tuple(key.api_key_id for key in read(_key_list, body).api_keys)
+def read_keys(body: bytes) -> dict[str, frozenset[str]]:
+    """What each key of the member whose key asks may do: its scopes by its id."""
+    return {key.api_key_id: frozenset(key.scopes) for key in read(_key_list, body).api_keys}
 
 
 def read_as_of(body: bytes) -> Milliseconds:

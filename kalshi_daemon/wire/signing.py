@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from kalshi_daemon.hosts import PATH_PREFIX
 from kalshi_daemon.units import Milliseconds
 
-PATH_PREFIX: Final = "/trade-api/"
 KEY_HEADER: Final = "KALSHI-ACCESS-KEY"
 TIMESTAMP_HEADER: Final = "KALSHI-ACCESS-TIMESTAMP"
 SIGNATURE_HEADER: Final = "KALSHI-ACCESS-SIGNATURE"

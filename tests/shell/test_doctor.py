@@ -27,7 +27,18 @@ from kalshi_daemon.units import DOLLAR
 START_MS = 1_792_418_400_000  # a Monday at 10:00 US Eastern
 FIRST, SECOND = "first.test", "second.test"
 DAY_S = 86_400
-STEPS = ["dns", "tcp", "tls", "rest public", "rest private", "key's region", "upgrade", "subscription"]
+STEPS = [
+    "dns",
+    "tcp",
+    "tls",
+    "rest public",
+    "markets",
+    "rest private",
+    "key's region",
+    "key's scopes",
+    "upgrade",
+    "subscription",
+]
 
 
 async def silence(_stream):
@@ -120,7 +131,7 @@ FAILED = [  # fault, the step that it meets, what is said, what to do, the exit 
     ("stalled:60", "rest public", "no answer within 10 s", advice.DOWN, 69),
     ("garbled", "rest public", "cannot be read", advice.PROXY, 69),
     ("truncated", "rest public", "cannot be read", advice.PROXY, 69),
-    ("maintenance", "rest public", "503", advice.DOWN, 69),
+    ("maintenance", "rest public", "says that it is not active: maintenance", advice.DOWN, 69),
     ("half-open:0", "rest public", "no answer within 10 s", advice.DOWN, 69),
     ("reset:0", "rest public", "the connection broke", advice.DOWN, 69),
     ("error:503:/account/limits", "rest private", "503", advice.DOWN, 69),
@@ -130,6 +141,8 @@ FAILED = [  # fault, the step that it meets, what is said, what to do, the exit 
     ("upgrade:401", "upgrade", "NOT_FOUND", advice.UNKNOWN_KEY, 77),
     ("upgrade:403", "upgrade", "forbidden", advice.ACCESS, 77),
     ("overflow", "subscription", "25", advice.STREAM_DOWN, 69),
+    ("refused:8:subscribe", "subscription", "the exchange answered 8", advice.STREAM_REFUSED, 69),
+    ("gap", "subscription", "the socket is open, and no answer within 10 s", advice.STREAM_DOWN, 69),
     ("refused:18:subscribe", "subscription", "18", advice.STREAM_DOWN, 69),
     ("refused:27:update_subscription", "subscription", "27", advice.STREAM_DOWN, 69),
     ("gap:orderbook_snapshotx1", "subscription", "a frame is lost: 1 of ", ORDER, 1),
@@ -183,6 +196,46 @@ async def test_what_is_late_or_old_is_a_warning(tmp_path, autojump_clock, fault,
 def test_every_kind_of_fault_is_tried():
     """A kind that is new is put to the doctor, or said not to be seen."""
     assert {parse_fault(each[0]).fault.kind for each in (*FAILED, *WARNED)} == set(KINDS)
+
+
+async def test_an_address_that_is_not_the_apis_is_named(tmp_path, autojump_clock):
+    """Another version in the path, and a stream's URL that a REST route answers: neither is worth waiting for."""
+    site = Site(tmp_path, hosts=(FIRST,))
+    site.variables["KALSHI_REST_URLS"] = f"https://{FIRST}/trade-api/v9"
+    report = await site.examined()
+    (found,) = of(report, "rest public")
+    assert (found.outcome, found.todo) == (Outcome.FAILED, advice.WRONG_PLACE)
+    assert "404" in found.detail
+    site = Site(tmp_path, hosts=(FIRST,))
+    site.variables["KALSHI_WS_URLS"] = f"wss://{FIRST}/trade-api/v2/exchange/status"
+    (found,) = of(await site.examined(), "upgrade")
+    assert (found.outcome, found.todo) == (Outcome.FAILED, advice.WRONG_PLACE)
+
+
+async def test_a_key_that_may_not_trade_is_named(tmp_path, autojump_clock):
+    """Everything can be read, and no order could be placed: a person mends it."""
+    report = await Site(tmp_path, server=ServerSettings(key_scopes=("read",))).examined()
+    assert (failed(report), report.exit_code) == ({"key's scopes"}, 77)
+    assert of(report, "key's scopes")[0].detail == "the key may not trade: its scopes are read"
+    assert {each.outcome for each in of(report, "subscription")} == {Outcome.OK}
+
+
+async def test_what_is_to_be_traded_is_looked_up(tmp_path, autojump_clock):
+    """A market that is not listed would end the start: it fails. A series without any is a warning."""
+    site = Site(tmp_path, hosts=(FIRST,))
+    ours = site.world.tickers[5]
+    site.variables["KALSHI_MARKETS"] = f"series:NOSUCH,{ours}"
+    report = await site.examined()
+    (found,) = of(report, "markets")
+    assert (found.outcome, found.detail) == (Outcome.WARNING, "no market that has not closed is of series:NOSUCH")
+    (streamed,) = of(report, "subscription")
+    assert f"the book of {ours} came" in streamed.detail
+    site = Site(tmp_path, hosts=(FIRST,))
+    site.variables["KALSHI_MARKETS"] = f"NOSUCH,{ours}"
+    report = await site.examined()
+    (found,) = of(report, "markets")
+    assert (failed(report), report.exit_code) == ({"markets"}, 78)
+    assert found.detail == "KALSHI_MARKETS names NOSUCH, which the exchange does not list"
 
 
 async def test_a_stream_that_says_nothing_ends_within_its_limit(tmp_path, autojump_clock):
@@ -311,8 +364,10 @@ async def test_real_sockets_that_misbehave(tmp_path, nursery):
         free.bind(("127.0.0.1", 0))
         closed = free.getsockname()[1]
         site = Site(tmp_path)
-        site.variables["KALSHI_REST_URLS"] = f"https://127.0.0.1:{port}/v2,https://127.0.0.1:{closed}/v2"
-        site.variables["KALSHI_WS_URLS"] = f"wss://127.0.0.1:{port}/ws"
+        site.variables["KALSHI_REST_URLS"] = (
+            f"https://127.0.0.1:{port}/trade-api/v2,https://127.0.0.1:{closed}/trade-api/v2"
+        )
+        site.variables["KALSHI_WS_URLS"] = f"wss://127.0.0.1:{port}/trade-api/ws/v2"
         report = await examine(site.variables, None, SystemNetwork(), resolve, SystemClock(), random.Random(3))
     nursery.cancel_scope.cancel()
     assert report.exit_code == 69

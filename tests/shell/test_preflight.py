@@ -12,6 +12,7 @@ import trio
 from attrs import evolve
 from daemon_world import QUIET, RESTING, exchange_site
 
+from kalshi_daemon.emulator.keyring import KeyTerms
 from kalshi_daemon.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_STOPPED, CommandRefused, KeyRefused
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.preflight import STEPS
@@ -32,6 +33,16 @@ async def test_every_step_passes_and_says_what_it_found(autojump_clock):
         assert details["access"] == "signed reads pass; tier basic"
         assert details["markets"] == "12 markets known, with grid, times and fees; 12 in"
         assert await running.stop() == EXIT_STOPPED
+
+
+async def test_a_key_that_may_not_trade_does_not_start(autojump_clock):
+    """Every order would be refused: said at the start, in words, and not by one market after the other."""
+    async with exchange_site(QUIET) as site:
+        reader = site.world.server.add_key(site.key, KeyTerms(scopes=("read",)))
+        running = evolve(site, key=reader).start()
+        await running.ended.wait()
+        assert running.code == EXIT_FAILED
+        assert "the key may not trade: its scopes are read" in str(running.daemon.tasks.ended_by)
 
 
 def refuse_key():

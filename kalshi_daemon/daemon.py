@@ -328,6 +328,7 @@ class Daemon:
         self._polled = polled
 
     def _doubt(self, cause: str) -> None:
+        self.parts.account_poller.doubted()
         self._post(AccountDoubted(self.parts.clock.now_ms(), cause))
         self.parts.sync.want()
 

@@ -155,6 +155,11 @@ AUDIT_INTERVAL_S: Final = 10.0
 AUDIT_ATTEMPTS_MAX: Final = 3  # a book that moves at each look proves nothing; its next audit is a round away
 AUDIT_QUIET_S: Final = 2.0  # reads lag what the stream has shown
 SEQUENCE_REPEATS_MAX: Final = 3  # frames of one socket that are not new: its numbers mean something else by now
+PRIVATE_AWAY_S: Final = 2.0  # the account is read by REST when its stream has been away for so long
+PRIVATE_POLL_S: Final = 3.0  # from one such read to the next: half of what keeps the account followed
+PRIVATE_AGE_MAX_S: Final = 6.0  # such a read counts while it began no longer ago
+PRIVATE_BACK_POLL_S: Final = 1.0  # the same once it is streamed again: reads lag events by less (api.md 4.3)
+AS_OF_GRAIN_MS: Final[Milliseconds] = 1_000  # the exchange's clock is known to a second, by its Dates
 PRIVATE_DOUBT_S: Final = 5.0  # between two doubts of the account for private frames that were not read
 SNAPSHOT_REQUESTS_MAX: Final = 3  # rounds of get_snapshot for one gap, before the session is dropped
 

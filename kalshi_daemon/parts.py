@@ -30,6 +30,7 @@ from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.account_identity import AccountIdentity
+from kalshi_daemon.shell.account_poller import AccountPoller
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
@@ -37,6 +38,7 @@ from kalshi_daemon.shell.clock import EASTERN
 from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
 from kalshi_daemon.shell.event_bus import EventBus
+from kalshi_daemon.shell.feeds import Role
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.frame_faults import FrameFaults
 from kalshi_daemon.shell.gates import Gates, GateViews
@@ -153,6 +155,8 @@ class Parts:
             on_market_missed=lambda: self.market_watch.missed(),  # noqa: PLW0108 - likewise
             on_private_lost=hooks.private_lost,
             on_feeds_lost=hooks.feeds_lost,
+            account_polled=lambda: self.account_poller.active,
+            account_read=lambda: self.account_poller.fresh,
         )
         self.market_watch = MarketWatch(
             _selection(self.config),
@@ -183,6 +187,14 @@ class Parts:
         )
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
+        self.account_poller = AccountPoller(
+            self.reader,
+            ledger,
+            clock,
+            settle,
+            streamed=lambda: self.coordinator.live(Role.FILLS),
+            why=lambda: self.coordinator.private_lost,
+        )
         self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
         self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle)
         self.sweeper = Sweeper(self.reader, self.writer, ledger, clock, settle)

@@ -221,7 +221,7 @@ class Surface:
             polled=[market for market in opened if market in usable and books.is_polled(market)],
             unproven=[market for market in opened if market not in usable],
             books_detail=books.detail,
-            private=coordinator.private_lost,
+            private="; ".join(filter(None, (coordinator.private_lost, self._unread()))),
             rates=parts.rest.governor.statuses(trio.current_time()),
             breakers=self._breakers(),
             sessions=[session.trouble for session in coordinator.sessions if session.trouble],
@@ -229,6 +229,11 @@ class Surface:
             fallbacks=list(dict.fromkeys(filter(None, fallbacks))),
         )
         return self._degradations.look(signs, now_ms)
+
+    def _unread(self) -> str:
+        """Why the account could not be read in its stream's stead."""
+        poller = self._parts.account_poller
+        return f"the last read failed: {poller.detail}" if poller.active and poller.detail else ""
 
     def _breakers(self) -> list[CircuitBreaker]:
         """Those of one kind each (a dry run reads from two exchanges), and those of markets that are not closed."""
@@ -256,6 +261,7 @@ class Surface:
             "book": parts.books.counts,
             "session": {"reconnects": sum(each.reconnects for each in sessions), **_summed(sessions)},
             "bus": parts.bus.counts,
+            "poller": parts.account_poller.counts,
             "journal": parts.journal.counts if parts.journal else {},
             "writer": parts.writer.counts,
             "sync": parts.sync.counts,

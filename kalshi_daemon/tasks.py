@@ -111,7 +111,9 @@ class Tasks:
 
     async def _coordinate(self) -> None:
         await self.parts.preflight.passed.wait()
-        await self.parts.coordinator.run(self.parts.session_seams(), self.parts.config.sockets)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.parts.account_poller.run)
+            await self.parts.coordinator.run(self.parts.session_seams(), self.parts.config.sockets)
 
     async def _watch_exchange(self) -> None:
         parts = self.parts

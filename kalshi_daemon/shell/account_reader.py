@@ -81,7 +81,8 @@ class AccountReader:
             return await self._rest.as_of_ms(), await self._read_orders(), await self._read_fills()
 
         as_of_ms, orders, fills = await self._counted(read)
-        await self.fold(fills, orders, (), as_of_ms)
+        # what was filled before the account is opened is part of its opening
+        await self.fold(fills if self._ledger.opened else (), orders, (), as_of_ms)
         return as_of_ms
 
     async def _read_all(self) -> AccountRead:

@@ -7,12 +7,14 @@ Markets are spread over sessions (`core/market_spread.py`), each with a feed of 
 first carries what the layout gives it; further ones carry books and prints, are opened when they are needed and closed
 when they are not.
 
-`feeds_usable` is a level: some wanted market has a usable book, and the private side is streamed. Losing it closes
-the gates at once; the trader is told when it has been false for `FEEDS_LOST_S`.
+`feeds_usable` is a level: some wanted market has a usable book, and the private side is streamed, or read by REST in
+the stream's stead (`AccountPoller`). Losing it closes the gates at once; the trader is told when it has been false for
+`FEEDS_LOST_S`.
 
 The private channels carry no sequence numbers, so that whatever interrupts them puts the account in doubt: their loss,
-once; their return, since what happened in between was streamed to nobody and may have been read too early; and a
-private frame that could not be read, at most once in `PRIVATE_DOUBT_S`.
+once; their return, since what happened in between was streamed to nobody and may have been read too early (so does
+their first coming, where the account was read by REST until then); and a private frame that could not be read, at most
+once in `PRIVATE_DOUBT_S`.
 """
 
 from __future__ import annotations
@@ -58,8 +60,12 @@ class WebSocketCoordinator:
         on_market_missed: Callable[[], None],
         on_private_lost: Callable[[str], None],
         on_feeds_lost: Callable[[], None],
+        account_polled: Callable[[], bool],
+        account_read: Callable[[], bool],
     ) -> None:
-        """`socket_markets`: how many one session carries."""
+        """`socket_markets`: how many one session carries. `account_polled`: the account is to be read by REST, and
+        `account_read`: it was, lately enough.
+        """
         self.sessions: tuple[Session, ...] = ()
         self.changed = trio.Event()  # replaced each time that a level may have changed
         self._books = books
@@ -76,6 +82,8 @@ class WebSocketCoordinator:
         self._on_market_missed = on_market_missed
         self._on_private_lost = on_private_lost
         self._on_feeds_lost = on_feeds_lost
+        self._account_polled = account_polled
+        self._account_read = account_read
         self._market_was_live = False
         self._market_was_lost = False
         self._private_was_live = False
@@ -93,7 +101,7 @@ class WebSocketCoordinator:
 
     @property
     def feeds_usable(self) -> bool:
-        return self._books.any_usable and self.live(Role.FILLS)
+        return self._books.any_usable and (self.live(Role.FILLS) or self._account_read())
 
     @property
     def private_lost(self) -> str:
@@ -283,7 +291,7 @@ class WebSocketCoordinator:
         if self._private_was_live and not private:
             self._private_was_lost = True
             self._on_private_lost(session.diagnosis or "the private session was lost")
-        elif private and self._private_was_lost:
+        elif private and not self._private_was_live and (self._private_was_lost or self._account_polled()):
             self._private_was_lost = False
             self._on_private_lost("the private session is back, and what it missed is to be read")
         self._private_was_live = private

@@ -124,6 +124,8 @@ class FeedWorld:
             on_market=self.moved.append,
             on_market_missed=lambda: self.told.append(("missed", "")),
             on_private_lost=self._tell("doubt"),
+            account_polled=lambda: False,
+            account_read=lambda: False,
             on_feeds_lost=lambda: self.told.append(("feeds_lost", f"{trio.current_time():.6f}")),
         )
         self.faults = FrameFaults(trio.current_time, self._tell("said"))

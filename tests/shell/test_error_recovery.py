@@ -11,15 +11,21 @@ from kalshi_daemon.facts import HoldKind, RestrictionKind, RestrictionLifted, Re
 from kalshi_daemon.simulation.faulty_link import HANGS, NEVER_ARRIVES, TOO_MANY, UNAVAILABLE
 from kalshi_daemon.simulation.virtual_day import HOST, PORT
 
+UNSTREAMED = ("GET", STREAM, NEVER_ARRIVES)
+UNREAD = ("GET", "/portfolio/fills", UNAVAILABLE)  # so that the account is not followed by REST either
+
 
 async def test_a_stream_that_comes_back_is_recovered_from(autojump_clock):
-    """Sockets away for 8 s: recovering, calibrated and trading; attempts add up until trading has been steady."""
+    """Sockets away, and fills not to be read either: recovering, calibrated and trading; attempts add up until trading
+    has been steady.
+    """
     async with exchange_site() as site:
         running = site.start()
         await running.until("trading.normal")
         attempts = 0
         for _ in range(2):
             site.cut_streams()
+            site.fail(UNSTREAMED, UNREAD)
             await running.until("recovering.reconnecting")
             site.mend()
             await running.until("trading.normal")
@@ -38,7 +44,7 @@ async def test_attempts_that_are_exhausted_hold_and_lift_when_all_is_well(autoju
     async with exchange_site() as site:
         running = site.start()
         await running.until("trading.normal")
-        site.fail(("GET", STREAM, NEVER_ARRIVES), ("", "", fault))
+        site.fail(UNSTREAMED, ("", "", fault))
         site.network.cut()
         await running.until("recovering")
         await running.until(lambda: "recovery" in running.held(), 900)
@@ -56,15 +62,17 @@ async def test_attempts_that_are_exhausted_hold_and_lift_when_all_is_well(autoju
 
 
 async def test_what_increases_is_cancelled_after_ten_seconds_blind(autojump_clock):
-    """Sockets lost and cancels refused at first: what rests is cancelled `BLIND_S` after recovering began."""
+    """Sockets lost, fills not to be read, and cancels refused at first: what rests is cancelled `BLIND_S` after
+    recovering began.
+    """
     async with exchange_site(LIVELY) as site:
         running = site.start(RESTING)
         await running.until(lambda: len(site.resting()) >= 2)
         site.cut_streams()
-        site.fail(("GET", STREAM, NEVER_ARRIVES), ("DELETE", "", TOO_MANY))
+        site.fail(UNSTREAMED, UNREAD, ("DELETE", "", TOO_MANY))
         await running.until("recovering")
         began_s = trio.current_time()
-        site.fail(("GET", STREAM, NEVER_ARRIVES))
+        site.fail(UNSTREAMED, UNREAD)
         assert len(site.resting()) >= 2
         await running.until(lambda: not site.resting(), limits.BLIND_S + 2)
         assert trio.current_time() - began_s >= limits.BLIND_S - 0.1

@@ -268,7 +268,7 @@ class Surface:
             "market": parts.universe.counts,
             "discovery": parts.market_watch.counts,
             "fees": parts.market_watch.fees.counts,
-            "fee_forecast": parts.fee_forecast.counts,
+            "forecast": parts.fee_forecast.counts,
             "invariants": {"checked": parts.invariants.checked, "violated": parts.invariants.violations},
             "notify": {"failed": parts.notifier.failures},
             "policy": self._policy_counts(),

@@ -1,7 +1,7 @@
 """Commands: what is to be done, as frozen values. The imperative of the house.
 
-`ProposeOrder` goes to the event bus and asks for an order; the others come out of it, after the facts that led to
-them are durable. A command never says how; the shell does.
+`ProposeOrder` and `ProposeAmend` go to the event bus and ask for an order, or for another; the others come out of it,
+after the facts that led to them are durable. A command never says how; the shell does.
 """
 
 from __future__ import annotations
@@ -28,6 +28,19 @@ class ProposeOrder:
     time_in_force: TimeInForce
     post_only: bool
     reduces: bool
+    purpose: str
+    decision: int
+    model: str
+    observation: str
+
+
+@frozen
+class ProposeAmend:
+    """A resting order that somebody wants at another price, or for another count: all that it may fill."""
+
+    client_order_id: str
+    price: Price
+    count: Count
     purpose: str
     decision: int
     model: str
@@ -80,4 +93,5 @@ class RaiseAlarm:
     text: str
 
 
+Proposal: TypeAlias = ProposeOrder | ProposeAmend
 Command: TypeAlias = PlaceOrder | AmendOrder | CancelOrder | FetchFills | Poke | RaiseAlarm

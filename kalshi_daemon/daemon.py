@@ -17,7 +17,7 @@ from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.crashes import innermost_line, leaves_of_group
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Escalation, Runner
-from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, ProposeOrder, RaiseAlarm
+from kalshi_daemon.commands import AmendOrder, CancelOrder, Command, FetchFills, PlaceOrder, Poke, Proposal, RaiseAlarm
 from kalshi_daemon.config import Config
 from kalshi_daemon.core.changes import (
     Change,
@@ -36,6 +36,8 @@ from kalshi_daemon.facts import (
     AccountDoubted,
     AccountFact,
     Alarmed,
+    AmendRefused,
+    AmendWithheld,
     CancelSent,
     HoldKind,
     HoldLifted,
@@ -57,6 +59,7 @@ from kalshi_daemon.surface import Surface
 from kalshi_daemon.tasks import Links, Tasks
 from kalshi_daemon.wire.error_bodies import RATE_LIMITED
 from kalshi_daemon.wire.error_codes import Remedy, meaning_of_code
+from statecharts.order import AM
 from statecharts.trader import TRADER
 
 TRADING: Final = ("trading",)
@@ -167,7 +170,7 @@ class Daemon:
     def _command(self, command: Command) -> None:
         """From the bus, after the facts that led to it are durable."""
         match command:
-            case PlaceOrder() | CancelOrder():
+            case PlaceOrder() | AmendOrder() | CancelOrder():
                 self.parts.writer.accept(command)
             case Poke():
                 self.runner.post(command.event)
@@ -180,9 +183,9 @@ class Daemon:
         """What is durable, in order: for the invariants, for people, and for who decides again because of it."""
         self.parts.invariants.saw(news.fact, news.changes)
         self.surface.reporter.saw(news.fact, news.changes)
-        if isinstance(news.fact, OrderRefused):
+        if isinstance(news.fact, OrderRefused | AmendRefused):
             self._order_refused(news.fact)
-        elif isinstance(news.fact, OrderWithheld) and news.fact.code == RATE_CODE:
+        elif isinstance(news.fact, OrderWithheld | AmendWithheld) and news.fact.code == RATE_CODE:
             self._rate_spent()
         for change in news.changes:
             self._account_changed(change)
@@ -205,7 +208,7 @@ class Daemon:
             else:
                 log.info("restriction_lifted", kind=change.restriction, by=by)
 
-    def _order_refused(self, fact: OrderRefused) -> None:
+    def _order_refused(self, fact: OrderRefused | AmendRefused) -> None:
         """A 409 outranks what the exchange's status and the market's own say."""
         parts, remedy = self.parts, meaning_of_code(fact.status, fact.code).remedy
         if remedy is Remedy.STOP_MARKET:
@@ -346,7 +349,7 @@ class Daemon:
         self.parts.books.touch(ticker)
         if (change.before, status) == ("inactive", "active"):
             for record in self.parts.ledger.live(ticker):
-                if record.ours and record.rests:
+                if record.ours and (record.rests or record.state == AM):
                     self._post(CancelSent(self.parts.clock.now_ms(), record.client_order_id))
             self.parts.sync.want()
 
@@ -362,7 +365,7 @@ class Daemon:
         if name == EXIT_OVERDUE:
             self.seams.abort(EXIT_CRASHED)
 
-    def _post(self, item: AccountFact | ProposeOrder) -> None:
+    def _post(self, item: AccountFact | Proposal) -> None:
         self.parts.bus.post(item)
 
 

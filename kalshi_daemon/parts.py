@@ -24,7 +24,7 @@ from kalshi_daemon.core.market_selection import Filters, MarketSelection
 from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
-from kalshi_daemon.facts import AccountFact, OrderSent, SeriesFees
+from kalshi_daemon.facts import AccountFact, AmendSent, OrderSent, SeriesFees
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
@@ -183,7 +183,13 @@ class Parts:
         self.gates = Gates(views, self.risk_limits, clock, hooks.rate_spent)
         self.bus = EventBus(ledger, OrderManager(), self._append, self.gates.decide, hooks.on_command)
         self.writer = OrderWriter(
-            self.rest, self._post_written, self.gates.ask, self.breaker, self.market_breakers, clock
+            self.rest,
+            self._post_written,
+            self.gates.ask,
+            self.breaker,
+            self.market_breakers,
+            clock,
+            self.gates.ask_amend,
         )
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
@@ -214,7 +220,7 @@ class Parts:
 
     def _post_written(self, fact: AccountFact) -> None:
         """From the order writer, in the step of its writing: what it sends is asked about where the levels are."""
-        if isinstance(fact, OrderSent):
+        if isinstance(fact, OrderSent | AmendSent):
             self.invariants.leaving(fact.client_order_id, self.levels(), self.evidence, self.breaker.state)
         self._post(fact)
 

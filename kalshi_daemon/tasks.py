@@ -17,7 +17,7 @@ from kalshi_daemon import __version__, limits
 from kalshi_daemon.charts.chart import Chart, Step
 from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Invoke, Runner, Stay
-from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.commands import Proposal
 from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import JournalLost, OperatingError
 from kalshi_daemon.facts import AccountFact
@@ -35,7 +35,7 @@ from statecharts.actor import ACTOR
 class Links:
     """What the tasks tell the daemon, and ask it."""
 
-    post: Callable[[AccountFact | ProposeOrder], None]
+    post: Callable[[AccountFact | Proposal], None]
     alarm: Callable[[str, str], None]
     on_step: Callable[[str, Step], None]
     stop: Callable[[], None]

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 
 from kalshi_daemon.core.changes import Change, FillBooked, HoldsChanged, OrderMoved
 from kalshi_daemon.core.ledger_view import LedgerView
+from kalshi_daemon.core.order_amends import only_lowers
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.risk import FLATTEN, BookEvidence, Levels
-from kalshi_daemon.facts import AccountFact, HoldKind, OrderSent, RunStarted, StateChanged
+from kalshi_daemon.facts import AccountFact, AmendSent, HoldKind, OrderSent, RunStarted, StateChanged
 from kalshi_daemon.limits import LEVEL_LOOKS_MAX, TRADE_IDS_MAX, VIOLATIONS_KEPT
 from kalshi_daemon.units import Ticker
 from statecharts.order import FINAL_STATES, UNK
@@ -49,7 +50,7 @@ class Invariants:
         """One durable fact, in order, with what it changed."""
         if isinstance(fact, StateChanged) and fact.chart == "trader" and fact.entered:
             self._entered(fact)
-        elif isinstance(fact, OrderSent):
+        elif isinstance(fact, OrderSent | AmendSent):
             self._sent(fact)
         for change in changes:
             if isinstance(change, FillBooked):
@@ -64,10 +65,14 @@ class Invariants:
     def leaving(
         self, client_order_id: str, levels: Levels, evidence: Callable[[Ticker], BookEvidence], breaker: str
     ) -> None:
-        """An order is being written to the socket, in this very step. `breaker` is the state of the order writes'."""
+        """An order, or an amend of one, is being written to the socket, in this very step. `breaker` is the state of
+        the order writes'.
+        """
         record, ledger = self._ledger.orders.get(client_order_id), self._ledger
         if record is None:
             return  # named when the fact is seen
+        if record.amend is not None and only_lowers(record.spec, record.amend.spec):
+            return  # a cancel in part asks no gate
         market = record.spec.market
         unknown = any(each.state == UNK for each in ledger.open_orders(market))
         self.ask(f"1: {client_order_id} left on a book that is not usable", holds=evidence(market).usable)
@@ -112,14 +117,16 @@ class Invariants:
             self.ask(f"9: a stop was taken back to {fact.entered}", holds=ends)
         self._stopping = self._stopping or fact.entered.startswith("stopping")
 
-    def _sent(self, fact: OrderSent) -> None:
-        """An order left: with an intent, and only while its gate could have been open.
+    def _sent(self, fact: OrderSent | AmendSent) -> None:
+        """An order, or an amend of one, left: with an intent, and only while its gate could have been open.
 
         Steps of the chart and sends are facts of one queue, posted when they happen, so their order is the order of
         events.
         """
         record = self._ledger.orders.get(fact.client_order_id)
         self.ask(f"1: {fact.client_order_id} was sent without an intent", holds=record is not None)
+        if record is not None and record.amend is not None and only_lowers(record.spec, record.amend.spec):
+            return  # a cancel in part asks no gate
         if record is not None and record.spec.reduce_only:
             open_in = self._trader.startswith("trading") or self._trader == "paused.holding"
         else:

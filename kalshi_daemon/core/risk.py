@@ -11,16 +11,20 @@ An order has one of three shapes:
 - an increase that takes: immediate_or_cancel. An order that would only lower the position and does not claim to be a
   reduction is an increase: it may fill after the position is gone.
 
+An amend asks what an order asks that increases, unless it only lowers the count: that is a cancel in part, and is asked
+nothing but whether the order still rests.
+
 Rules: nothing is changed; the first control that refuses decides. Cancels are never asked.
 """
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.commands import ProposeAmend, ProposeOrder
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market import Market
+from kalshi_daemon.core.order_amends import only_lowers
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.risk_controls import (
     FLATTEN,
@@ -47,7 +51,7 @@ from kalshi_daemon.core.risk_controls import (
     worst_of,
 )
 from kalshi_daemon.facts import OrderSpec
-from kalshi_daemon.units import SECOND_MS, Milliseconds, Money, TimeInForce
+from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, TimeInForce, contracts
 
 __all__ = [
     "FLATTEN",
@@ -58,6 +62,8 @@ __all__ = [
     "RiskLimits",
     "cash_reserve",
     "evaluate",
+    "evaluate_amend",
+    "may_amend",
     "may_send",
     "pending_reductions",
     "reducible",
@@ -124,8 +130,92 @@ def may_send(
     """Asked again in the step that writes to the socket: what may have changed since the intent."""
     if market is None:
         return Refusal("P2", "the market is known", record.spec.market, "a market of the universe")
-    question = Question(
-        spec=record.spec,
+    question = _question(record, record.spec, ledger, market, book, levels, now_ms, limits)
+    for control in (check_levels, check_market, check_unknown, check_grid, check_expiry, check_reduction):
+        if refusal := control(question):
+            return refusal
+    return None if question.reduces else check_covered(question, record.reserve)
+
+
+def evaluate_amend(
+    proposal: ProposeAmend,
+    record: OrderRecord,
+    ledger: LedgerView,
+    market: Market | None,
+    book: BookEvidence,
+    levels: Levels,
+    now_ms: Milliseconds,
+    limits: RiskLimits,
+) -> Passed | Refusal:
+    """As `evaluate`, for the order `record`. The expiry begins anew, but for a mere decrease."""
+    pending = None if record.amend is None else Refusal("amend", "no amend is pending", "one is", "none")
+    if refusal := pending or _rests(record, proposal.count):
+        return refusal
+    lowered = evolve(record.spec, price=proposal.price, count=proposal.count)
+    if only_lowers(record.spec, lowered):
+        return Passed(lowered, -(-record.worst * lowered.count // record.spec.count))
+    if market is None:
+        return Refusal("P2", "the market is known", record.spec.market, "a market of the universe")
+    spec = evolve(lowered, expires_s=now_ms // SECOND_MS + limits.order_life_s)
+    question = _question(record, spec, ledger, market, book, levels, now_ms, limits)
+    for control in (check_shape, check_levels, check_market, check_unknown, check_count, check_grid):
+        if refusal := control(question):
+            return refusal
+    worst = worst_of(question)
+    if isinstance(worst, Refusal):
+        return worst
+    # what the order as it stands has reserved, and what its fills have taken, is not asked for again
+    kept = worst - max(0, record.reserve_as(spec.count, worst) - record.reserve)
+    return check_cost(question, worst, ledger.bankroll, kept) or Passed(spec, worst)
+
+
+def may_amend(
+    record: OrderRecord,
+    ledger: LedgerView,
+    market: Market | None,
+    book: BookEvidence,
+    levels: Levels,
+    now_ms: Milliseconds,
+    limits: RiskLimits,
+) -> Refusal | None:
+    """As `may_send`, of the amend that is pending."""
+    amend = record.amend
+    if amend is None:
+        return Refusal("amend", "the order rests", record.state, "resting")
+    refusal = _rests(record, amend.spec.count)
+    if refusal is not None or only_lowers(record.spec, amend.spec):
+        return refusal
+    if market is None:
+        return Refusal("P2", "the market is known", record.spec.market, "a market of the universe")
+    question = _question(record, amend.spec, ledger, market, book, levels, now_ms, limits)
+    for control in (check_levels, check_market, check_unknown, check_grid, check_expiry):
+        if refusal := control(question):
+            return refusal
+    return check_covered(question, amend.worst)
+
+
+def _rests(record: OrderRecord, count: Count) -> Refusal | None:
+    """Only what rests is amended, and only to more than is filled."""
+    if not record.ours or not record.rests:
+        return Refusal("amend", "an order of ours rests", record.state if record.ours else "not ours", "resting")
+    if count <= record.filled:
+        return Refusal("amend", "more than is filled", contracts(count), contracts(record.filled))
+    return None
+
+
+def _question(
+    record: OrderRecord,
+    spec: OrderSpec,
+    ledger: LedgerView,
+    market: Market,
+    book: BookEvidence,
+    levels: Levels,
+    now_ms: Milliseconds,
+    limits: RiskLimits,
+) -> Question:
+    """Of an order that has its record."""
+    return Question(
+        spec=spec,
         purpose=record.purpose,
         own=record.client_order_id,
         ledger=ledger,
@@ -135,10 +225,6 @@ def may_send(
         now_ms=now_ms,
         limits=limits,
     )
-    for control in (check_levels, check_market, check_unknown, check_grid, check_expiry, check_reduction):
-        if refusal := control(question):
-            return refusal
-    return None if question.reduces else check_covered(question, record.reserve)
 
 
 def _spec(proposal: ProposeOrder, market: Market, now_ms: Milliseconds, limits: RiskLimits) -> OrderSpec:

@@ -259,15 +259,15 @@ def check_covered(question: Question, reserved: Money) -> Refusal | None:
     return None
 
 
-def check_cost(question: Question, reserve: Money, bankroll: Money) -> Refusal | None:
-    """P5 and P10."""
+def check_cost(question: Question, reserve: Money, bankroll: Money, kept: Money = 0) -> Refusal | None:
+    """P5 and P10; `kept` of what it may cost is reserved already."""
     limits, ledger = question.limits, question.ledger
     most = min(limits.order_cost_max, bankroll * limits.order_cost_bps // BPS)
     if reserve > most:
         return Refusal("P5", "cost per order, worst fee included", dollars(reserve), dollars(most))
     available = ledger.available(question.spec.exchange_index, cash_reserve(bankroll, limits))
-    if reserve > available:
-        return Refusal("P10", "cash after the worst case", dollars(reserve), dollars(available))
+    if reserve - kept > available:
+        return Refusal("P10", "cash after the worst case", dollars(reserve - kept), dollars(available))
     return None
 
 

@@ -4,7 +4,8 @@ Rules:
 - Every list is read to its end or the read fails: incomplete is not empty.
 - Orders are read before fills and folded after them, so that an order which a read calls executed has its fills.
 - What the ledger knows already is not told again: a journal is not made of repetitions.
-- A read that is as of earlier than our last request for an unknown order does not say that the order rests.
+- A read that is as of earlier than our last request for an unknown order does not say that the order rests; where an
+  amend of it was lost, it does not say that the order rests as before until that amend can arrive no more.
 - What a scalar paid is read to the fraction of a cent (decision 0021).
 - Where the last agreement is long ago, what the lists do not reach is read from the archive (`account_archive.py`).
 - An order is absent or vanished only by complete pages that are as of later than the last moment at which its request
@@ -24,6 +25,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.order_amends import shows
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.payouts import exact
 from kalshi_daemon.errors import AccessRefused, ExchangeError, Unreachable
@@ -205,7 +207,9 @@ class AccountReader:
         if record is None:
             return rests  # over and without a record, it was never ours
         if record.state == UNK and rests:
-            return as_of_ms >= record.asked_ms + self._clock.offset_ms
+            unproved = record.amend is not None and not shows(record.amend, seen)
+            life_ms = limits.REQUEST_LIFE_MS if unproved else 0
+            return as_of_ms >= record.asked_ms + self._clock.offset_ms + life_ms
         newer = seen.updated_ms > record.updated_ms or seen.filled > record.filled or not record.order_id
         return newer or (not rests and not record.final)
 

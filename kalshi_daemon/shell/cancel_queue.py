@@ -49,6 +49,10 @@ class CancelQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, client_order_id: str) -> bool:
+        """Whether a cancel of this order waits, or is on the wire."""
+        return client_order_id in self._under_way
+
     def accept(self, command: CancelOrder) -> None:
         """Raises Overflow over the bound: more of them than orders can rest."""
         if command.client_order_id in self._under_way:

@@ -25,15 +25,15 @@ import trio
 from attrs import define, field, frozen
 
 from kalshi_daemon import limits
-from kalshi_daemon.commands import Command, ProposeOrder
+from kalshi_daemon.commands import Command, Proposal
 from kalshi_daemon.core.changes import Change
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.errors import OperatingError, Overflow
-from kalshi_daemon.facts import AccountFact, OrderIntended
+from kalshi_daemon.facts import AccountFact, AmendIntended, OrderIntended
 
 Append: TypeAlias = Callable[[Sequence[AccountFact]], Awaitable[int]]  # Journal.append: durable, or it raises
-Decide: TypeAlias = Callable[[ProposeOrder], OrderIntended | None]
+Decide: TypeAlias = Callable[[Proposal], OrderIntended | AmendIntended | None]
 
 
 class BusEnded(Exception):
@@ -51,7 +51,7 @@ class News:
 
 @frozen
 class _Posted:
-    item: AccountFact | ProposeOrder
+    item: AccountFact | Proposal
     settled: _Settling | None = None
 
 
@@ -96,7 +96,7 @@ class EventBus:
 
     # ----------------------------------------------------------------------------------------------------- from outside
 
-    def post(self, item: AccountFact | ProposeOrder) -> None:
+    def post(self, item: AccountFact | Proposal) -> None:
         """Raises Overflow."""
         self._put(_Posted(item))
 
@@ -140,7 +140,7 @@ class EventBus:
                     self._posted = trio.Event()
                     self._idle.set()
         except trio.Cancelled:
-            batch = [posted for posted in self._take() if not isinstance(posted.item, ProposeOrder)]
+            batch = [posted for posted in self._take() if not isinstance(posted.item, Proposal)]
             if batch:
                 await self._handle(batch)
                 batch = []
@@ -158,7 +158,7 @@ class EventBus:
         settlings: list[_Settling] = []
         for posted in batch:
             item = posted.item
-            fact = self._decided(item) if isinstance(item, ProposeOrder) else item
+            fact = self._decided(item) if isinstance(item, Proposal) else item
             if fact is not None:
                 folded.append(self._fold(fact))
             if posted.settled is not None:
@@ -169,7 +169,7 @@ class EventBus:
             settling.durable = True
             settling.over.set()
 
-    def _decided(self, proposal: ProposeOrder) -> OrderIntended | None:
+    def _decided(self, proposal: Proposal) -> OrderIntended | AmendIntended | None:
         self.counts["proposals"] += 1
         intent = self._decide(proposal)
         if intent is None:

@@ -16,28 +16,39 @@ from contextlib import contextmanager
 
 from attrs import evolve, frozen
 
-from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.commands import Proposal, ProposeAmend, ProposeOrder
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
+from kalshi_daemon.core.order_amends import only_lowers
 from kalshi_daemon.core.order_rate import over_rate
-from kalshi_daemon.core.risk import BookEvidence, Levels, Refusal, RiskLimits, evaluate, may_send
+from kalshi_daemon.core.risk import (
+    BookEvidence,
+    Levels,
+    Refusal,
+    RiskLimits,
+    evaluate,
+    evaluate_amend,
+    may_amend,
+    may_send,
+)
 from kalshi_daemon.errors import Withheld
-from kalshi_daemon.facts import OrderIntended
+from kalshi_daemon.facts import AmendIntended, OrderIntended
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.units import Ticker
+from kalshi_daemon.units import Milliseconds, Ticker
 
 
 class OrderGate:
     """The power to propose; shut for good when its state is left."""
 
-    def __init__(self, post: Callable[[ProposeOrder], None], *, increases: bool) -> None:
+    def __init__(self, post: Callable[[Proposal], None], *, increases: bool) -> None:
         self._post = post
         self._increases = increases
         self._shut = False
 
-    def propose(self, proposal: ProposeOrder) -> None:
+    def propose(self, proposal: Proposal) -> None:
         assert not self._shut, f"{proposal.purpose} proposes an order after its state was left"
-        assert proposal.reduces or self._increases, f"{proposal.purpose} proposes an increase at a gate for reductions"
+        reduces = isinstance(proposal, ProposeOrder) and proposal.reduces
+        assert reduces or self._increases, f"{proposal.purpose} proposes an increase at a gate for reductions"
         self._post(proposal)
 
     def shut(self) -> None:
@@ -66,14 +77,17 @@ class Gates:
         self._rate_spent = rate_spent
 
     @contextmanager
-    def opened(self, post: Callable[[ProposeOrder], None], *, increases: bool) -> Iterator[OrderGate]:
+    def opened(self, post: Callable[[Proposal], None], *, increases: bool) -> Iterator[OrderGate]:
         gate = OrderGate(post, increases=increases)
         try:
             yield gate
         finally:
             gate.shut()
 
-    def decide(self, proposal: ProposeOrder) -> OrderIntended | None:
+    def decide(self, proposal: Proposal) -> OrderIntended | AmendIntended | None:
+        return self._decide_amend(proposal) if isinstance(proposal, ProposeAmend) else self._decide_order(proposal)
+
+    def _decide_order(self, proposal: ProposeOrder) -> OrderIntended | None:
         views, now_ms = self._views, self._clock.now_ms()
         verdict = evaluate(
             proposal,
@@ -88,10 +102,7 @@ class Gates:
         if isinstance(verdict, Refusal):
             self._note(proposal.market, verdict)
             return None
-        over = None if proposal.reduces else over_rate(views.ledger, now_ms, self._limits)
-        if over is not None:
-            self._note(proposal.market, over)
-            self._rate_spent()
+        if not proposal.reduces and self._is_over_rate(proposal.market, now_ms):
             return None
         number = views.ledger.next_number
         return OrderIntended(
@@ -106,12 +117,60 @@ class Gates:
             observation=proposal.observation,
         )
 
+    def _decide_amend(self, proposal: ProposeAmend) -> AmendIntended | None:
+        views, now_ms = self._views, self._clock.now_ms()
+        record = views.ledger.orders.get(proposal.client_order_id)
+        if record is None:
+            self._note("", Refusal("amend", "an order of ours rests", proposal.client_order_id, "one that is known"))
+            return None
+        market = record.spec.market
+        verdict = evaluate_amend(
+            proposal,
+            record,
+            views.ledger,
+            views.universe.market(market),
+            views.evidence(market),
+            self._levels(market),
+            self._clock.exchange_now_ms(),
+            self._limits,
+        )
+        if isinstance(verdict, Refusal):
+            self._note(market, verdict)
+            return None
+        if not only_lowers(record.spec, verdict.spec) and self._is_over_rate(market, now_ms):
+            return None
+        return AmendIntended(
+            at_ms=now_ms,
+            client_order_id=proposal.client_order_id,
+            spec=verdict.spec,
+            reserve=verdict.reserve,
+            purpose=proposal.purpose,
+            decision=proposal.decision,
+            model=proposal.model,
+            observation=proposal.observation,
+        )
+
+    def _is_over_rate(self, market: Ticker, now_ms: Milliseconds) -> bool:
+        over = over_rate(self._views.ledger, now_ms, self._limits)
+        if over is None:
+            return False
+        self._note(market, over)
+        self._rate_spent()
+        return True
+
     def ask(self, client_order_id: str) -> None:
         """Raises Withheld. Called in the same step as the write to the socket, so nothing can change in between."""
+        self._ask(may_send, client_order_id)
+
+    def ask_amend(self, client_order_id: str) -> None:
+        """The same of the amend that is pending of this order."""
+        self._ask(may_amend, client_order_id)
+
+    def _ask(self, may: Callable[..., Refusal | None], client_order_id: str) -> None:
         views = self._views
         record = views.ledger.orders[client_order_id]
         market = record.spec.market
-        refusal = may_send(
+        refusal = may(
             record,
             views.ledger,
             views.universe.market(market),

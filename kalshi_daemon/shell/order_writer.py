@@ -1,4 +1,4 @@
-"""The only way out for orders and cancels: lanes that take commands, ask the gates, write, and report what came of it.
+"""The only way out for orders, amends and cancels: lanes that take commands, ask the gates, write, and say what came.
 
 It lives as long as the daemon, so that a request on the wire is never cut by leaving a state.
 
@@ -6,6 +6,7 @@ Rules:
 - A placement asks its gate before it waits for tokens, and again in the step that writes to the socket; there it also
   takes the breakers' probes, of all order writes and of its market. A cancel asks none.
 - Cancels go before orders, have a lane that orders never use, and tokens that orders leave them (`cancel_queue`).
+- Amends wait and go among the orders (`amend_writer`).
 - An order that has no tokens within `ORDER_TOKENS_WAIT_S` is withheld: it has not left, and is never lost by waiting.
 - Every request ends as exactly one fact. No answer, or one that cannot be read, is `OrderLost`, never a refusal.
 - Nothing is sent twice: an unknown outcome is for evidence to settle, not for a retry.
@@ -13,14 +14,13 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from collections import Counter, deque
 from collections.abc import Callable
 
 import trio
 
 from kalshi_daemon import limits
-from kalshi_daemon.commands import CancelOrder, PlaceOrder
+from kalshi_daemon.commands import AmendOrder, CancelOrder, PlaceOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.core.order_rate import RATE_CODE
@@ -35,10 +35,11 @@ from kalshi_daemon.facts import (
     OrderWithheld,
 )
 from kalshi_daemon.shell import rest_client as answers
+from kalshi_daemon.shell.amend_writer import AmendWriter
 from kalshi_daemon.shell.cancel_queue import CancelQueue
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import ORDERS_PATH, RestClient
-from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.units import Milliseconds, Ticker
 from kalshi_daemon.wire.error_codes import meaning_of_code
 
 
@@ -51,8 +52,9 @@ class OrderWriter:
         breaker: CircuitBreaker,
         market_breakers: MarketBreakers,
         clock: Clock,
+        ask_amend: Callable[[str], None],
     ) -> None:
-        """`ask` raises Withheld where the order's gate is closed."""
+        """`ask` raises Withheld where the order's gate is closed, `ask_amend` where that of its amend is."""
         self.counts = Counter(accepted=0, refused=0, duplicate=0, lost=0, withheld=0, overflowed=0, paced=0)
         self.counts.update(cancels_joined=0)
         self.on_the_wire = 0
@@ -65,20 +67,24 @@ class OrderWriter:
         self._market_breakers = market_breakers
         self._clock = clock
         self._cancels = CancelQueue(rest, post, clock, self.counts)
-        self._placements: deque[PlaceOrder] = deque()
+        self._amends = AmendWriter(rest, post, ask_amend, self, (breaker, market_breakers), clock, self.counts)
+        self._placements: deque[PlaceOrder | AmendOrder] = deque()
         self._work = trio.Event()  # replaced when something was accepted
         self._rested = trio.Event()  # replaced when nothing was left to do
 
     # --------------------------------------------------------------------------------------------------- from outside
 
-    def accept(self, command: PlaceOrder | CancelOrder) -> None:
-        """An order over the bound is withheld. Raises Overflow for a cancel over it: more of them than can be live."""
+    def accept(self, command: PlaceOrder | AmendOrder | CancelOrder) -> None:
+        """An order or an amend over the bound is withheld. Raises Overflow for a cancel over it: more than can rest."""
         if isinstance(command, CancelOrder):
             self._cancels.accept(command)
         elif len(self._placements) >= limits.WRITER_QUEUE_MAX:
             self.counts["overflowed"] += 1
             detail = f"{limits.WRITER_QUEUE_MAX} orders wait to be sent: they are made faster than the exchange takes"
-            self._withheld(command.client_order_id, "overflow", detail)
+            if isinstance(command, AmendOrder):
+                self._amends.withhold(command, "overflow", detail)
+            else:
+                self._withheld(command.client_order_id, "overflow", detail)
             return
         else:
             self._placements.append(command)
@@ -115,7 +121,7 @@ class OrderWriter:
                 if self._cancels:
                     await self._cancels.send()
                 else:
-                    await self._place(self._placements.popleft())
+                    await self._write(self._placements.popleft())
             finally:
                 self.on_the_wire -= 1
                 self.ended_ms = self._clock.exchange_now_ms()
@@ -123,8 +129,17 @@ class OrderWriter:
                     self._rested.set()
                     self._rested = trio.Event()
 
-    async def _pay(self, method: str, path: str, *, increases: bool = False, within_s: float = math.inf) -> None:
+    async def _write(self, command: PlaceOrder | AmendOrder) -> None:
+        if isinstance(command, AmendOrder):
+            await self._amends.write(command)
+        else:
+            await self._place(command)
+
+    # --------------------------------------------------------------------------------- what orders and amends share
+
+    async def pay(self, method: str, path: str, *, increases: bool) -> None:
         """Wait for the tokens, so that a 429 is the exchange's surprise and not our habit. Raises Withheld (P16)."""
+        within_s = limits.ORDER_TOKENS_WAIT_S
         until_s = trio.current_time() + within_s
         while wait_s := self._rest.governor.pays(method, path, trio.current_time(), increases=increases):
             self.counts["paced"] += 1
@@ -132,21 +147,31 @@ class OrderWriter:
                 raise Withheld(RATE_CODE, f"tokens of the write bucket: none within {within_s:g} s, allowed at once")
             await trio.sleep(wait_s)
 
+    def probe(self, market: Ticker) -> None:
+        """In the step that writes: the breakers, and their probes where this is one. Raises Withheld."""
+        now_s = trio.current_time()
+        if not (self._market_breakers.ready(market, now_s) and self._breaker.allows(now_s)):
+            raise Withheld("P1", "the breaker lets it pass: no, allowed yes")
+        self._market_breakers.allows(market, now_s)
+
+    def cancels(self, client_order_id: str) -> bool:
+        """Whether a cancel of this order waits, or is on the wire."""
+        return client_order_id in self._cancels
+
+    # --------------------------------------------------------------------------------------------------------- orders
+
     async def _place(self, command: PlaceOrder) -> None:
         client_order_id = command.client_order_id
 
         def leave() -> None:
             self._ask(client_order_id)
-            now_s, market = trio.current_time(), command.spec.market
-            if not (self._market_breakers.ready(market, now_s) and self._breaker.allows(now_s)):
-                raise Withheld("P1", "the breaker lets it pass: no, allowed yes")
-            self._market_breakers.allows(market, now_s)  # its probe too, where this is one
+            self.probe(command.spec.market)
             self._post(OrderSent(self._clock.now_ms(), client_order_id))
 
         try:
             self._ask(client_order_id)
             increases = not command.spec.reduce_only
-            await self._pay("POST", ORDERS_PATH, increases=increases, within_s=limits.ORDER_TOKENS_WAIT_S)
+            await self.pay("POST", ORDERS_PATH, increases=increases)
             answer = await self._rest.create_order(client_order_id, command.spec, before_send=leave)
         except Withheld as refusal:
             if refusal.code == answers.UNREACHABLE:

@@ -35,9 +35,10 @@ from kalshi_daemon.facts import (
     SeriesFees,
     SettlementSeen,
 )
+from kalshi_daemon.shell.amend_requests import AmendRequests
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.shell.requests import Call, Requests
+from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, Call, Requests
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import fees, rest, schedule
@@ -61,6 +62,8 @@ from kalshi_daemon.wire.orders import (
 )
 
 __all__ = [
+    "ORDERS_PATH",
+    "UNREACHABLE",
     "Acknowledged",
     "CancelAccepted",
     "CancelAnswer",
@@ -77,13 +80,11 @@ __all__ = [
 T = TypeVar("T")
 BeforeSend = Callable[[], None]
 
-ORDERS_PATH: Final = "/portfolio/events/orders"
 CANCELS_PATH: Final = f"{ORDERS_PATH}/batched"
 BOOKS_PATH: Final = "/markets/orderbooks"
 COMBO: Final = "KXMVE"  # how the ticker of every multivariate event begins
 EVENTS_SHOWN: Final = "200"  # the most that a list of events gives at once, and more than are asked for
 PRIMARY: Final = "0"  # the subaccount; lists would default to all of them, and positions to this one
-UNREACHABLE: Final = "unreachable"  # the code of a write of which nothing has left
 STATUS_IN_ERRORS: Final = frozenset({500, 503, 504})  # answers to a status read that still carry the status
 
 
@@ -103,6 +104,7 @@ class RestClient:
     ) -> None:
         self._requests = Requests(base_urls, signer, network, clock, lanes=lanes, rng=rng, attempts=attempts)
         self._clock = clock
+        self.amends = AmendRequests(self._requests)
 
     @property
     def counts(self) -> Mapping[tuple[str, str], int]:

@@ -281,6 +281,20 @@ class CreateAnswer(msgspec.Struct, frozen=True):
     client_order_id: Word | None = None
 
 
+class AmendAnswer(msgspec.Struct, frozen=True):
+    order_id: Id
+    ts_ms: Whole
+    client_order_id: Word | None = None
+    remaining_count: str | None = None
+
+
+class DecreaseAnswer(msgspec.Struct, frozen=True):
+    order_id: Id
+    remaining_count: str
+    ts_ms: Whole
+    client_order_id: Word | None = None
+
+
 class CancelAnswer(msgspec.Struct, frozen=True):
     order_id: Id
     reduced_by: str

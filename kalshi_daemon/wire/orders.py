@@ -156,7 +156,7 @@ def create_failed(error: ExchangeError) -> Refused | Duplicate | Lost:
     verdict = meaning_of(error).create
     if verdict is Verdict.DUPLICATE:
         return Duplicate()
-    return Refused(error.status, error.code, _detail(error)) if verdict is Verdict.REFUSED else Lost(str(error))
+    return Refused(error.status, error.code, detail_of(error)) if verdict is Verdict.REFUSED else Lost(str(error))
 
 
 def cancel_failed(error: ExchangeError) -> CancelDenied | CancelNotFound | CancelUnknown:
@@ -165,9 +165,10 @@ def cancel_failed(error: ExchangeError) -> CancelDenied | CancelNotFound | Cance
     if verdict is Verdict.MISSING:
         return CancelNotFound()
     if verdict is Verdict.REFUSED:
-        return CancelDenied(error.status, error.code, _detail(error))
+        return CancelDenied(error.status, error.code, detail_of(error))
     return CancelUnknown(str(error))
 
 
-def _detail(error: ExchangeError) -> str:
+def detail_of(error: ExchangeError) -> str:
+    """What the exchange says of its refusal, in its own words."""
     return f"{error.message}: {error.details}" if error.details else error.message

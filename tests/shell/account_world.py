@@ -12,7 +12,16 @@ from contextlib import asynccontextmanager
 import trio
 from attrs import Factory, asdict, define, evolve
 
-from kalshi_daemon.commands import CancelOrder, Command, FetchFills, PlaceOrder, Poke, ProposeOrder, RaiseAlarm
+from kalshi_daemon.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    FetchFills,
+    PlaceOrder,
+    Poke,
+    ProposeOrder,
+    RaiseAlarm,
+)
 from kalshi_daemon.core.changes import FillBooked, OrderMoved, PositionSettled
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.holds import hold
@@ -115,7 +124,13 @@ class World:
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)
         self.bucket = self.rest.governor.bucket(Budget.WRITE)
         self.writer = OrderWriter(
-            self.rest, self.bus.post, self.gates.ask, self.breaker, self.market_breakers, self.clock
+            self.rest,
+            self.bus.post,
+            self.gates.ask,
+            self.breaker,
+            self.market_breakers,
+            self.clock,
+            self.gates.ask_amend,
         )
         settle = self.bus.settle
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
@@ -137,7 +152,7 @@ class World:
 
     def command(self, command: Command) -> None:
         match command:
-            case PlaceOrder() | CancelOrder():
+            case PlaceOrder() | AmendOrder() | CancelOrder():
                 if isinstance(command, CancelOrder) or command.client_order_id not in self.given:
                     self.writer.accept(command)
             case Poke():

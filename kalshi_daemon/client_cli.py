@@ -35,10 +35,11 @@ def add_client(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("adopt", "take orders and positions that were there before as the account's own"),
         ("accept-divergence", "take the exchange's figures for those that are held as different; needs a reason"),
         ("kill-clear", "lift the hold kill and remove its latch; needs a reason"),
+        ("group-reset", "let order groups that were triggered take orders again; needs a reason"),
         ("stop", "cancel our own orders, verify, and end"),
     ):
         spoken = commands.add_parser(name, parents=[socket], help=meaning)
-        if name in {"kill-clear", "accept-divergence"}:
+        if name in {"kill-clear", "accept-divergence", "group-reset"}:
             spoken.add_argument("why", nargs="+", metavar="REASON", help="kept in the journal")
         else:
             spoken.add_argument("why", nargs="*", metavar="WHY", help="kept in the journal")

@@ -211,6 +211,7 @@ class Daemon:
     def _order_refused(self, fact: OrderRefused | AmendRefused) -> None:
         """A 409 outranks what the exchange's status and the market's own say."""
         parts, remedy = self.parts, meaning_of_code(fact.status, fact.code).remedy
+        parts.groups.refused(fact)
         if remedy is Remedy.STOP_MARKET:
             market = parts.ledger.orders[fact.client_order_id].spec.market
             self._note_markets(parts.universe.trading_refused(market, parts.clock.exchange_now_ms()))

@@ -74,6 +74,7 @@ CANCEL_BATCH_MAX: Final = 100  # in one request: what one lost answer makes unkn
 CANCEL_BATCH_S: Final = 0.1  # with no tokens a batch waits for those of so long: ten requests a second, not fifty
 WRITE_SHARE_KEPT: Final = 4  # one in so many tokens of the write bucket is kept for cancels and reductions (risk P16)
 WRITE_SHARE_INCREASES: Final = 2  # one in so many may go into orders that increase, at most (risk P16)
+GROUP_ORDERS: Final = 3  # so many of the largest orders may match within 15 s, before their order group stops (P23)
 WRITE_FAILURES_MAX: Final = 3  # order writes without a usable answer within WRITE_FAILURES_S open their breaker
 WRITE_FAILURES_S: Final = 30.0
 WRITE_PROBE_WAIT_S: Final = (5.0, 60.0)  # to the first probe; doubled with each that fails

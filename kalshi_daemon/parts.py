@@ -49,6 +49,7 @@ from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.market_watch import MarketWatch
 from kalshi_daemon.shell.model import load
 from kalshi_daemon.shell.notify import Notifier
+from kalshi_daemon.shell.order_groups import OrderGroups
 from kalshi_daemon.shell.order_writer import OrderWriter
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
@@ -182,6 +183,8 @@ class Parts:
         )
         self.gates = Gates(views, self.risk_limits, clock, hooks.rate_spent)
         self.bus = EventBus(ledger, OrderManager(), self._append, self.gates.decide, hooks.on_command)
+        settle = self.bus.settle
+        self.groups = OrderGroups(self.rest, ledger, clock, settle, self.risk_limits.order_count_max)
         self.writer = OrderWriter(
             self.rest,
             self._post_written,
@@ -190,8 +193,8 @@ class Parts:
             self.market_breakers,
             clock,
             self.gates.ask_amend,
+            self.groups.of,
         )
-        settle = self.bus.settle
         self.reader = AccountReader(self.rest, ledger, clock, settle)
         self.account_poller = AccountPoller(
             self.reader,

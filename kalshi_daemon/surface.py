@@ -68,6 +68,7 @@ class Surface:
             "adopt": self._adopt,
             "accept-divergence": self._accept_divergence,
             "kill-clear": self._clear_kill,
+            "group-reset": self._reset_groups,
             "stop": stop_daemon,
         }
 
@@ -163,6 +164,21 @@ class Surface:
         self._parts.kill_latch.clear()
         lifted = await self._lift((HoldKind.KILL,), request)
         return "the kill is cleared" if latched or lifted else "there is no kill to clear: neither a hold nor a latch"
+
+    async def _reset_groups(self, request: ControlRequest) -> str:
+        """The exchange first: a hold that goes before its group takes orders would let them be refused."""
+        if not request.why:
+            raise CommandRefused("group-reset needs a reason: group-reset REASON")
+        await self._spoken(request)
+        if not self._parts.ledger.triggered_groups:
+            return "there is nothing to reset: no order group was triggered"
+        try:
+            reset = await self._parts.groups.reset()
+        except BusEnded:
+            raise CommandRefused(ENDING) from None
+        by = f"{request.command} by {request.who}: {request.why}"
+        await self._settle(HoldLifted(self._parts.clock.now_ms(), HoldKind.GUARD, "", by))
+        return f"order groups that take orders again: {reset}"
 
     async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> int:
         """How many were lifted."""

@@ -19,6 +19,7 @@ from kalshi_daemon.shell.control import Control, ControlRequest
 
 ROOT = Path(__file__).parent.parent
 Captured = pytest.CaptureFixture[str]
+REASONED = ("kill-clear", "accept-divergence", "group-reset")  # commands that need a reason
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +73,11 @@ def test_a_configuration_error_is_one_line_and_78(capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "why", "pause", "resume", "adopt", "kill-clear", "accept-divergence", "stop", "history", "markets"],
+    ["status", "why", "pause", "resume", "adopt", *REASONED, "stop", "history", "markets"],
 )
 def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, capsys: Captured) -> None:
     """One line on standard error, and an exit code of its own."""
-    words = ["well", "again"] if command in {"kill-clear", "accept-divergence"} else []
+    words = ["well", "again"] if command in REASONED else []
     assert main([command, *words, "--socket", str(tmp_path / "none.sock")]) == EXIT_ABSENT
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)
@@ -93,12 +94,11 @@ def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, ca
         ["charts"],
         [],
         ["fly"],
-        ["kill-clear"],
         ["demo", "--seed", "-1"],
         ["emulator", "--seed", "1e3"],
         ["demo", "--sec", "1"],
         ["--vers"],
-        ["accept-divergence"],
+        *([command] for command in REASONED),
     ],
 )
 def test_what_cannot_be_parsed_ends_with_2(arguments: list[str], capsys: Captured) -> None:

@@ -34,6 +34,7 @@ from kalshi_daemon.core.changes import (
 from kalshi_daemon.core.fill_processor import Hearing
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_view import PREFIX, LedgerView
+from kalshi_daemon.core.order_groups import hold_for
 from kalshi_daemon.core.order_inputs import is_known_reason
 from kalshi_daemon.core.order_record import RESTING, OrderRecord
 from kalshi_daemon.core.order_tracker import Told
@@ -71,6 +72,8 @@ class Ledger(LedgerView):
             facts.HoldLifted: self._lift,
             facts.RestrictionPlaced: self._restrict,
             facts.RestrictionLifted: self._release,
+            facts.OrderGroupMade: lambda fact, _: self._groups.made(fact),
+            facts.OrderGroupTold: self._group_told,
             facts.SweepVerified: lambda fact, _: self._holds.swept(fact),
         }
         for kind in (facts.DriftSeen, facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
@@ -277,6 +280,8 @@ class Ledger(LedgerView):
             changes.append(Noticed("fills_held", "more fills wait for their order than are kept; reads tell the rest"))
 
     def _attribute(self, record: OrderRecord, fill: facts.FillSeen, at_ms: Milliseconds, changes: list[Change]) -> None:
+        if self._groups.filled(record, fill) is not None:
+            self._hold_for_groups(at_ms, changes)
         told = self._orders.fill(record, fill)
         if told.note:
             self._count(told.note)
@@ -344,9 +349,19 @@ class Ledger(LedgerView):
         if not self._holds.lift(fact):
             return
         changes.append(HoldsChanged(fact.hold, fact.subject, placed=False))
+        if fact.hold is facts.HoldKind.GUARD and not fact.subject:
+            self._hold_for_groups(fact.at_ms, changes)  # another guard's time was over; the groups' never is
         if fact.hold is facts.HoldKind.FOREIGN:
             self._accepted.update(record.order_id for record in self.live() if not record.ours)
             self._strange.clear()
+
+    def _group_told(self, fact: facts.OrderGroupTold, changes: list[Change]) -> None:
+        if self._groups.told(fact) is not None:
+            self._hold_for_groups(fact.at_ms, changes)
+
+    def _hold_for_groups(self, at_ms: Milliseconds, changes: list[Change]) -> None:
+        for group in self._groups.triggered:
+            self._place(hold_for(group, at_ms), changes)
 
     def _restrict(self, fact: facts.RestrictionPlaced, changes: list[Change]) -> None:
         if self._holds.restrict(fact):

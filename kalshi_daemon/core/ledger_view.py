@@ -13,6 +13,7 @@ import msgspec
 from kalshi_daemon.core.cash_manager import CashManager
 from kalshi_daemon.core.fill_processor import FillProcessor
 from kalshi_daemon.core.holds import Hold, Holds, Restriction
+from kalshi_daemon.core.order_groups import OrderGroup, OrderGroups
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
@@ -32,6 +33,7 @@ class LedgerView:
         self._orders = OrderTracker(self._cash)
         self._fills = FillProcessor()
         self._holds = Holds()
+        self._groups = OrderGroups()
         self._runs: dict[str, None] = {}  # every run whose facts were folded, oldest first
         self._accepted: set[str] = set()  # orders that are not ours and that a person has let be
         self._strange: dict[Ticker, None] = {}  # markets where a position is not ours, until a person lets it be
@@ -149,6 +151,14 @@ class LedgerView:
     def sweep_wanted(self) -> bool:
         return bool(self._holds.sweep_scope)
 
+    def order_group(self, shard: int) -> OrderGroup | None:
+        """The group of what rests on the shard, once it was made."""
+        return self._groups.groups.get(shard)
+
+    @property
+    def triggered_groups(self) -> list[OrderGroup]:
+        return self._groups.triggered
+
     @property
     def counts(self) -> Mapping[str, int]:
         """How often something changed nothing, or was not expected; and the fills that wait for their order."""
@@ -166,6 +176,7 @@ class LedgerView:
             "orders": self._orders.state(),
             "fills": self._fills.state(),
             "holds": self._holds.state(),
+            "order_groups": self._groups.state(),
             "runs": list(self._runs),
             "accepted": sorted(self._accepted),
             "strange": list(self._strange),

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.facts.orders import FillSeen, OrderFact
+from kalshi_daemon.facts.orders import FillSeen, OrderFact, OrderGroupMade, OrderGroupTold
 from kalshi_daemon.units import Count, Milliseconds, Money, Price, Ticker
 
 
@@ -273,6 +273,8 @@ AccountFact: TypeAlias = (
     RunStarted
     | OrderFact
     | FillSeen
+    | OrderGroupMade
+    | OrderGroupTold
     | SettlementSeen
     | AccountOpened
     | AccountNamed

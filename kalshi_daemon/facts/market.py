@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from kalshi_daemon.facts.orders import OrderGroupTold
 from kalshi_daemon.units import Count, FeeType, Milliseconds, Money, Price, Ticker
 
 
@@ -183,6 +184,14 @@ class PositionReported(msgspec.Struct, frozen=True, gc=False):
     cost: Money
     realised: Money
     fees: Money
+
+
+class OrderGroupReported(msgspec.Struct, frozen=True):
+    """A frame of the channel of order groups, which counts its frames; what it tells is a fact of the account."""
+
+    sid: int
+    seq: int
+    told: OrderGroupTold
 
 
 MarketFact: TypeAlias = BookSnapshot | BookDelta | TradePrinted | MarketChanged | EventFeesChanged

@@ -271,6 +271,32 @@ class OrderVanished:
     as_of_ms: Milliseconds
 
 
+@frozen
+class OrderGroupMade:
+    """The group that resting orders of the shard belong to; told again where its limit became another.
+
+    `limit`: contracts that may match within fifteen seconds."""
+
+    at_ms: Milliseconds
+    exchange_index: int
+    group_id: str
+    limit: Count
+
+
+@frozen
+class OrderGroupTold:
+    """What became of an order group, ours or not. `event` is the exchange's word: triggered, reset, deleted, ...
+
+    `ts_ms`: 0 where it was an answer and not the stream that said it; `limit`: 0 where it is not about the limit."""
+
+    at_ms: Milliseconds
+    source: str  # "stream" or "read"
+    group_id: str
+    event: str
+    ts_ms: Milliseconds
+    limit: Count = 0
+
+
 OrderFact: TypeAlias = (
     OrderIntended
     | OrderWithheld

@@ -12,7 +12,14 @@ from typing import Final
 
 from attrs import frozen
 
-from kalshi_daemon.facts import BookDelta, BookSnapshot, EventFeesChanged, MarketChanged, TradePrinted
+from kalshi_daemon.facts import (
+    BookDelta,
+    BookSnapshot,
+    EventFeesChanged,
+    MarketChanged,
+    OrderGroupReported,
+    TradePrinted,
+)
 from kalshi_daemon.units import Milliseconds
 
 
@@ -24,13 +31,14 @@ class Role(StrEnum):
 
 BOOKS: Final = "orderbook_delta"
 LIFECYCLE: Final = "market_lifecycle_v2"  # of all markets at once, and so on one socket only
+GROUPS: Final = "order_group_updates"  # beside the fills, which are whole without it
 CHANNELS: Final[dict[Role, tuple[str, ...]]] = {
     Role.ORDERBOOK: (BOOKS, "trade", LIFECYCLE),
     Role.FILLS: ("fill", "user_orders"),
     Role.POSITIONS: ("market_positions",),
 }
 MARKET_CHANNELS: Final = frozenset({BOOKS, "trade"})  # subscribed for named markets only
-PRIVATE_CHANNELS: Final = frozenset({*CHANNELS[Role.FILLS], *CHANNELS[Role.POSITIONS]})
+PRIVATE_CHANNELS: Final = frozenset({*CHANNELS[Role.FILLS], *CHANNELS[Role.POSITIONS], GROUPS})
 ANY_CHANNEL: Final = ""  # something was missed, and nothing says of what
 CHANNEL_OF_FACT: Final[dict[type, str]] = {
     BookDelta: BOOKS,
@@ -38,12 +46,14 @@ CHANNEL_OF_FACT: Final[dict[type, str]] = {
     TradePrinted: "trade",
     MarketChanged: LIFECYCLE,
     EventFeesChanged: LIFECYCLE,
+    OrderGroupReported: GROUPS,
 }
 CHANNEL_OF_TYPE: Final[dict[str, str]] = {  # where a type of frame is not called what its channel is
     "orderbook_snapshot": BOOKS,
     "user_order": "user_orders",
     "market_position": "market_positions",
     "event_fee_update": LIFECYCLE,
+    GROUPS: GROUPS,
     **{channel: channel for channels in CHANNELS.values() for channel in channels},
 }
 LAYOUTS: Final[dict[int, dict[str, tuple[Role, ...]]]] = {

@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -32,6 +32,7 @@ from kalshi_daemon.facts import (
     OrderLost,
     OrderRefused,
     OrderSent,
+    OrderSpec,
     OrderWithheld,
 )
 from kalshi_daemon.shell import rest_client as answers
@@ -53,8 +54,11 @@ class OrderWriter:
         market_breakers: MarketBreakers,
         clock: Clock,
         ask_amend: Callable[[str], None],
+        group: Callable[[OrderSpec], Awaitable[str]],
     ) -> None:
-        """`ask` raises Withheld where the order's gate is closed, `ask_amend` where that of its amend is."""
+        """`ask` raises Withheld where the order's gate is closed, `ask_amend` where that of its amend is, `group` where
+        the order has no group (P23).
+        """
         self.counts = Counter(accepted=0, refused=0, duplicate=0, lost=0, withheld=0, overflowed=0, paced=0)
         self.counts.update(cancels_joined=0)
         self.on_the_wire = 0
@@ -66,6 +70,7 @@ class OrderWriter:
         self._breaker = breaker
         self._market_breakers = market_breakers
         self._clock = clock
+        self._group = group
         self._cancels = CancelQueue(rest, post, clock, self.counts)
         self._amends = AmendWriter(rest, post, ask_amend, self, (breaker, market_breakers), clock, self.counts)
         self._placements: deque[PlaceOrder | AmendOrder] = deque()
@@ -170,9 +175,10 @@ class OrderWriter:
 
         try:
             self._ask(client_order_id)
+            group = await self._group(command.spec)
             increases = not command.spec.reduce_only
             await self.pay("POST", ORDERS_PATH, increases=increases)
-            answer = await self._rest.create_order(client_order_id, command.spec, before_send=leave)
+            answer = await self._rest.create_order(client_order_id, command.spec, group, before_send=leave)
         except Withheld as refusal:
             if refusal.code == answers.UNREACHABLE:
                 self._breaker.failed(trio.current_time(), refusal.detail)

@@ -37,6 +37,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.amend_requests import AmendRequests
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.group_requests import GroupRequests
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, Call, Requests
 from kalshi_daemon.shell.signer import Signs
@@ -105,6 +106,7 @@ class RestClient:
         self._requests = Requests(base_urls, signer, network, clock, lanes=lanes, rng=rng, attempts=attempts)
         self._clock = clock
         self.amends = AmendRequests(self._requests)
+        self.groups = GroupRequests(self._requests)
 
     @property
     def counts(self) -> Mapping[tuple[str, str], int]:
@@ -293,14 +295,18 @@ class RestClient:
 
     # ------------------------------------------------------------------------------------------------------ the writes
 
-    async def create_order(self, client_order_id: str, spec: OrderSpec, *, before_send: BeforeSend) -> OrderAnswer:
-        """Raises `Withheld`, of `before_send` or with the code `unreachable`: nothing was sent. Sent once, ever."""
+    async def create_order(
+        self, client_order_id: str, spec: OrderSpec, group: str = "", *, before_send: BeforeSend
+    ) -> OrderAnswer:
+        """`group`: the order group that it belongs to. Sent once, ever. Raises `Withheld`, of `before_send` or with the
+        code `unreachable`: nothing was sent.
+        """
         call = Call(
             "create",
             "POST",
             ORDERS_PATH,
             partial(read_created, client_order_id=client_order_id),
-            body=encode_order(client_order_id, spec),
+            body=encode_order(client_order_id, spec, group),
             before_send=before_send,
         )
         try:

@@ -26,7 +26,7 @@ from kalshi_daemon.charts.runner import Runner, Stay
 from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
 from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.door import Door, Turns
-from kalshi_daemon.shell.feeds import CHANNELS, LIFECYCLE, Role
+from kalshi_daemon.shell.feeds import CHANNELS, GROUPS, LIFECYCLE, Role
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.session_frames import FrameHooks, SessionFrames
 from kalshi_daemon.shell.socket import Socket
@@ -112,7 +112,8 @@ class Session:
 
     def _channels(self) -> list[str]:
         channels = [channel for role in self.roles for channel in CHANNELS[role]]
-        return [channel for channel in channels if channel != LIFECYCLE or self._lifecycle]
+        own = [channel for channel in channels if channel != LIFECYCLE or self._lifecycle]
+        return [*own, GROUPS] if Role.FILLS in self.roles else own
 
     @property
     def counts(self) -> Counter[str]:

@@ -32,6 +32,7 @@ from kalshi_daemon.facts import (
     EventFeesChanged,
     FillSeen,
     MarketChanged,
+    OrderGroupReported,
     OrderSeen,
     PositionReported,
     TradePrinted,
@@ -245,6 +246,8 @@ class WebSocketCoordinator:
             self._books.table.on_trade(fact)
         elif isinstance(fact, FillSeen | OrderSeen):
             self._fills.on_private(fact)
+        elif isinstance(fact, OrderGroupReported):
+            self._fills.on_private(fact.told)
         elif isinstance(fact, PositionReported):
             self._positions.on_position(fact, self._clock.now_ms())
         elif isinstance(fact, MarketChanged | EventFeesChanged):

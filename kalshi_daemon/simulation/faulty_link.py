@@ -20,7 +20,7 @@ from attrs import define, frozen
 
 from kalshi_daemon.simulation.network import Handle, stream_pair
 
-REQUEST: Final = re.compile(rb"(GET|POST|DELETE) (\S+) HTTP/1\.1\r\n")
+REQUEST: Final = re.compile(rb"(GET|POST|PUT|DELETE) (\S+) HTTP/1\.1\r\n")
 STREAM_PATH: Final = "/ws/v2"
 CHUNK: Final = 1 << 20
 

@@ -23,6 +23,8 @@ from kalshi_daemon.facts import (
     FrameIgnored,
     MarketChanged,
     MarketFact,
+    OrderGroupReported,
+    OrderGroupTold,
     OrderSeen,
     PositionReported,
     PriceRange,
@@ -51,7 +53,9 @@ from kalshi_daemon.wire.fixed_point import (
 )
 from kalshi_daemon.wire.reading import wire_error
 
-Decoded: TypeAlias = MarketFact | StreamAnswer | FillSeen | OrderSeen | PositionReported | FrameIgnored
+Decoded: TypeAlias = (
+    MarketFact | StreamAnswer | FillSeen | OrderSeen | OrderGroupReported | PositionReported | FrameIgnored
+)
 Action: TypeAlias = Literal["add_markets", "delete_markets", "get_snapshot"]
 Learn: TypeAlias = Callable[[Milliseconds, Milliseconds], None]
 ORDERBOOK: Final = "orderbook_delta"
@@ -208,6 +212,13 @@ def _position(read: frames.MarketPosition, at_ms: Milliseconds) -> PositionRepor
     )
 
 
+def _order_group(read: frames.OrderGroupUpdate, at_ms: Milliseconds) -> OrderGroupReported:
+    body = read.msg
+    limit = 0 if body.contracts_limit_fp is None else parse_count(body.contracts_limit_fp)
+    told = OrderGroupTold(at_ms, "stream", body.order_group_id, body.event_type, body.ts_ms, limit)
+    return OrderGroupReported(read.sid, read.seq, told)
+
+
 def _subscribed(read: frames.SubscribedFrame, _at_ms: Milliseconds) -> Subscribed:
     return Subscribed(read.id, read.msg.channel, read.msg.sid)
 
@@ -246,7 +257,7 @@ _READERS: Final[dict[type, Callable[[Any, Milliseconds], Decoded]]] = {
     frames.Ticker: _ignored,
     frames.EventLifecycle: _ignored,
     frames.ComboLifecycle: _ignored,
-    frames.OrderGroupUpdate: _ignored,
+    frames.OrderGroupUpdate: _order_group,
 }
 
 

@@ -211,11 +211,20 @@ class ComboLifecycle(_Unused, frozen=True, gc=False, tag="multivariate_market_li
     pass
 
 
-class OrderGroupUpdate(_Unused, frozen=True, gc=False, tag="order_group_updates"):
-    pass
+class OrderGroupBody(msgspec.Struct, frozen=True, gc=False):
+    event_type: Word
+    order_group_id: Id
+    ts_ms: Whole
+    contracts_limit_fp: str | None = None  # of a group that is made or has another limit
 
 
-Unused: TypeAlias = Ticker | EventLifecycle | ComboLifecycle | OrderGroupUpdate
+class OrderGroupUpdate(_Frame, frozen=True, gc=False, tag="order_group_updates"):
+    sid: Whole
+    seq: Whole
+    msg: OrderGroupBody
+
+
+Unused: TypeAlias = Ticker | EventLifecycle | ComboLifecycle
 Frame: TypeAlias = (
     Delta
     | Snapshot
@@ -225,6 +234,7 @@ Frame: TypeAlias = (
     | Fill
     | UserOrder
     | MarketPosition
+    | OrderGroupUpdate
     | SubscribedFrame
     | Ok
     | UnsubscribedFrame

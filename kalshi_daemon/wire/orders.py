@@ -100,6 +100,7 @@ class _OrderRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     reduce_only: bool = False
     cancel_order_on_pause: bool = False
     expiration_time: int | None = None
+    order_group_id: str = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -107,13 +108,16 @@ _create: Final = msgspec.json.Decoder(bodies.CreateAnswer)
 _cancel: Final = msgspec.json.Decoder(bodies.CancelAnswer)
 
 
-def encode_order(client_order_id: str, spec: OrderSpec) -> bytes:
-    """The body of a create. What the exchange is known to refuse is a mistake of ours, so it is asserted."""
+def encode_order(client_order_id: str, spec: OrderSpec, group: str = "") -> bytes:
+    """The body of a create; only what rests has an order group. What the exchange is known to refuse is a mistake of
+    ours, so it is asserted.
+    """
     rests = spec.time_in_force is TimeInForce.GOOD_TILL_CANCELED
     assert CLIENT_ORDER_ID.fullmatch(client_order_id), client_order_id
     assert 0 < spec.price < PRICE_ONE, spec
     assert spec.count > 0, spec
     assert rests or (spec.expires_s is None and not spec.post_only), f"only what rests expires, or is post-only: {spec}"
+    assert rests or not group, f"only what rests has an order group: {spec}"
     assert not spec.reduce_only or spec.time_in_force is TimeInForce.IMMEDIATE_OR_CANCEL, f"reduce_only rests: {spec}"
     return _encode(
         _OrderRequest(
@@ -129,6 +133,7 @@ def encode_order(client_order_id: str, spec: OrderSpec) -> bytes:
             reduce_only=spec.reduce_only,
             cancel_order_on_pause=rests,
             expiration_time=spec.expires_s,
+            order_group_id=group,
         )
     )
 

@@ -55,6 +55,7 @@ from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.event_bus import EventBus, News
 from kalshi_daemon.shell.gates import Gates, GateViews
 from kalshi_daemon.shell.journal import MEMORY, Journal, in_place
+from kalshi_daemon.shell.order_groups import OrderGroups
 from kalshi_daemon.shell.order_writer import OrderWriter
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import signer_from_pem
@@ -123,6 +124,8 @@ class World:
         self.gates = Gates(views, UNPACED, self.clock, lambda: self.pokes.append("rate_spent"))
         self.bus = EventBus(self.ledger, OrderManager(), self.journal.append, self.gates.decide, self.command)
         self.bucket = self.rest.governor.bucket(Budget.WRITE)
+        settle = self.bus.settle
+        self.groups = OrderGroups(self.rest, self.ledger, self.clock, settle, UNPACED.order_count_max)
         self.writer = OrderWriter(
             self.rest,
             self.bus.post,
@@ -131,8 +134,8 @@ class World:
             self.market_breakers,
             self.clock,
             self.gates.ask_amend,
+            self.groups.of,
         )
-        settle = self.bus.settle
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
         self.calibration = CalibrationService(
             self.reader, self.ledger, self.clock, settle, worth=lambda: (self.ledger.settled_total, ())

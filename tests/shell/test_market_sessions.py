@@ -42,6 +42,7 @@ async def test_markets_are_spread_over_sessions(sockets, autojump_clock):
             "['fill']": 1,
             "['user_orders']": 1,
             "['market_positions']": 1,
+            "['order_group_updates']": 1,
         }
         for market in MARKETS:
             world.place(market, 40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from account_world import ORDERS, A, B, account_world
+from account_world import ORDERS, SPEC, A, B, account_world
 from attrs import evolve
 
 from kalshi_daemon import limits
@@ -53,7 +53,7 @@ async def test_an_order_is_intended_sent_and_acknowledged(autojump_clock):
     """The way of one order, in durable facts, and the same order at the exchange."""
     async with account_world() as world:
         order = await world.order()
-        assert world.kinds()[-3:] == ["OrderIntended", "OrderSent", "OrderAcknowledged"]
+        assert world.kinds()[-4:] == ["OrderIntended", "OrderGroupMade", "OrderSent", "OrderAcknowledged"]
         assert world.state(order) == "resting"
         assert [each.client_order_id for each in world.exchange.orders(world.account)] == [order]
         assert +world.writer.counts == {"accepted": 1}
@@ -294,6 +294,7 @@ async def test_what_a_cancel_may_meet(autojump_clock, fault, fact, state):
 async def test_what_is_refused_meanwhile_takes_no_tokens(autojump_clock):
     """Five orders wait for tokens and a hold comes: those that no lane has taken are denied at once."""
     async with account_world() as world:
+        await world.groups.of(SPEC)
         world.bucket.resize(100, 20.0, trio.current_time())
         spend_all(world)
         for market, cents in ((A, 30), (A, 31), (A, 32), (B, 33), (B, 34)):
@@ -309,6 +310,8 @@ async def test_what_is_refused_meanwhile_takes_no_tokens(autojump_clock):
 async def test_too_many_requests_empty_the_bucket(autojump_clock):
     """429 for an order is a refusal, and our own count of tokens starts from nothing: the next one waits."""
     async with account_world(settings=ServerSettings(limits=RateLimits(write_rate=10, write_capacity=10))) as world:
+        await world.groups.of(SPEC)
+        await trio.sleep(1)
         first, second = await world.order(A), await world.order(B)
         assert world.state(first) == "resting"
         assert world.of(OrderRefused)[0].status == 429

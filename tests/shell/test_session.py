@@ -44,6 +44,7 @@ async def test_each_role_is_subscribed_on_its_socket(autojump_clock):
             "fill",
             "user_orders",
             "market_positions",
+            "order_group_updates",
         ]
         assert {command["cmd"] for command in sent.values()} == {"subscribe"}
         assert sent["orderbook_delta"]["params"]["market_tickers"] == [A, B, C]
@@ -66,7 +67,7 @@ async def test_answers_in_any_order(autojump_clock):
             return []
 
         world.meddler.edit = edit
-        await world.until(lambda: len(held) == 6)
+        await world.until(lambda: len(held) == 7)
         await world.wait_quiet()
         assert world.session.state == "session.subscribing"
         assert world.books.streamed
@@ -182,9 +183,20 @@ async def test_a_refused_channel_takes_its_role_and_no_other(autojump_clock):
         assert len(world.meddler.dials_s) == 2
 
 
+async def test_fills_are_whole_without_the_channel_of_order_groups(autojump_clock):
+    """Refused, it takes no role: the feeds are usable, and an alarm names it."""
+    async with feeds() as world:
+        world.meddler.edit = refuse_channel("order_group_updates")
+        await world.until_proven()
+        assert world.coordinator.feeds_usable
+        refused = "all: refused by the exchange: order_group_updates: 8 Unknown channel name"
+        assert world.texts("subscription_refused") == [refused]
+
+
 async def test_all_channels_refused_is_no_session(autojump_clock):
     async with feeds() as world:
         everything = ("orderbook_delta", "trade", "market_lifecycle_v2", "fill", "user_orders", "market_positions")
+        everything += ("order_group_updates",)
         world.meddler.edit = refuse_channel(*everything, code=27)
         await world.until(lambda: len(world.meddler.dials_s) == 3)
         assert world.events("all")[:4] == ["start", "open_wanted", "dialled", "subscribe_failed"]
@@ -211,7 +223,7 @@ async def test_an_answer_that_does_not_come_ends_the_socket_and_nothing_of_it_st
         world.assert_proven()
         assert world.books.counts["gaps"] == 0
         ids = [command["id"] for command in world.meddler.commands]
-        assert len(set(ids)) == len(ids) == 12
+        assert len(set(ids)) == len(ids) == 14
 
 
 # ------------------------------------------------------------------------------------------------- ends of a socket

@@ -79,12 +79,12 @@ async def test_what_is_wanted_is_carried_by_the_next_socket(autojump_clock):
         world.coordinator.want([B])
         world.serve_streams()
         held: list[Frame] = []
-        world.meddler.hear = lambda command: held.append(command) or len(held) != 6  # the last is not answered yet
-        await world.until(lambda: len(held) == 6)
+        world.meddler.hear = lambda command: held.append(command) or len(held) != 7  # the last is not answered yet
+        await world.until(lambda: len(held) == 7)
         world.coordinator.want([B, C])
         await world.wait_quiet()
-        assert len(held) == 6
-        answer = {"id": held[5]["id"], "type": "subscribed", "msg": {"channel": "market_positions", "sid": 6}}
+        assert len(held) == 7
+        answer = {"id": held[6]["id"], "type": "subscribed", "msg": {"channel": "order_group_updates", "sid": 7}}
         await world.meddler.say(json.dumps(answer))
         await world.until_proven()
         world.place(C, 40)
@@ -242,7 +242,13 @@ async def test_without_any_market_there_is_no_feed_of_all_of_them(autojump_clock
     async with feeds(wanted=()) as world:
         await world.until(lambda: world.session.live)
         channels = [command["params"]["channels"] for command in world.meddler.commands]  # type: ignore[index]
-        assert channels == [["market_lifecycle_v2"], ["fill"], ["user_orders"], ["market_positions"]]
+        assert channels == [
+            ["market_lifecycle_v2"],
+            ["fill"],
+            ["user_orders"],
+            ["market_positions"],
+            ["order_group_updates"],
+        ]
         assert world.coordinator.feeds_usable
         world.coordinator.want([A, B])
         await world.until_proven(10)

@@ -13,14 +13,16 @@ from kalshi_daemon.core.holds import TABLE, hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
-from kalshi_daemon.facts import AccountFact, CashCorrected, HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.facts import AccountFact, CashCorrected, HoldKind, HoldLifted, OperatorSpoke, OrderSpec
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.status import MarketStatus
 from kalshi_daemon.simulation.faulty_link import FaultyLink, refused
 from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
+from kalshi_daemon.units import BookSide, TimeInForce
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
+RESTS = OrderSpec("KXANY-1-A", BookSide.BID, 4_000, 100, TimeInForce.GOOD_TILL_CANCELED, True, False, None, 0)
 DOWN = refused("503 Service Unavailable", b"{}")
 Ask = Callable[..., Awaitable[object]]
 
@@ -148,6 +150,35 @@ def test_a_command_that_a_hold_names_lifts_it() -> None:
         HoldKind.FOREIGN: "adopt",
         HoldKind.OPERATOR: "resume",
     }
+
+
+def test_an_order_group_that_was_triggered_is_reset_by_a_person_alone() -> None:
+    """The stream tells it and the trader pauses; `resume` lifts nothing, `group-reset` lets it trade again."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        ledger, exchange = stage.daemon.parts.ledger, stage.world.server.exchange
+        await stage.daemon.parts.groups.of(RESTS)
+        assert await ask("group-reset", "to see") == "there is nothing to reset: no order group was triggered"
+        with pytest.raises(CommandRefused, match="group-reset REASON"):
+            await ask("group-reset")
+        (account,) = exchange.accounts.values()
+        (group,) = exchange.groups.listed(account)
+        exchange.groups.trigger(group)
+        while not stage.daemon.runner.is_in("paused.holding"):  # noqa: ASYNC110 - the virtual clock is free
+            await trio.sleep(0.1)
+        assert [each.kind for each in ledger.holds] == [HoldKind.GUARD]
+        assert [record for record in ledger.live() if record.ours and not record.spec.reduce_only] == []
+        assert "guard" in str(await ask("resume", "impatience"))
+        await trio.sleep(60)
+        assert stage.daemon.runner.is_in("paused.holding")
+        assert await ask("group-reset", "it was me") == "order groups that take orders again: 1"
+        while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - likewise
+            await trio.sleep(0.1)
+        assert not group.triggered
+
+    run, durable = talk(script)
+    assert run.exit_code == EXIT_STOPPED
+    assert [fact.by for fact in durable if isinstance(fact, HoldLifted)] == ["group-reset by uid 7: it was me"]
 
 
 def test_a_deposit_is_accepted_and_trading_goes_on() -> None:

@@ -196,7 +196,18 @@ def test_answers_to_commands(frame, answer):
     assert feed.decode_frame(text(frame), AT_MS) == answer
 
 
-@pytest.mark.parametrize("kind", ["event_lifecycle", "ticker", "order_group_updates"])
+def test_what_becomes_of_an_order_group():
+    """The exchange's own word is kept, and the limit where it is said; the channel counts its frames."""
+    told = {"event_type": "limit_updated", "order_group_id": "og_123", "contracts_limit_fp": "150.00", "ts_ms": 5}
+    frame = {"type": "order_group_updates", "sid": 21, "seq": 7, "msg": told}
+    expected = facts.OrderGroupTold(AT_MS, "stream", "og_123", "limit_updated", 5, 15_000)
+    assert feed.decode_frame(text(frame), AT_MS) == facts.OrderGroupReported(21, 7, expected)
+    stopped = {"event_type": "triggered", "order_group_id": "og_123", "ts_ms": 6}
+    expected = facts.OrderGroupTold(AT_MS, "stream", "og_123", "triggered", 6)
+    assert feed.decode_frame(text(frame | {"msg": stopped}), AT_MS) == facts.OrderGroupReported(21, 7, expected)
+
+
+@pytest.mark.parametrize("kind", ["event_lifecycle", "ticker"])
 def test_frames_that_say_nothing_to_us_still_count(kind):
     """They are named and keep their sequence number: their channel counts them."""
     frame = text({"type": kind, "sid": 6, "seq": 41, "msg": {"event_ticker": "E"}})

@@ -50,6 +50,8 @@ CANCELS: Final = frozenset(
         "SettlementBoundsCancel",
     }
 )
+UNTOLD: Final = "untold"
+UNKNOWN: Final = "unknown"
 ROWS: Final[dict[type[object], str]] = {
     OrderSent: "sent",
     OrderWithheld: "withheld",
@@ -87,6 +89,13 @@ def seen_input(fact: OrderSeen, count: Count) -> str | None:
 def is_known_reason(fact: OrderSeen) -> bool:
     """Whether the exchange's reason for a cancel is one that the documentation names."""
     return fact.status != "canceled" or fact.reason == EXPIRED or fact.reason in NOT_CANCELS | CANCELS
+
+
+def cancel_label(fact: OrderSeen) -> str:
+    """What a cancel is counted under: its reason where we know it; or that none was told, or one unheard of."""
+    if fact.reason in {"", "Trade"}:
+        return UNTOLD
+    return fact.reason if is_known_reason(fact) else UNKNOWN
 
 
 def acked_input(fact: OrderAcknowledged, count: Count) -> str:

@@ -72,6 +72,7 @@ class UpdateReason(StrEnum):
     DECREASE = "Decrease"
     POST_ONLY_CROSS_CANCEL = "PostOnlyCrossCancel"
     REDUCE_ONLY_CANCEL = "ReduceOnlyCancel"
+    MARGIN_CANCEL = "MarginCancel"  # of perpetual futures: nothing here cancels for it
     SETTLEMENT_BOUNDS_CANCEL = "SettlementBoundsCancel"
 
 

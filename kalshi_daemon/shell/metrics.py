@@ -39,6 +39,7 @@ LABELLED: Final[Mapping[str, tuple[str, str]]] = {
     "orders": ("state", "Orders that came into a state"),
     "refused": ("code", "Orders that our own gates refused"),
     "refused_by_exchange": ("code", "Orders that the exchange refused"),
+    "cancelled_by_exchange": ("reason", "Orders of ours that the exchange cancelled"),
     "errors": ("fault", "Errors of requests, by whose they are"),
     "unknown_codes": ("code", "Errors with a code that nobody told us of"),
     "frames_malformed": ("kind", "Frames that could not be read"),

@@ -21,11 +21,13 @@ from kalshi_daemon.core.degradation import Degradation
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.order_inputs import NOT_CANCELS, UNTOLD, cancel_label
+from kalshi_daemon.core.order_record import RESTING
 from kalshi_daemon.core.position_tracker import Position, unrealised
 from kalshi_daemon.core.rate_governor import RateStatus
 from kalshi_daemon.core.session_figures import Execution
 from kalshi_daemon.core.startup import StartupTracker
-from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, OrderRefused
+from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, OrderRefused, OrderSeen
 from kalshi_daemon.limits import RECENT_MAX, STATUS_HISTORY_MAX
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.status import (
@@ -95,6 +97,8 @@ class StateReporter:
         self._alarms: deque[AlarmStatus] = deque(maxlen=RECENT_MAX)
         self._orders_total: Counter[str] = Counter()
         self.refused_by_exchange: Counter[str] = Counter()
+        self.cancelled_by_exchange: Counter[str] = Counter()
+        self._cancelled: deque[str] = deque(maxlen=RECENT_MAX)  # order ids: a read says again what the stream has said
         self._last_divergence = ""
 
     # ------------------------------------------------------------------------------------------------------- listening
@@ -125,9 +129,23 @@ class StateReporter:
             self._last_divergence = "; ".join(fact.differences)
         elif isinstance(fact, OrderRefused):
             self.refused_by_exchange[fact.code] += 1
+        elif isinstance(fact, OrderSeen):
+            self._count_cancel(fact, changes)
         for change in changes:
             if isinstance(change, OrderMoved):
                 self._orders_total[change.record.state] += 1
+
+    def _count_cancel(self, fact: OrderSeen, changes: Sequence[Change]) -> None:
+        """Without a reason it is the exchange's where the order rested, and no cancel of ours was under way."""
+        record = self._sources.ledger.by_order_id(fact.order_id)
+        ours = record is not None and record.ours and fact.order_id not in self._cancelled
+        if fact.status != "canceled" or fact.reason in NOT_CANCELS or not ours:
+            return
+        rested = any(isinstance(change, OrderMoved) and change.before in RESTING for change in changes)
+        label = cancel_label(fact)
+        if label != UNTOLD or rested:
+            self._cancelled.append(fact.order_id)
+            self.cancelled_by_exchange[label] += 1
 
     def _close(self, chart: str, instance: str, now_ms: Milliseconds) -> None:
         """The line of the state that this instance is leaving gets its length."""
@@ -202,6 +220,7 @@ class StateReporter:
         labelled = {
             "orders": dict(self._orders_total),
             "refused_by_exchange": dict(self.refused_by_exchange),
+            "cancelled_by_exchange": dict(self.cancelled_by_exchange),
             "ledger": dict(sources.ledger.counts),
             **{name: dict(counts) for name, counts in sources.labelled().items()},
         }

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 from attrs import Factory, define, frozen
 
 from kalshi_daemon.core.changes import Change, FillBooked, PositionSettled
-from kalshi_daemon.core.fees import REBATE, rounding_fee
+from kalshi_daemon.core.fees import DEAREST, REBATE, rounding_fee, trade_fee
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, booked
 from kalshi_daemon.facts import AccountFact, AccountOpened, FillSeen, SettlementSeen
@@ -151,11 +151,13 @@ class JournalHalf:
             _add_count(self.half.positions, market, change)
 
     def _rebate(self, fill: FillSeen) -> Money:
+        """By the rule; what the market charged is not in the journal, so the dearest fee says what a fill can carry."""
         rounding = rounding_fee(fill.side, fill.price, fill.count)
-        if not rounding:
-            return 0
         gathered = self._rounding.get(fill.order_id, 0) + rounding
-        rebate = REBATE if gathered > REBATE else 0
+        if not gathered:
+            return 0
+        carries = trade_fee(DEAREST, fill.price, fill.count, is_taker=True) + rounding >= REBATE
+        rebate = REBATE if gathered > REBATE and carries else 0
         self._rounding[fill.order_id] = gathered - rebate
         if len(self._rounding) > ORDERS_KEPT_MAX:
             del self._rounding[next(iter(self._rounding))]

@@ -111,14 +111,17 @@ class AccountReader:
             for task in (read_orders_and_fills, read_money, read_settlements):
                 nursery.start_soon(task)
         shown = {position.market for position in positions if position.count} | {each.market for each in settlements}
-        grain = self._grain(balance[0])
+        grain = self._grain(balance[0], orders)
         archived = await self._read_archived({fill.market for fill in fills}, shown, grain)
         paid = await self._exact(settlements, grain)
         return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), paid, as_of_ms, tuple(archived))
 
-    def _grain(self, balance: BalanceRead) -> Money:
-        """What is paid is floored to it."""
-        below = self._ledger.below_a_cent or any(cash % CENT for _, cash in balance.by_shard)
+    def _grain(self, balance: BalanceRead, orders: list[OrderSeen]) -> Money:
+        """What is paid is floored to it. The collateral of what rests may have fractions of its own, and the balance
+        may leave it out.
+        """
+        at_rest = not self._ledger.live() and all(order.status != "resting" for order in orders)
+        below = self._ledger.below_a_cent or (at_rest and any(cash % CENT for _, cash in balance.by_shard))
         return FEE_GRAIN if below else CENT
 
     async def _exact(self, told: list[SettlementSeen], grain: Money) -> tuple[SettlementSeen, ...]:

@@ -131,7 +131,7 @@ def test_what_only_one_half_has_and_what_it_says_otherwise_are_named() -> None:
 
 
 def test_rebates_are_known_by_their_rule() -> None:
-    """An order's rounding fees add up over its fills; past a cent, a cent is paid back by a fill whose fee can carry it."""
+    """An order's rounding fees add up; past a cent, a cent is paid back by a fill whose fee can carry it."""
     small = [fill(1_000 + number, BID, 5_001, 1, fee=299) for number in range(103)]
     large = fill(1_200, BID, 5_001, 100 * CONTRACT, fee=1_740_000)
     assert folded(opened(100, 500 * DOLLAR), *small).rebates == 0

@@ -111,6 +111,6 @@ def hold_for(group: OrderGroup, at_ms: Milliseconds) -> HoldPlaced:
 
 
 def _most(matched: tuple[tuple[Milliseconds, Count], ...], new_ms: Milliseconds) -> Count:
-    """The most that matched within one window that holds `new_ms`."""
+    """The most that matched within one window that holds `new_ms`; nothing where that is older than what is kept."""
     ends = [at_ms for at_ms, _count in matched if new_ms <= at_ms < new_ms + WINDOW_MS]
-    return max(sum(count for at_ms, count in matched if end - WINDOW_MS < at_ms <= end) for end in ends)
+    return max((sum(count for at_ms, count in matched if end - WINDOW_MS < at_ms <= end) for end in ends), default=0)

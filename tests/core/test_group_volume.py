@@ -10,7 +10,7 @@ from attrs import evolve
 
 from kalshi_daemon import facts
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.core.order_groups import WINDOW_MS
+from kalshi_daemon.core.order_groups import KEPT_MS, WINDOW_MS
 from kalshi_daemon.facts import HoldKind, OrderSpec
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, BookSide, TimeInForce
 
@@ -134,6 +134,17 @@ def test_fills_in_any_order_come_to_the_same(seed):
     for at_ms, count in rng.sample(fills, len(fills)):
         account.fill(at_ms, count)
     assert account.stopped == (most >= 10)
+
+
+def test_one_that_was_missed_for_longer_than_fills_are_kept_starts_nothing():
+    """It is booked, its volume is forgotten, and what came since still counts."""
+    account = Account()
+    account.fill(NOON + 100_000, 9)
+    account.fill(NOON + 100_000 - KEPT_MS, 9, "read")
+    assert account.ledger.position(MARKET) == 18 * CONTRACT
+    assert not account.stopped
+    account.fill(NOON + 100_000, 1)
+    assert account.stopped
 
 
 def test_what_was_filled_before_a_reset_does_not_count_after_it():

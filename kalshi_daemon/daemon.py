@@ -299,7 +299,7 @@ class Daemon:
             by = ", ".join(kinds) or "nothing"
             self.alarm("reminder", f"still {self.runner.innermost} by {by}; `why` says what ends it")
         elif event == "poll_overdue":
-            limit_s, detail = limits.CHART_LIMITS["poll_limit"], self.parts.books.detail
+            limit_s, detail = limits.CHART_LIMITS["poll_limit"], self.parts.coordinator.books_detail
             self.alarm("poll_overdue", f"no book could be read for {limit_s} s: {detail or 'no round was complete'}")
 
     def _trader_stepped(self, fact: StateChanged) -> None:
@@ -326,7 +326,8 @@ class Daemon:
         now_ms, restriction = self.parts.clock.now_ms(), RestrictionKind.POLLED_BOOKS
         polled = self.parts.books.polled
         if polled and not self._polled:
-            self._post(RestrictionPlaced(now_ms, restriction, self.parts.books.detail or "the stream is not proven"))
+            cause = self.parts.coordinator.books_detail or "the stream is not proven"
+            self._post(RestrictionPlaced(now_ms, restriction, cause))
         elif not polled and self._polled:
             self._post(RestrictionLifted(now_ms, restriction, "the stream is proven again"))
         self._polled = polled

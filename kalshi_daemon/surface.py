@@ -236,7 +236,7 @@ class Surface:
         signs = Signs(
             polled=[market for market in opened if market in usable and books.is_polled(market)],
             unproven=[market for market in opened if market not in usable],
-            books_detail=books.detail,
+            books_detail=coordinator.books_detail,
             private="; ".join(filter(None, (coordinator.private_lost, self._unread()))),
             rates=parts.rest.governor.statuses(trio.current_time()),
             breakers=self._breakers(),

@@ -81,8 +81,8 @@ def _for_answer(step: str, error: OperatingError) -> str:
         return PROXY
     status = error.status if isinstance(error, ExchangeError | Unreachable) else 0
     if step == "subscription" and isinstance(error, ExchangeError):  # its status is the code of a command's refusal
-        never = remedy_of(status, subscribed=False) is StreamRemedy.NEVER
-        return STREAM_REFUSED if never else STREAM_DOWN
+        wrong = remedy_of(status, subscribed=False) is StreamRemedy.SELDOM
+        return STREAM_REFUSED if wrong else STREAM_DOWN
     if step != "subscription" and status and status < SERVER_ERRORS and status != TOO_MANY_REQUESTS:
         return WRONG_PLACE
     return STREAM_DOWN if step in {"upgrade", "subscription"} else DOWN

@@ -145,7 +145,10 @@ class Session:
 
     @property
     def trouble(self) -> str:
-        """Why it is not live, where a dial or a socket has failed before; else empty."""
+        """What the exchange refuses on a live socket; why there is none, where one has failed before; else empty."""
+        refused = "; ".join(filter(None, map(self.refused, self.roles))) if self.live else ""
+        if refused:
+            return f"{self.name} is refused {refused}"
         well = self.live or self.state == "down" or not self.diagnosis
         return "" if well else f"{self.name} is {self.state} ({self.diagnosis})"
 

@@ -8,7 +8,7 @@ Made with a socket and gone with it. Rules:
   changes follow. Snapshots are also given of markets that are not subscribed.
 - What is refused, of a subscription or as a whole, is asked for again, each time twice as late, within
   `REFUSED_COMMAND_S`; until then nothing else is asked of that channel. A subscribe that is wrong in itself
-  (`wire/stream_codes.py`) is not repeated on this socket.
+  (`wire/stream_codes.py`) is repeated at the slowest pace from the first time.
 - A change that is not answered within `CHANGE_ANSWER_S` gives the socket up.
 - A channel that takes markets is subscribed once there are some: without any it would mean all of the exchange's.
 """
@@ -41,7 +41,7 @@ class _Channel:
     asked: dict[Ticker, Asked] = Factory(dict)  # the markets that were added and not dropped since, each by its command
     kept: dict[Ticker, None] = Factory(dict)  # those whose removal was refused
     refusals: int = 0  # in a row
-    due_s: float = -inf  # before then nothing is asked of it; infinite: nothing ever, on this socket
+    due_s: float = -inf  # before then nothing is asked of it
 
     @property
     def takes_markets(self) -> bool:
@@ -162,14 +162,9 @@ class Subscriber:
             del channel.asked[market]
         if not added:
             channel.kept.update(dict.fromkeys(command.markets))
-        subscribed = channel.name in self.known.sids
-        if (
-            command.code is not None
-            and not subscribed
-            and remedy_of(command.code, subscribed=False) is StreamRemedy.NEVER
-        ):
-            channel.due_s = inf
-            return
+        refused = command.code if channel.name not in self.known.sids else None
+        if refused is not None and remedy_of(refused, subscribed=False) is StreamRemedy.SELDOM:
+            channel.refusals = REFUSALS_COUNTED
         least_s, most_s = limits.REFUSED_COMMAND_S
         channel.due_s = trio.current_time() + min(most_s, least_s * 2.0**channel.refusals)
         channel.refusals = min(channel.refusals + 1, REFUSALS_COUNTED)

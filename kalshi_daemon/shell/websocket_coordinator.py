@@ -105,6 +105,12 @@ class WebSocketCoordinator:
         return self._books.any_usable and (self.live(Role.FILLS) or self._account_read())
 
     @property
+    def books_detail(self) -> str:
+        """Why books are not streamed: what the exchange refuses of them now, or why the last stream was lost."""
+        refused = [session.refused(Role.ORDERBOOK) for session in self.sessions if session.live]
+        return "; ".join(dict.fromkeys(filter(None, refused))) or self._books.detail
+
+    @property
     def private_lost(self) -> str:
         """Why the account is not streamed; empty where it is, and where there is no session yet."""
         private = [each for each in self.statuses() if each.role != Role.ORDERBOOK] if self.sessions else []
@@ -157,10 +163,10 @@ class WebSocketCoordinator:
 
     def retry(self) -> None:
         """Dial now what waits for its next dial; ask again for what was refused, where the feeds want for something."""
-        usable = self.feeds_usable
+        streamed = self._books.any_usable and self.live(Role.FILLS)
         for session in self.sessions:
             session.retry()
-            if not usable:
+            if not streamed:
                 session.ask_again()
 
     def statuses(self) -> tuple[FeedStatus, ...]:
@@ -180,7 +186,7 @@ class WebSocketCoordinator:
         said = [session.refused(role) if session.live else session.diagnosis for session in sessions]
         detail = "; ".join(dict.fromkeys(each for each in said if each))
         if role is Role.ORDERBOOK:
-            detail = self._books.detail or detail
+            detail = self.books_detail or detail
             if worst.live or self._books.state.startswith("polling"):
                 state = self._books.state
         known, since_ms = self._since_ms.get(role, ("", 0))

@@ -1,8 +1,8 @@
 """What an error of a stream means, by its code: the one classification of them (api.md 7.1).
 
-A refusal that says how the command was formed is the same for the same command; every other passes, those that we do
-not know among them, and is worth asking again. Two codes end a subscription whenever they come; a third does where it
-answers a command of a subscription that we hold: the exchange has it no more.
+A refusal that says how the command was formed is the same for the same command until the exchange is another; every
+other passes, those that we do not know among them, and is worth asking again soon. Two codes end a subscription
+whenever they come; a third does where it answers a command of a subscription that we hold: the exchange has it no more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class StreamRemedy(StrEnum):
     """What follows."""
 
     AGAIN = "again"  # it passes: asked again, later each time
-    NEVER = "never"  # the command is wrong, or may not be ours: asked again it is answered the same
+    SELDOM = "seldom"  # the command is wrong, or may not be ours: nothing but a change at the exchange heals it
     RESUBSCRIBE = "resubscribe"  # the subscription is gone, and what it would have said since
 
 
@@ -28,4 +28,4 @@ def remedy_of(code: int, *, subscribed: bool) -> StreamRemedy:
     """`subscribed`: it answers a command about a subscription that we hold."""
     if code in _ENDED or (code == _NOT_KNOWN and subscribed):
         return StreamRemedy.RESUBSCRIBE
-    return StreamRemedy.NEVER if code in _WRONG else StreamRemedy.AGAIN
+    return StreamRemedy.SELDOM if code in _WRONG else StreamRemedy.AGAIN

@@ -38,7 +38,7 @@ async def test_a_channel_that_is_refused_once_is_asked_again(channel, code, auto
         assert took_s <= limits.REFUSED_COMMAND_S[0] + 0.5
         world.assert_proven()
         assert asked(world, channel) == 2
-        assert len(world.meddler.commands) == 7
+        assert len(world.meddler.commands) == 8
         assert len(world.meddler.dials_s) == 1
         assert world.session.counts["refused_commands"] == 1
         assert len(world.texts("subscription_refused")) == 1
@@ -58,16 +58,31 @@ async def test_a_channel_that_stays_refused_is_asked_ever_less_often(autojump_cl
         assert len(world.meddler.dials_s) == 1
 
 
-async def test_a_command_that_is_wrong_is_not_repeated(autojump_clock):
-    """Asked again it is answered the same: it waits for another socket."""
+async def test_a_command_that_is_wrong_is_repeated_once_a_minute(autojump_clock):
+    """Asked again it is answered the same, as long as the exchange is the same."""
     async with feeds() as world:
-        refuse(world, "refused:8:subscribe:fillx1")
+        refuse(world, "refused:8:subscribe:fill@0-170")
         await world.until(lambda: world.session.live)
-        await trio.sleep(120)
-        assert asked(world, "fill") == 1
-        world.coordinator.retry()
-        await world.until_proven(5)
-        assert (asked(world, "fill"), len(world.meddler.dials_s)) == (2, 2)
+        await trio.sleep(150)
+        assert asked(world, "fill") == 3
+        await world.until_proven(60)
+        assert (asked(world, "fill"), len(world.meddler.dials_s)) == (4, 1)
+
+
+async def test_what_is_refused_is_the_cause_that_is_told(autojump_clock):
+    """Not why an earlier socket was lost: of the feed, of the session that is live without it, and of the books."""
+    async with feeds() as world:
+        await world.until_proven()
+        refuse(world, "refused:8:subscribe:orderbook_delta@0-20")
+        world.server.drop_streams()
+        await world.until(lambda: not world.session.live)
+        await world.until(lambda: world.session.live)
+        refused = "orderbook_delta: 8 Unknown channel name"
+        assert world.session.trouble == f"{world.session.name} is refused {refused}"
+        assert world.coordinator.books_detail == refused
+        assert world.coordinator.statuses()[0].detail == refused
+        await world.until_proven(120)
+        assert (world.session.trouble, world.coordinator.books_detail) == ("", "")
 
 
 async def test_a_subscription_that_the_exchange_does_not_know_is_made_anew(autojump_clock):

@@ -171,7 +171,7 @@ async def test_a_refused_channel_takes_its_role_and_no_other(autojump_clock):
         assert world.status(Role.FILLS).detail == "fill: 8 Unknown channel name"
         assert world.status(Role.ORDERBOOK).detail == ""
         assert world.texts("subscription_refused") == ["all: refused by the exchange: fill: 8 Unknown channel name"]
-        await trio.sleep(120)
+        await trio.sleep(50)
         assert len(world.meddler.dials_s) == 1
         world.meddler.edit = lambda text: [text]
         world.coordinator.retry()

@@ -217,6 +217,10 @@ DISCOVERY_PAGES_MAX: Final = 10  # of one event or series: a wider one is to be 
 DISCOVERY_SPACING_S: Final = 0.1  # between two reads of a round: half of the smallest tier's tokens
 DISCOVERY_DELAY_S: Final = 2.0  # from the word of a new market to its read: it may be unknown for a moment (api.md 4.2)
 SERIES_READS_MAX: Final = 10  # schedules read again in a round
+# Schedules, and lists of POLL_CHUNK events, that a start waits for, beside those of what is held; the rest is read
+# while the first ones trade.
+SERIES_AWAITED_MAX: Final = 10
+EVENT_LISTS_AWAITED_MAX: Final = 1
 EVENT_READS_MAX: Final = 30  # lists of POLL_CHUNK events read again in a round: all of MARKETS_MAX markets' events
 EVENTS_UNLISTED_MAX: Final = 10  # events that a list does not show, read by themselves before the next
 FEE_CHANGES_MAX: Final = 1_000  # announced changes of our series' fees that are kept, the next ones

@@ -1,8 +1,9 @@
 """Learns what is charged: series' schedules and events' own fees, from reads, the stream, and the clock.
 
 Rules:
-- What a market needs and nobody has read is read at once. What is known is read again in rotation, a bounded number in
-  each round: a series' change is told by no stream, and what a stream has missed is found so.
+- What a market needs and nobody has read is read at once; a start waits for some of it only (`read_first`), and a
+  market is not decided on before its fees are known. What is known is read again in rotation, a bounded number in each
+  round: a series' change is told by no stream, and what a stream has missed is found so.
 - A series' change that is announced is made by the clock, when it is due.
 - What was heard, or was due, outranks a read that began before, or so shortly after that it may lag.
 - Events are read by the list; the few that it does not show, each by its own ticker.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeAlias
 
 import trio
 
 from kalshi_daemon import limits
+from kalshi_daemon.core.market import Market
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.errors import ExchangeError, WireError
 from kalshi_daemon.facts import EventFees, SeriesFeeChange, SeriesFees
@@ -49,9 +51,32 @@ class FeeReader:
 
     # ------------------------------------------------------------------------------------------------------- the reads
 
+    async def read_first(self, held: Collection[Ticker]) -> int:
+        """What is not known of markets that something is held of, and of some others: all that a start waits for. How
+        many markets are left to be read. Raises what a read raises.
+        """
+        series: set[Ticker] = set()
+        events: set[Ticker] = set()
+        first: list[Market] = []
+        markets = sorted(self._universe.markets.values(), key=lambda market: market.ticker not in held)
+        for market in markets:
+            room = (
+                len(series) < limits.SERIES_AWAITED_MAX or market.series in series,
+                len(events) < limits.EVENT_LISTS_AWAITED_MAX * limits.POLL_CHUNK or market.event in events,
+            )
+            if market.ticker in held or all(room):
+                series.add(market.series)
+                events.add(market.event)
+                first.append(market)
+        await self._read(first, lambda _what: nullcontext(), 0.0, again=False)
+        return len(markets) - len(first)
+
     async def read(self, noting: Noting, spacing_s: float, *, again: bool) -> None:
         """What is not known; with `again` also, by turns, what is."""
-        known, markets = self._universe.schedules, list(self._universe.markets.values())
+        await self._read(list(self._universe.markets.values()), noting, spacing_s, again=again)
+
+    async def _read(self, markets: Sequence[Market], noting: Noting, spacing_s: float, *, again: bool) -> None:
+        known = self._universe.schedules
         series, events = ({each.series for each in markets}, {each.event for each in markets})
         most = limits.SERIES_READS_MAX if again else 0
         for ticker in _next(self._series_turns, series, known.series, most):

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -82,7 +82,8 @@ class MarketWatch:
     # ------------------------------------------------------------------------------------------------------- the reads
 
     async def prepare(self) -> str:
-        """Every selection read once, before anything trades; what was found, in words.
+        """Every selection read once, before anything trades; what was found, in words. Where markets are many, the fees
+        of those of which nothing is held are left to `run`.
 
         Raises what a read raises, and ConfigurationError for a named market that the exchange does not list.
         """
@@ -94,17 +95,20 @@ class MarketWatch:
                 raise ConfigurationError(
                     f"KALSHI_MARKETS names {ticker}, which the exchange does not list; allowed: tickers that it lists"
                 )
-        await self.fees.read(lambda _what: nullcontext(), self._spacing_s, again=False)
+        left = await self.fees.read_first(self._held_now())
         with self._noting(ANNOUNCED):
             await self.fees.read_announced()
         self.review()
         known, chosen = len(self._universe.markets), len(self.selection.wanted)
-        return f"{known} markets known, with grid, times and fees; {chosen} in"
+        later = f"; the fees of {left} are read while it trades" if left else ""
+        return f"{known} markets known, with grid, times and fees; {chosen} in{later}"
 
     async def run(self) -> None:
         """Never returns."""
         self._spacing_s = limits.DISCOVERY_SPACING_S
         self._begin_round()
+        await self.fees.read(self._noting, self._spacing_s, again=False)
+        self._moved = True
         while True:
             with trio.move_on_at(self._round_s):
                 await self._asked.wait()

@@ -110,3 +110,25 @@ async def test_what_has_not_arrived_in_the_archive_is_settled_by_the_list(autoju
         await agree(world)
         assert [(fact.market, fact.revenue) for fact in world.of(SettlementSeen)] == [(A, 0)]
         assert asked(world, "/historical/positions") == []
+
+
+async def test_a_start_from_nothing_reads_nothing_of_the_past(autojump_clock):
+    """However much was traded and settled before: it is part of what the account is opened with."""
+    async with account_world(opened=False) as world:
+        for number in range(20):
+            world.crowd((A, B)[number % 2], BookSide.ASK, 40, 1)
+            world.elsewhere((A, B)[number % 2], BookSide.BID, 40)
+        world.exchange.settle(A, "yes")
+        await trio.sleep(10 * limits.ORDERS_READ_BEFORE_MS / 1_000)
+        assert await world.calibration.calibrate() == "agreed", world.calibration.detail
+        asked_since = [
+            int(target.rpartition("min_ts=")[2].partition("&")[0])
+            for path in ("/portfolio/fills", "/portfolio/settlements")
+            for target in asked(world, path)
+        ]
+        began_s = world.clock.now_ms() // 1_000 - limits.ORDERS_READ_BEFORE_MS // 1_000
+        assert len(asked_since) == 2
+        assert min(asked_since) > began_s - 10
+        assert world.of(FillSeen) == world.of(SettlementSeen) == []
+        assert (world.ledger.position(A), world.ledger.position(B)) == (0, 10 * CONTRACT)
+        assert world.ledger.settled_total == sum(cash for _, cash in world.exchange.balance(world.account).cash)

@@ -52,6 +52,28 @@ async def test_an_events_own_fees_are_known_before_anything_trades(autojump_cloc
         assert site.watch.fees.counts["changed"] == 0
 
 
+async def test_a_start_waits_for_the_fees_of_what_is_held_and_of_some_more(autojump_clock, nursery, monkeypatch):
+    """Of twelve series three are awaited, and the one of a position; the others are read at once afterwards."""
+    monkeypatch.setattr(limits, "SERIES_AWAITED_MAX", 3)
+    async with account_world() as world:
+        await world.position(C, 1)
+        names = [f"MANY{number:02}" for number in range(12)]
+        site = Site(world, " ".join(f"series:{name}" for name in names))
+        for name in names:
+            world.exchange.add_series(Series(name, "Invented", "", FeeType.QUADRATIC, 1_000_000, invented=True))
+            site.list(f"{name}-DAY1-T1")
+        tickers = [f"{name}-DAY1-T1" for name in names]
+        words = await site.watch.prepare()
+        assert words == "13 markets known, with grid, times and fees; 13 in; the fees of 10 are read while it trades"
+        assert world.link.asked("GET", "/series/MANY") == 2
+        assert charged(world, C)[0] is not None
+        assert charged(world, *tickers).count(None) == 10
+        nursery.start_soon(site.run)
+        await trio.sleep(2)
+        assert None not in charged(world, *tickers)
+        nursery.cancel_scope.cancel()
+
+
 async def test_an_override_reaches_the_next_order_and_no_fill_that_was_booked(autojump_clock):
     """The reservation is that of the new fees, in the same step; what was charged before stays what it was."""
     async with account_world() as world:

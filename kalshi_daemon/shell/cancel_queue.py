@@ -29,8 +29,9 @@ from kalshi_daemon.facts import (
     CancelSent,
 )
 from kalshi_daemon.shell import rest_client as answers
+from kalshi_daemon.shell.cancel_requests import cancel_path
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.rest_client import RestClient, cancel_path
+from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.wire.batched_cancel import BatchFailed
 
 
@@ -98,13 +99,13 @@ class CancelQueue:
             self._post(CancelSent(self._clock.now_ms(), command.client_order_id))
 
     async def _one(self, command: CancelOrder) -> answers.CancelAnswer:
-        return await self._rest.cancel_order(
+        return await self._rest.cancels.one(
             command.order_id, command.market, command.exchange_index, before_send=lambda: self._sent([command])
         )
 
     async def _together(self, batch: Sequence[CancelOrder]) -> tuple[Sequence[answers.CancelAnswer], bool]:
         """An answer to each, and whether they go again: nothing was done, for what the batch is."""
-        found = await self._rest.cancel_orders(batch, before_send=lambda: self._sent(batch))
+        found = await self._rest.cancels.several(batch, before_send=lambda: self._sent(batch))
         self._counts["cancel_batches"] += 1
         if not isinstance(found, BatchFailed):
             return found, False

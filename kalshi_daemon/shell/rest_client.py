@@ -4,7 +4,7 @@ Rules:
 - Raised for reads: `ExchangeError`; `Unreachable`, also for an answer that cannot be read (its cause is then the
   `WireError`); and `WireError` of kind `unsupported` for a series that cannot be traded.
 - What a write met is an answer of `wire.orders`, never an exception but for `Withheld`: nothing was sent.
-- A create is sent once, ever. A cancel is sent again where the first was refused for our clock.
+- A create is sent once, ever. Amends, cancels and order groups have modules of their own.
 - Reads speak of the primary subaccount: lists would default to all of them, and positions to this one.
 """
 
@@ -20,11 +20,10 @@ from urllib.parse import quote
 import trio
 
 from kalshi_daemon import limits
-from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.error_tally import ErrorTally
 from kalshi_daemon.core.rate_governor import BALANCE_PATH, Budget, RateGovernor
-from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable, Withheld
+from kalshi_daemon.errors import ExchangeError, Unreachable, Withheld
 from kalshi_daemon.facts import (
     EventFees,
     FillSeen,
@@ -36,6 +35,7 @@ from kalshi_daemon.facts import (
     SettlementSeen,
 )
 from kalshi_daemon.shell.amend_requests import AmendRequests
+from kalshi_daemon.shell.cancel_requests import CancelRequests
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.group_requests import GroupRequests
 from kalshi_daemon.shell.network import Network
@@ -43,7 +43,6 @@ from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, Call, Request
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import fees, rest, schedule
-from kalshi_daemon.wire.batched_cancel import BatchFailed, batch_failed, encode_cancels, read_cancels
 from kalshi_daemon.wire.orders import (
     Acknowledged,
     CancelAccepted,
@@ -55,10 +54,8 @@ from kalshi_daemon.wire.orders import (
     Lost,
     OrderAnswer,
     Refused,
-    cancel_failed,
     create_failed,
     encode_order,
-    read_cancelled,
     read_created,
 )
 
@@ -81,7 +78,6 @@ __all__ = [
 T = TypeVar("T")
 BeforeSend = Callable[[], None]
 
-CANCELS_PATH: Final = f"{ORDERS_PATH}/batched"
 BOOKS_PATH: Final = "/markets/orderbooks"
 COMBO: Final = "KXMVE"  # how the ticker of every multivariate event begins
 EVENTS_SHOWN: Final = "200"  # the most that a list of events gives at once, and more than are asked for
@@ -106,6 +102,7 @@ class RestClient:
         self._requests = Requests(base_urls, signer, network, clock, lanes=lanes, rng=rng, attempts=attempts)
         self._clock = clock
         self.amends = AmendRequests(self._requests)
+        self.cancels = CancelRequests(self._requests)
         self.groups = GroupRequests(self._requests)
 
     @property
@@ -318,67 +315,8 @@ class RestClient:
                 raise Withheld(UNREACHABLE, str(error)) from error
             return Lost(str(error))
 
-    async def cancel_order(
-        self, order_id: str, market: Ticker, exchange_index: int, *, before_send: BeforeSend
-    ) -> CancelAnswer:
-        """Where nothing has left it is `CancelDenied`, status 0, code `unreachable`: the order stands as it stood."""
-        call = Call(
-            "cancel",
-            "DELETE",
-            cancel_path(order_id),
-            partial(read_cancelled, order_id=order_id),
-            params={"market_ticker": market, "exchange_index": str(exchange_index)},
-            before_send=before_send,
-        )
-        try:
-            return await self._cancelled(call)
-        except ExchangeError as error:
-            return cancel_failed(error)
-        except Unreachable as error:
-            return _unanswered(error)
-
-    async def cancel_orders(
-        self, commands: Sequence[CancelOrder], *, before_send: BeforeSend
-    ) -> list[CancelAnswer] | BatchFailed:
-        """Several in one request: an answer to each, in their order, or one for all."""
-        order_ids = [command.order_id for command in commands]
-        call = Call(
-            "cancel_batch",
-            "DELETE",
-            CANCELS_PATH,
-            partial(read_cancels, order_ids=order_ids),
-            body=encode_cancels(commands),
-            before_send=before_send,
-        )
-        try:
-            found = await self._cancelled(call)
-        except ExchangeError as error:
-            return batch_failed(error)
-        except Unreachable as error:
-            return BatchFailed(_unanswered(error), as_a_batch=False)
-        for each in found.values():
-            if isinstance(each, ExchangeError):
-                self.tally.note(each)
-        unsaid = CancelUnknown("the answer to its batch does not name it")
-        told = [found.get(order_id, unsaid) for order_id in order_ids]
-        return [cancel_failed(each) if isinstance(each, ExchangeError) else each for each in told]
-
-    async def _cancelled(self, call: Call[T]) -> T:
-        try:
-            return await self._requests.over_hosts(call)
-        except ClockRefused:  # its Date has set the clock right; a second create would be a second decision
-            return await self._requests.over_hosts(call)
-
     def _now(self, reader: Callable[[bytes, Milliseconds], T]) -> Callable[[bytes], T]:
         return lambda body: reader(body, self._clock.now_ms())
-
-
-def _unanswered(error: Unreachable) -> CancelDenied | CancelUnknown:
-    return CancelUnknown(str(error)) if error.maybe_done else CancelDenied(0, UNREACHABLE, str(error))
-
-
-def cancel_path(order_id: str) -> str:
-    return f"{ORDERS_PATH}/{quote(order_id, safe='')}"
 
 
 def _chunks(tickers: Sequence[Ticker]) -> list[list[Ticker]]:

@@ -108,4 +108,4 @@ async def create(world, **change):
 
 
 async def cancel(world, before_send=allow):
-    return await world.client.cancel_order("o-1", "KXTEST-1-A", 2, before_send=before_send)
+    return await world.client.cancels.one("o-1", "KXTEST-1-A", 2, before_send=before_send)

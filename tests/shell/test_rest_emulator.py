@@ -101,10 +101,10 @@ async def test_an_order_there_and_back(autojump_clock, stage):
     assert (seen.price, seen.remaining, seen.initial) == (spec.price, spec.count, spec.count)
     assert (seen.expires_s, seen.exchange_index) == (spec.expires_s, spec.exchange_index)
     where = (spec.market, spec.exchange_index)
-    cancelled = await client.cancel_order(created.order_id, *where, before_send=allow)
+    cancelled = await client.cancels.one(created.order_id, *where, before_send=allow)
     assert isinstance(cancelled, answers.CancelAccepted)
     assert cancelled.reduced_by == spec.count
-    assert isinstance(await client.cancel_order(created.order_id, *where, before_send=allow), answers.CancelNotFound)
+    assert isinstance(await client.cancels.one(created.order_id, *where, before_send=allow), answers.CancelNotFound)
 
 
 async def test_an_execution_is_read_as_a_fill(autojump_clock, stage):

@@ -107,6 +107,7 @@ KEY_FILE_MAX: Final = 16 * 1024  # an RSA key of 4096 bits is 3.3 kB
 READ_BACKOFF_S: Final = (0.25, 4.0)  # between two attempts of one read, drawn by back-off
 # an older signature is refused, so a request can no longer arrive after it
 REQUEST_LIFE_MS: Final[Milliseconds] = 60_000
+CANCEL_ALL_LASTS_MS: Final[Milliseconds] = 60_000  # it may take orders of the minute after it (api.md 4.3)
 
 REST_LANES: Final = 8  # connections of the REST client: order writes, and the reads beside them
 WRITE_TOKENS_LEAST: Final = 100  # of the smallest tier (api.md 5), until the account's own limits were read

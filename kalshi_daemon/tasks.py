@@ -20,7 +20,7 @@ from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import Proposal
 from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import JournalLost, OperatingError
-from kalshi_daemon.facts import AccountFact
+from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import Control
 from kalshi_daemon.shell.control_client import somebody_answers
@@ -199,7 +199,11 @@ class Tasks:
         ledger = self.parts.ledger
         until_s = trio.current_time() + limits.SWEEP_WORK_S
         while ledger.sweep_scope:
-            if not await self.parts.sweeper.sweep(ledger.sweep_scope, self._holds_text(), until_s):
+            kill = ledger.find_hold(HoldKind.KILL)
+            everything = kill is not None and ledger.cancelled_all_ms < kill.since_ms  # once for each kill
+            if not await self.parts.sweeper.sweep(
+                ledger.sweep_scope, self._holds_text(), until_s, everything=everything
+            ):
                 self._alarm(
                     "sweep_unverified", f"may still rest: {', '.join(self.parts.sweeper.names(ALL)) or 'not known'}"
                 )

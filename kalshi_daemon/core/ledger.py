@@ -40,7 +40,7 @@ from kalshi_daemon.core.order_record import RESTING, OrderRecord
 from kalshi_daemon.core.order_tracker import Told
 from kalshi_daemon.core.position_tracker import worth
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
-from kalshi_daemon.limits import RECENT_MAX
+from kalshi_daemon.limits import CANCEL_ALL_LASTS_MS, RECENT_MAX, REQUEST_LIFE_MS
 from kalshi_daemon.units import CENT, PRICE_ONE, Milliseconds, TimeInForce, contracts, dollars
 from statecharts.order import UNK
 
@@ -72,6 +72,8 @@ class Ledger(LedgerView):
             facts.HoldLifted: self._lift,
             facts.RestrictionPlaced: self._restrict,
             facts.RestrictionLifted: self._release,
+            facts.CancelAllSent: self._cancelling_all,
+            facts.CancelAllEnded: self._cancelled_all,
             facts.OrderGroupMade: lambda fact, _: self._groups.made(fact),
             facts.OrderGroupTold: self._group_told,
             facts.SweepVerified: lambda fact, _: self._holds.swept(fact),
@@ -354,6 +356,15 @@ class Ledger(LedgerView):
         if fact.hold is facts.HoldKind.FOREIGN:
             self._accepted.update(record.order_id for record in self.live() if not record.ours)
             self._strange.clear()
+
+    def _cancelling_all(self, fact: facts.CancelAllSent, _changes: list[Change]) -> None:
+        """Without an answer it may arrive as long as its signature is taken."""
+        self.cancelled_all_ms = fact.at_ms
+        self.orders_from_ms = fact.ts_ms + REQUEST_LIFE_MS + CANCEL_ALL_LASTS_MS
+
+    def _cancelled_all(self, fact: facts.CancelAllEnded, _changes: list[Change]) -> None:
+        if fact.answered:
+            self.orders_from_ms = fact.ts_ms + CANCEL_ALL_LASTS_MS
 
     def _group_told(self, fact: facts.OrderGroupTold, changes: list[Change]) -> None:
         if self._groups.told(fact) is not None:

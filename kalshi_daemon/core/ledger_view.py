@@ -53,6 +53,8 @@ class LedgerView:
         self._counts: dict[str, int] = {}
         self.orders: Mapping[str, OrderRecord] = self._orders.orders
         self.positions: Mapping[Ticker, Position] = self._positions.positions
+        self.cancelled_all_ms: Milliseconds = 0  # when everything was last asked to be cancelled, by our clock,
+        self.orders_from_ms: Milliseconds = 0  # and when, by the exchange's, that takes no new order any more
         self.opened = False
         self.account_agreed = False
         self.run_id = ""
@@ -191,6 +193,8 @@ class LedgerView:
             "bankroll": self.bankroll,
             "agreed_ms": self.agreed_ms,
             "readings": self.readings,
+            "cancelled_all_ms": self.cancelled_all_ms,
+            "orders_from_ms": self.orders_from_ms,
             "opened": self.opened,
             "account_agreed": self.account_agreed,
             "run_id": self.run_id,

@@ -173,6 +173,9 @@ def _closed_to_increases(question: Question) -> Refusal | None:
 
 
 def _closed_to_all(question: Question) -> Refusal | None:
+    wait_ms = question.ledger.orders_from_ms - question.now_ms
+    if wait_ms > 0:
+        return Refusal("P1", "what cancelled everything is over", f"{-(-wait_ms // SECOND_MS)} s to go", "0 s")
     if not question.book.usable:
         return Refusal("P1", "the book is usable", f"evidence {question.book.evidence_age_ms} ms old", "usable")
     if not question.ledger.account_agreed:

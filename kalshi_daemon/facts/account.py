@@ -7,7 +7,14 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from kalshi_daemon.facts.orders import FillSeen, OrderFact, OrderGroupMade, OrderGroupTold
+from kalshi_daemon.facts.orders import (
+    CancelAllEnded,
+    CancelAllSent,
+    FillSeen,
+    OrderFact,
+    OrderGroupMade,
+    OrderGroupTold,
+)
 from kalshi_daemon.units import Count, Milliseconds, Money, Price, Ticker
 
 
@@ -273,6 +280,8 @@ AccountFact: TypeAlias = (
     RunStarted
     | OrderFact
     | FillSeen
+    | CancelAllSent
+    | CancelAllEnded
     | OrderGroupMade
     | OrderGroupTold
     | SettlementSeen

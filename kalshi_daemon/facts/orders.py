@@ -297,6 +297,24 @@ class OrderGroupTold:
     limit: Count = 0
 
 
+@frozen
+class CancelAllSent:
+    """The cancel of everything of our subaccount is being written. `ts_ms`: by the exchange's clock."""
+
+    at_ms: Milliseconds
+    ts_ms: Milliseconds
+
+
+@frozen
+class CancelAllEnded:
+    """It was answered, whatever the answer was; `cause` says what was not done, or is not known to be."""
+
+    at_ms: Milliseconds
+    ts_ms: Milliseconds
+    answered: bool
+    cause: str
+
+
 OrderFact: TypeAlias = (
     OrderIntended
     | OrderWithheld

@@ -6,6 +6,8 @@ Rules:
   it waits for a tenth of a second's worth, so that a long queue is not sent one by one.
 - Every cancel ends as exactly one fact. One that the answer to its batch leaves out is `CancelLost`: unknown, for a
   read to settle; and so is each of a batch whose answer is lost.
+- The cancel of everything goes before all others. It names no order, so that each that rested is unknown after it, and
+  for a read to settle: those that it left are cancelled by their ids.
 - The largest batch is not documented. One that the exchange refuses as a batch is sent again in halves, and the house
   stays below that size until it is started again; a batch of one is the request for one.
 """
@@ -23,14 +25,17 @@ from kalshi_daemon.errors import Overflow
 from kalshi_daemon.facts import (
     AccountFact,
     CancelAcknowledged,
+    CancelAllEnded,
+    CancelAllSent,
     CancelLost,
     CancelMissing,
     CancelRefused,
     CancelSent,
 )
 from kalshi_daemon.shell import rest_client as answers
-from kalshi_daemon.shell.cancel_requests import cancel_path
+from kalshi_daemon.shell.cancel_requests import DONE, cancel_path
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.requests import ORDERS_PATH
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.wire.batched_cancel import BatchFailed
 
@@ -45,10 +50,11 @@ class CancelQueue:
         self._clock = clock
         self._counts = counts
         self._waiting: deque[CancelOrder] = deque()
+        self._everything: Sequence[CancelOrder] | None = None  # what rests, where all of it is to go in one request
         self._under_way: set[str] = set()  # client order ids whose cancel waits or is on the wire
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + (self._everything is not None)
 
     def __contains__(self, client_order_id: str) -> bool:
         """Whether a cancel of this order waits, or is on the wire."""
@@ -64,8 +70,16 @@ class CancelQueue:
         self._under_way.add(command.client_order_id)
         self._waiting.append(command)
 
+    def accept_everything(self, resting: Sequence[CancelOrder]) -> None:
+        """`resting`: what is known of that it will take."""
+        self._everything = resting
+
     async def send(self) -> None:
         """One request for what waits, and its answers; nothing, where other lanes were faster."""
+        if self._everything is not None:
+            resting, self._everything = self._everything, None
+            await self._all(resting)
+            return
         batch = await self._paid()
         if not batch:
             return
@@ -97,6 +111,28 @@ class CancelQueue:
     def _sent(self, batch: Sequence[CancelOrder]) -> None:
         for command in batch:
             self._post(CancelSent(self._clock.now_ms(), command.client_order_id))
+
+    async def _all(self, resting: Sequence[CancelOrder]) -> None:
+        while wait_s := self._rest.governor.pays("DELETE", ORDERS_PATH, trio.current_time()):
+            self._counts["paced"] += 1
+            await trio.sleep(wait_s)
+        sent = False
+
+        def leave() -> None:
+            nonlocal sent
+            sent = True
+            self._post(CancelAllSent(self._clock.now_ms(), self._clock.exchange_now_ms()))
+            self._sent(resting)
+
+        answer = await self._rest.cancels.everything(before_send=leave)
+        self._counts["cancels_of_everything"] += 1
+        if sent:
+            answered = answer == DONE or not isinstance(answer, answers.CancelUnknown)
+            cause = "" if answer == DONE else str(answer)
+            now_ms = self._clock.now_ms()
+            self._post(CancelAllEnded(now_ms, self._clock.exchange_now_ms(), answered, cause))
+        for command in resting:
+            self._tell(command.client_order_id, answer)
 
     async def _one(self, command: CancelOrder) -> answers.CancelAnswer:
         return await self._rest.cancels.one(

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable
-from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, Call, Requests
+from kalshi_daemon.shell.requests import ORDERS_PATH, PRIMARY, UNREACHABLE, Call, Requests
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire.batched_cancel import BatchFailed, batch_failed, encode_cancels, read_cancels
 from kalshi_daemon.wire.orders import CancelAnswer, CancelDenied, CancelUnknown, cancel_failed, read_cancelled
@@ -23,7 +23,6 @@ T = TypeVar("T")
 BeforeSend = Callable[[], None]
 
 CANCELS_PATH: Final = f"{ORDERS_PATH}/batched"
-PRIMARY: Final = "0"  # the subaccount that is ours
 UNSAID: Final = CancelUnknown("the answer to its batch does not name it")
 DONE: Final = CancelUnknown("everything was cancelled, and the answer names no order")
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
-from kalshi_daemon.shell.requests import Call, Requests
+from kalshi_daemon.shell.requests import PRIMARY, Call, Requests
 from kalshi_daemon.units import Count
 from kalshi_daemon.wire.order_groups import GroupRead, encode_group, encode_limit, read_done, read_groups, read_made
 
 GROUPS_PATH: Final = "/portfolio/order_groups"
 CREATE_PATH: Final = f"{GROUPS_PATH}/create"
-PRIMARY: Final = "0"  # the subaccount; the list would default to all of them
 
 
 class GroupRequests:

@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -93,6 +93,12 @@ class OrderWriter:
             return
         else:
             self._placements.append(command)
+        self._work.set()
+        self._work = trio.Event()
+
+    def cancel_everything(self, resting: Sequence[CancelOrder]) -> None:
+        """Of our subaccount, before whatever waits; `resting` is what is known of that it will take."""
+        self._cancels.accept_everything(resting)
         self._work.set()
         self._work = trio.Event()
 

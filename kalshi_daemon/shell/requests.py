@@ -51,6 +51,7 @@ T = TypeVar("T")
 
 REPEATED: Final = frozenset({Remedy.RETRY, Remedy.RETRY_AT_ONCE})
 ORDERS_PATH: Final = "/portfolio/events/orders"
+PRIMARY: Final = "0"  # the subaccount that is ours; lists would default to all of them, and positions to this one
 UNREACHABLE: Final = "unreachable"  # the code of a write of which nothing has left
 FIRST_BYTE: Final = "http11.send_request_headers.started"  # httpcore's trace event just before it writes
 HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kalshi-daemon"}

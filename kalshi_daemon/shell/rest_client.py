@@ -39,7 +39,7 @@ from kalshi_daemon.shell.cancel_requests import CancelRequests
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.group_requests import GroupRequests
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, Call, Requests
+from kalshi_daemon.shell.requests import ORDERS_PATH, PRIMARY, UNREACHABLE, Call, Requests
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import fees, rest, schedule
@@ -81,7 +81,6 @@ BeforeSend = Callable[[], None]
 BOOKS_PATH: Final = "/markets/orderbooks"
 COMBO: Final = "KXMVE"  # how the ticker of every multivariate event begins
 EVENTS_SHOWN: Final = "200"  # the most that a list of events gives at once, and more than are asked for
-PRIMARY: Final = "0"  # the subaccount; lists would default to all of them, and positions to this one
 STATUS_IN_ERRORS: Final = frozenset({500, 503, 504})  # answers to a status read that still carry the status
 
 

@@ -2,8 +2,8 @@
 
 A sweep is: cancel all that has to go; wait until the writer has nothing on the wire; cancel what was accepted
 meanwhile; read two complete lists after that, both empty of what had to go, with no order unknown. Cancels go in
-batches (`cancel_queue`), each for an order by its id: the exchange's cancel-all may take orders placed in the minute
-after it, and is for kill alone.
+batches (`cancel_queue`), each for an order by its id. Under a kill the exchange is first told to cancel everything of
+our subaccount, ours or not: that may take orders of the minute after it too, so that no gate is open meanwhile.
 
 Rules:
 - A list proves something only where nothing was on the wire while it was read, and the exchange says that it is as of
@@ -50,15 +50,20 @@ class Sweeper:
         self._clock = clock
         self._settle = settle
 
-    async def sweep(self, scope: str, cause: str, until_s: float | None = None) -> bool:
+    async def sweep(self, scope: str, cause: str, until_s: float | None = None, *, everything: bool = False) -> bool:
         """True where it is verified that nothing of ours that had to go can still rest.
 
-        `until_s`: trio's time at which it gives up; `SWEEP_WORK_S` from now where it is left out.
+        `until_s`: trio's time at which it gives up; `SWEEP_WORK_S` from now where it is left out. `everything`: with
+        the cancel of everything first.
         """
         self.detail = "the time was over"
         verified = False
         with trio.move_on_at(trio.current_time() + limits.SWEEP_WORK_S if until_s is None else until_s):
-            verified = await self._verify(scope, cause)
+            if everything:
+                self._writer.cancel_everything([_cancel_of(each, cause) for each in self.left(ALL) if each.rests])
+                with trio.move_on_after(limits.WRITER_IDLE_S):
+                    await self._writer.until_quiet()
+            verified = await self._verify(scope, cause, by_id=not everything)
         now_ms = self._clock.now_ms()
         if not verified:
             await self._settle(SweepUnverified(now_ms, scope, self.names(scope)))
@@ -67,13 +72,16 @@ class Sweeper:
         await self._settle(SweepVerified(now_ms, scope))
         return True
 
-    async def _verify(self, scope: str, cause: str) -> bool:
-        """Round after round until the proofs are together; False where the exchange refuses to be asked."""
+    async def _verify(self, scope: str, cause: str, *, by_id: bool) -> bool:
+        """Round after round until the proofs are together; False where the exchange refuses to be asked. Where all was
+        cancelled before (not `by_id`), a list that is new enough says first what of it is left.
+        """
         proofs = 0
         while proofs < limits.SWEEP_PROOFS:
             refused = ""
             try:
-                proved = await self._round(scope, cause)
+                proved, fresh = await self._round(scope, cause, by_id=by_id)
+                by_id = by_id or fresh
             except (Unreachable, RateLimited) as error:
                 self.detail = str(error)
                 proved = False
@@ -87,24 +95,23 @@ class Sweeper:
                 await trio.sleep(limits.SWEEP_PAUSE_S)
         return True
 
-    async def _round(self, scope: str, cause: str) -> bool:
-        """Cancel what is there, read, and say whether this was a proof."""
-        self.cancel(scope, cause)
+    async def _round(self, scope: str, cause: str, *, by_id: bool) -> tuple[bool, bool]:
+        """Cancel what is there, read, and say whether this was a proof, and whether it shows what was done last."""
+        if by_id:
+            self.cancel(scope, cause)
         with trio.move_on_after(limits.WRITER_IDLE_S):
             await self._writer.until_quiet()
         quiet, begun = self._writer.quiet, self._writer.begun
         as_of_ms = await self._reader.read_orders_and_fills()
         alone = quiet and self._writer.quiet and begun == self._writer.begun
-        return alone and as_of_ms >= self._writer.ended_ms and not self.left(scope)
+        fresh = as_of_ms >= self._writer.ended_ms
+        return alone and fresh and not self.left(scope), fresh
 
     def cancel(self, scope: str, cause: str) -> int:
         """Ask for the cancel of every order that has to go and has an id; those without one are not answered yet."""
         wanted = [record for record in self.left(scope) if record.order_id and record.state != CAN]
         for record in wanted:
-            spec = record.spec
-            self._writer.accept(
-                CancelOrder(record.client_order_id, record.order_id, spec.market, spec.exchange_index, cause)
-            )
+            self._writer.accept(_cancel_of(record, cause))
         return len(wanted)
 
     def left(self, scope: str) -> list[OrderRecord]:
@@ -115,3 +122,8 @@ class Sweeper:
 
     def names(self, scope: str) -> tuple[str, ...]:
         return tuple(record.client_order_id for record in self.left(scope))
+
+
+def _cancel_of(record: OrderRecord, cause: str) -> CancelOrder:
+    spec = record.spec
+    return CancelOrder(record.client_order_id, record.order_id, spec.market, spec.exchange_index, cause)

@@ -8,12 +8,21 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 import trio
+from attrs import evolve
 
 from kalshi_daemon.core.holds import TABLE, hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
-from kalshi_daemon.facts import AccountFact, CashCorrected, HoldKind, HoldLifted, OperatorSpoke, OrderSpec
+from kalshi_daemon.facts import (
+    AccountFact,
+    CancelAllSent,
+    CashCorrected,
+    HoldKind,
+    HoldLifted,
+    OperatorSpoke,
+    OrderSpec,
+)
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.status import MarketStatus
@@ -150,6 +159,27 @@ def test_a_command_that_a_hold_names_lifts_it() -> None:
         HoldKind.FOREIGN: "adopt",
         HoldKind.OPERATOR: "resume",
     }
+
+
+def test_a_kill_cancels_everything_once() -> None:
+    """The exchange is told once to cancel all of our subaccount, whatever comes after it; then it is verified."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        parts = stage.daemon.parts
+        await parts.bus.settle(hold(HoldKind.KILL, "a test", parts.clock.now_ms()))
+        while not stage.daemon.runner.is_in("paused.holding"):  # noqa: ASYNC110 - the virtual clock is free
+            await trio.sleep(0.1)
+        assert parts.ledger.live() == []
+        await parts.bus.settle(evolve(hold(HoldKind.OPERATOR, "another", parts.clock.now_ms()), cancels="all"))
+        await trio.sleep(10)
+        assert stage.daemon.runner.is_in("paused.holding")
+        assert parts.rest.counts["cancel_all", "ok"] == 1
+        await ask("kill-clear", "seen")
+        await ask("resume")
+
+    run, durable = talk(script)
+    assert run.exit_code == EXIT_STOPPED
+    assert len([fact for fact in durable if isinstance(fact, CancelAllSent)]) == 1
 
 
 def test_an_order_group_that_was_triggered_is_reset_by_a_person_alone() -> None:

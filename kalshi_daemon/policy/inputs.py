@@ -15,12 +15,28 @@ from kalshi_daemon.units import BookSide, Count, Milliseconds, Money, Price, Tic
 
 
 @frozen
+class RestingOrder:
+    """What an amend of an order that rests has to know: its id, all that it may fill, and what of it is filled."""
+
+    client_order_id: str
+    count: Count
+    filled: Count
+
+    @property
+    def remaining(self) -> Count:
+        return self.count - self.filled
+
+
+@frozen
 class OpenOrder:
-    """An order of ours that is not over: in flight or resting. `placed_ms`: intended, by the exchange's clock."""
+    """An order that is not over: in flight or resting. `placed_ms`: intended, by the exchange's clock. `resting`: None
+    where it cannot be amended now, because it does not rest, something of it is under way, or it is not ours.
+    """
 
     side: BookSide
     price: Price
     placed_ms: Milliseconds
+    resting: RestingOrder | None
 
 
 @frozen

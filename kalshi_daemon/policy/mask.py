@@ -4,8 +4,9 @@ Rules:
 - Holding is always allowed.
 - A book that is not usable or has a side missing, a spread over the limit, and an unknown write on the market leave
   holding alone.
-- A buy asks further that increases are allowed, that the market does not close too soon, and that no order of ours is
-  open on its side: one live order per market and side.
+- A buy asks further that increases are allowed, that the market does not close too soon, and that no order is open on
+  its side: one live order per market and side. Where prices rest, one that can be amended is no obstacle: a new
+  decision amends it.
 - A sell asks for something held that is not being given up already. Where it takes it is a verified reduction
   (immediate_or_cancel with reduce_only) and needs nothing else; where it rests it is like a buy to the risk gate, and
   asks for what a buy asks for.
@@ -53,11 +54,9 @@ def _allowed(market: MarketInput, *, takes: bool, increases: bool) -> tuple[bool
         return HOLD_ALONE
     held = market.position
     bid_free = ask_free = increases and not market.closing
-    for order in market.orders:
-        if order.side is BookSide.BID:
-            bid_free = False
-        else:
-            ask_free = False
+    if market.orders:
+        bid_free = bid_free and _is_free(market, BookSide.BID, takes=takes)
+        ask_free = ask_free and _is_free(market, BookSide.ASK, takes=takes)
     sellable = abs(held) > market.reducing
     return (
         held >= 0 and bid_free,
@@ -65,3 +64,9 @@ def _allowed(market: MarketInput, *, takes: bool, increases: bool) -> tuple[bool
         held <= 0 and ask_free,
         held < 0 and sellable and (takes or bid_free),
     )
+
+
+def _is_free(market: MarketInput, side: BookSide, *, takes: bool) -> bool:
+    """Whether a decision there becomes the one live order of its side, new or amended."""
+    there = [order for order in market.orders if order.side is side]
+    return not there or (not takes and len(there) == 1 and there[0].resting is not None)

@@ -7,6 +7,8 @@
 | `improve` | one step better than our own side's best, never at the opposite best | rests, post_only |
 | `mid` | the mid, rounded to the grid away from crossing | rests, post_only |
 
+"Our own side's best" is that of others: an order of ours that rests there is left out, or it would better itself.
+
 Rules: every price is on the market's grid as it is now, and a resting one never crosses; where that is not possible, or
 the book has a side missing or is crossed, there is no price.
 """
@@ -16,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from kalshi_daemon.core.book import OrderBook
+from attrs import frozen
+
+from kalshi_daemon.core.book import Leg, OrderBook
 from kalshi_daemon.facts import PriceRange
-from kalshi_daemon.units import PRICE_ONE, BookSide, Price
+from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Price
 
 
 class Pricing(StrEnum):
@@ -28,12 +32,26 @@ class Pricing(StrEnum):
     MID = "mid"
 
 
-def price_of(pricing: Pricing, side: BookSide, book: OrderBook, grid: Sequence[PriceRange]) -> Price | None:
-    """None: no price of the grid does. A level may lie off the grid since the grid can change under it."""
+@frozen
+class OwnLevel:
+    """An order of ours in the book: its price on the YES leg, and what of it rests."""
+
+    price: Price
+    count: Count
+
+
+def price_of(
+    pricing: Pricing, side: BookSide, book: OrderBook, grid: Sequence[PriceRange], own: OwnLevel | None = None
+) -> Price | None:
+    """None: no price of the grid does. A level may lie off the grid since the grid can change under it. `own` is what
+    rests of ours on that side.
+    """
+    buys = side is BookSide.BID
     bid, ask = book.best_bid, book.best_ask
+    if own is not None:
+        bid, ask = (_best_bid(book.yes, own), ask) if buys else (bid, _best_ask(book.no, own))
     if bid is None or ask is None or bid >= ask:
         return None
-    buys = side is BookSide.BID
     if pricing == Pricing.TAKE:
         return at_or_above(ask, grid) if buys else at_or_below(bid, grid)
     if pricing == Pricing.MID:
@@ -43,6 +61,17 @@ def price_of(pricing: Pricing, side: BookSide, book: OrderBook, grid: Sequence[P
         if better is not None and bid < better < ask:
             return better
     return at_or_below(bid, grid) if buys else at_or_above(ask, grid)
+
+
+def _best_bid(leg: Leg, own: OwnLevel) -> Price | None:
+    """The best of a leg without what is ours: our level is not others' where it holds no more than our order."""
+    others = (each for each in reversed(leg.prices) if each != own.price or leg.counts[each] > own.count)
+    return next(others, None)
+
+
+def _best_ask(leg: Leg, own: OwnLevel) -> Price | None:
+    best = _best_bid(leg, OwnLevel(PRICE_ONE - own.price, own.count))
+    return None if best is None else PRICE_ONE - best
 
 
 def at_or_below(price: Price, grid: Sequence[PriceRange]) -> Price | None:

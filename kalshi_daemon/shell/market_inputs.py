@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.market_universe import MarketUniverse
-from kalshi_daemon.policy.inputs import AccountInput, MarketInput, OpenOrder
+from kalshi_daemon.core.order_record import OrderRecord
+from kalshi_daemon.policy.inputs import AccountInput, MarketInput, OpenOrder, RestingOrder
 from kalshi_daemon.policy.portfolio import Portfolio
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
@@ -53,7 +54,8 @@ class MarketInputs:
             position=position.count if position else 0,
             cost=position.cost if position else 0,
             orders=tuple(
-                OpenOrder(record.spec.side, record.spec.price, record.intended_ms + offset_ms) for record in live
+                OpenOrder(record.spec.side, record.spec.price, record.intended_ms + offset_ms, _resting(record))
+                for record in live
             ),
             reducing=sum(record.spec.count - record.filled for record in live if record.spec.reduce_only),
             grid=market.grid,
@@ -73,3 +75,10 @@ class MarketInputs:
         held = [(each.market, books.get(each.market)) for each in account.positions]
         carried = [market for market, book in held if book is None or book.best_bid is None or book.best_ask is None]
         return account.portfolio_value, tuple(carried)
+
+
+def _resting(record: OrderRecord) -> RestingOrder | None:
+    """What a decision may amend."""
+    if not record.ours or not record.rests or record.amend is not None or not record.spec.post_only:
+        return None
+    return RestingOrder(record.client_order_id, record.spec.count, record.filled)

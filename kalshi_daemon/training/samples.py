@@ -15,7 +15,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from kalshi_daemon.policy.inputs import AccountInput, HeldPosition, MarketInput, OpenOrder
+from kalshi_daemon.policy.inputs import AccountInput, HeldPosition, MarketInput, OpenOrder, RestingOrder
 from kalshi_daemon.policy.mask import mask
 from kalshi_daemon.policy.observation_adapter import observe
 from kalshi_daemon.policy.portfolio import value_at_mid
@@ -66,11 +66,14 @@ def _batch(rng: Random, books: Sequence[LiveBook]) -> Batch:
     return markets, _account(rng, markets), now_ms
 
 
+RESTING = RestingOrder("", CONTRACT, 0)  # so that a rule that rests sees the actions which amend
+
+
 def _market(rng: Random, live: LiveBook, now_ms: Milliseconds) -> MarketInput:
     mid = live.history.mid_twice // 2
     position = rng.choice((0, 0, 1, 1, 1, -1, -1, -1)) * rng.randrange(1, 31) * CONTRACT
     orders = tuple(
-        OpenOrder(side, rng.randrange(1, 100) * PRICE_CENT, now_ms - rng.randrange(400_000))
+        OpenOrder(side, rng.randrange(1, 100) * PRICE_CENT, now_ms - rng.randrange(400_000), RESTING)
         for side in BookSide
         if rng.random() < 0.05
     )

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from policy_inputs import golden_market
 
-from kalshi_daemon.commands import ProposeOrder
+from kalshi_daemon.commands import Proposal, ProposeAmend, ProposeOrder
 from kalshi_daemon.policy.action_executor import execute
-from kalshi_daemon.policy.inputs import MarketInput
+from kalshi_daemon.policy.inputs import MarketInput, OpenOrder, RestingOrder
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.units import BookSide, TimeInForce
 
@@ -19,8 +19,14 @@ OBSERVATION = np.linspace(-1, 1, 52, dtype=np.float32)
 SIZES = (500, 2_000)
 
 
-def run(action: int, market: MarketInput, pricing: Pricing = Pricing.TAKE) -> ProposeOrder | None:
+def decided(action: int, market: MarketInput, pricing: Pricing = Pricing.TAKE) -> Proposal | None:
     return execute(action, market, SIZES, pricing, 7, "sha", OBSERVATION)
+
+
+def run(action: int, market: MarketInput, pricing: Pricing = Pricing.TAKE) -> ProposeOrder | None:
+    proposal = decided(action, market, pricing)
+    assert not isinstance(proposal, ProposeAmend)
+    return proposal
 
 
 def test_buy_by_taking() -> None:
@@ -85,3 +91,31 @@ def test_nothing_to_propose() -> None:
     assert run(3, golden_market()) is None
     assert run(7, golden_market()) is None
     assert run(1, golden_market(grid=())) is None
+
+
+def bid_at(price: int, count: int = 500, filled: int = 0) -> OpenOrder:
+    return OpenOrder(BookSide.BID, price, 0, RestingOrder("kd-r-1", count, filled))
+
+
+@pytest.mark.parametrize(
+    ("order", "price", "count"),
+    [
+        (bid_at(4_300), 4_500, 500),
+        (bid_at(4_300, 700, 300), 4_500, 700),
+        (bid_at(4_300, 900), 4_500, 500),
+        (bid_at(4_500, 900, 100), 4_500, 600),
+    ],
+)
+def test_an_order_that_rests_is_moved(order: OpenOrder, price: int, count: int) -> None:
+    """To the price of now, for what of it is not filled; for less where less is wanted, and never for more."""
+    amend = decided(1, golden_market(orders=(order,)), Pricing.JOIN)
+    assert isinstance(amend, ProposeAmend)
+    assert attrs.evolve(amend, observation="") == ProposeAmend("kd-r-1", price, count, "policy", 7, "sha", "")
+    assert b64decode(amend.observation) == OBSERVATION.astype("<f4").tobytes()
+
+
+def test_an_order_that_stands_well_is_left_alone() -> None:
+    """At the rule's price, for no more than is wanted: nothing to propose, whatever was filled of it."""
+    assert decided(1, golden_market(orders=(bid_at(4_500),)), Pricing.JOIN) is None
+    assert decided(1, golden_market(orders=(bid_at(4_500, 500, 400),)), Pricing.JOIN) is None
+    assert isinstance(decided(1, golden_market(orders=(bid_at(4_300),))), ProposeOrder)  # the mask rules it out

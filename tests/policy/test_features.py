@@ -55,9 +55,9 @@ ACCOUNT = AccountInput(
     ),
 )
 ORDERS = (
-    OpenOrder(BookSide.BID, 4_400, T - 30_000),
-    OpenOrder(BookSide.BID, 4_000, T - 60_000),
-    OpenOrder(BookSide.ASK, 5_000, T - 45_000),
+    OpenOrder(BookSide.BID, 4_400, T - 30_000, None),
+    OpenOrder(BookSide.BID, 4_000, T - 60_000, None),
+    OpenOrder(BookSide.ASK, 5_000, T - 45_000, None),
 )
 
 # Worked out by hand from the golden book: bids 45¢ 100, 44 50, 40 30, 38 20; offers 47¢ 60, 49 40, 52 10, 60 40.
@@ -258,8 +258,8 @@ def test_short_position() -> None:
 
 def test_order_age_is_clamped() -> None:
     """An order of our clock's future has no age, one of an hour is full scale, and the other side stays empty."""
-    young = golden_market(orders=(OpenOrder(BookSide.ASK, 4_700, T + 5_000),))
-    old = golden_market(orders=(OpenOrder(BookSide.BID, 4_500, T - 3_600_000),))
+    young = golden_market(orders=(OpenOrder(BookSide.ASK, 4_700, T + 5_000, None),))
+    old = golden_market(orders=(OpenOrder(BookSide.BID, 4_500, T - 3_600_000, None),))
     assert order_features(young, T) == [0.0, 1.0, 0.0, 0.01, 0.0]
     assert order_features(old, T) == [1.0, 0.0, 0.01, 0.0, 1.0]
 

@@ -12,13 +12,15 @@ from policy_inputs import book_of, books, golden_market, market_of
 
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.policy.actions import ACTION_NAMES, SIDES, Base, action_count, count_of, decode
-from kalshi_daemon.policy.inputs import OpenOrder
+from kalshi_daemon.policy.inputs import OpenOrder, RestingOrder
 from kalshi_daemon.policy.mask import mask
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.units import BookSide
 
 FIVE = (500,)
-BID, ASK = OpenOrder(BookSide.BID, 4_500, 0), OpenOrder(BookSide.ASK, 4_700, 0)
+BID, ASK = OpenOrder(BookSide.BID, 4_500, 0, None), OpenOrder(BookSide.ASK, 4_700, 0, None)
+
+MOVABLE = OpenOrder(BookSide.BID, 4_500, 0, RestingOrder("kd-r-1", 500, 100))
 
 
 def allowed(increases: bool = True, pricing: Pricing = Pricing.TAKE, **changes: Any) -> str:
@@ -61,6 +63,7 @@ def test_decode() -> None:
         ({"orders": (BID,)}, "b"),
         ({"orders": (ASK,), "position": 100}, "BS"),
         ({"orders": (BID, ASK), "position": -100}, "s"),
+        ({"orders": (MOVABLE,)}, "b"),
     ],
 )
 def test_taking(changes: dict[str, Any], letters: str) -> None:
@@ -77,10 +80,15 @@ def test_taking(changes: dict[str, Any], letters: str) -> None:
         ({"position": -100, "orders": (BID,)}, "b"),
         ({"position": 100, "increases": False}, ""),
         ({"position": 100, "closing": True}, ""),
+        ({"orders": (MOVABLE,)}, "Bb"),
+        ({"orders": (MOVABLE, BID)}, "b"),
+        ({"orders": (MOVABLE, ASK)}, "B"),
+        ({"orders": (MOVABLE,), "increases": False}, ""),
+        ({"orders": (MOVABLE,), "position": -100}, "bs"),
     ],
 )
 def test_resting(pricing: Pricing, changes: dict[str, Any], letters: str) -> None:
-    """A sell that rests is no verified reduction: it asks for what a buy asks for."""
+    """A sell that rests is no verified reduction: it asks for what a buy asks for. What can be amended is free."""
     assert allowed(pricing=pricing, **changes) == letters
 
 

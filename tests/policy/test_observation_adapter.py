@@ -32,7 +32,9 @@ def observed(market: MarketInput, account: AccountInput = EMPTY_ACCOUNT) -> dict
     last_trade=st.none() | st.integers(1, 9_999),
     position=st.integers(-(10**7), 10**7),
     cost=st.integers(0, 10**12),
-    orders=st.lists(st.builds(OpenOrder, st.sampled_from(BookSide), st.integers(1, 9_999), MONEY), max_size=3),
+    orders=st.lists(
+        st.builds(OpenOrder, st.sampled_from(BookSide), st.integers(1, 9_999), MONEY, st.none()), max_size=3
+    ),
     available=MONEY,
     worth=MONEY,
     values=st.lists(st.tuples(st.integers(1, 10**8), st.integers(0, 10**11), st.booleans()), max_size=4),

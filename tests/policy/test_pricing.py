@@ -9,7 +9,7 @@ from policy_inputs import CENT_GRID, book_of, books
 
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.facts import PriceRange
-from kalshi_daemon.policy.pricing import Pricing, at_or_above, at_or_below, price_of
+from kalshi_daemon.policy.pricing import OwnLevel, Pricing, at_or_above, at_or_below, price_of
 from kalshi_daemon.units import BookSide
 
 BID, ASK = BookSide.BID, BookSide.ASK
@@ -103,3 +103,35 @@ def test_on_grid_and_never_crossing(
         assert price >= ask if side is BID else price <= bid
     else:
         assert price < ask if side is BID else price > bid
+
+
+@pytest.mark.parametrize(
+    ("pricing", "price", "count", "bid", "ask"),
+    [
+        (Pricing.JOIN, 4_500, 300, 4_300, 4_800),
+        (Pricing.JOIN, 4_500, 299, 4_500, 4_800),
+        (Pricing.JOIN, 4_400, 300, 4_500, 4_800),
+        (Pricing.IMPROVE, 4_500, 300, 4_400, 4_700),
+        (Pricing.MID, 4_500, 300, 4_500, 4_700),
+        (Pricing.MID, 4_300, 900, 4_600, 4_700),
+    ],
+)
+def test_an_order_of_ours_is_not_others(pricing: Pricing, price: int, count: int, bid: int, ask: int) -> None:
+    """A level that holds no more than our order is left out of its side's best, so that it does not chase itself."""
+    book = book_of({43: 9, 45: 3}, {48: 1})
+    assert price_of(pricing, BID, book, CENT_GRID, OwnLevel(price, count)) == bid
+    assert price_of(pricing, ASK, book, CENT_GRID, OwnLevel(4_700, count)) == ask
+
+
+@given(books(), st.sampled_from(BookSide), st.sampled_from([Pricing.JOIN, Pricing.IMPROVE, Pricing.MID]))
+def test_an_order_at_its_price_stays_there(book: OrderBook, side: BookSide, pricing: Pricing) -> None:
+    """Placed alone where the rule says and looked at again, the rule says the same: nothing is amended for nothing."""
+    price = price_of(pricing, side, book, CENT_GRID)
+    leg, at = (book.yes, price) if side is BID else (book.no, None if price is None else 10_000 - price)
+    if price is None or at is None:
+        return
+    levels = dict(leg.levels())
+    levels[at] = levels.get(at, 0) + 200
+    yes, no = (levels, dict(book.no.levels())) if side is BID else (dict(book.yes.levels()), levels)
+    book.replace(tuple(yes.items()), tuple(no.items()), clock=None, ts_ms=0)
+    assert price_of(pricing, side, book, CENT_GRID, OwnLevel(price, 200)) == price

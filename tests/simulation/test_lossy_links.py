@@ -19,7 +19,7 @@ from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, EXIT_UNVERIFIED
-from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, HoldKind, HoldPlaced, OrderSent
+from kalshi_daemon.facts import AccountDiffers, AccountFact, Alarmed, AmendSent, HoldKind, HoldPlaced, OrderSent
 from kalshi_daemon.limits import KILL_VERIFIED_MS
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, only_allowed
 from kalshi_daemon.simulation.faulty_link import (
@@ -150,7 +150,9 @@ def never(chaos: Chaos, ended: Ended) -> None:
     """What must not be, whatever the link did."""
     sent = [fact.client_order_id for fact in chaos.of(OrderSent)]
     assert len(sent) == len(set(sent))
-    assert ended.link.asked("POST", ORDERS) <= len(sent)
+    amends = ended.link.asked("POST", "/amend") + ended.link.asked("POST", "/decrease")
+    assert amends <= len(chaos.of(AmendSent))
+    assert ended.link.asked("POST", ORDERS) - amends <= len(sent)
     assert chaos.of(AccountDiffers) == []
     assert [fact.cause for fact in chaos.of(HoldPlaced) if fact.hold is HoldKind.DIVERGENCE] == []
     assert [text for text in ended.run.violated if not text.startswith(MAY_LAG)] == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import numpy as np
 import pytest
 import trio
 
@@ -13,7 +15,9 @@ from kalshi_daemon.emulator.markets import CLOSING_TICKER
 from kalshi_daemon.emulator.model import NewOrder
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_FAILED, EXIT_STOPPED
-from kalshi_daemon.facts import HoldKind, HoldLifted
+from kalshi_daemon.facts import HoldKind, HoldLifted, OrderIntended
+from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, only_allowed
+from kalshi_daemon.shell.event_bus import News
 from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, BookSide, TimeInForce
 
@@ -179,6 +183,42 @@ def test_orders_that_rest_are_swept_when_it_stops() -> None:
 
     run = settled(run_virtually(7, scenario, LIVELY, RESTING))
     assert run.intents > 5
+
+
+class Buyer:
+    """Wants YES of every market, always."""
+
+    name = model = "buyer"
+    senseless = 0
+
+    def select(self, observation: Observation, mask: Mask) -> Actions:
+        return only_allowed(np.ones(len(observation), dtype=np.int64), mask)
+
+
+def test_orders_that_rest_follow_the_price() -> None:
+    """Where the best of others moves, the order that rests there is amended, and no side of a market ever has two."""
+    told: Counter[str] = Counter()
+    crowded: list[str] = []
+
+    async def scenario(stage: Stage) -> None:
+        parts = stage.daemon.parts
+
+        def note(news: News) -> None:
+            told[type(news.fact).__name__] += 1
+            if isinstance(news.fact, OrderIntended):
+                market = news.fact.spec.market
+                bids = [each for each in parts.ledger.live(market) if each.spec.side is BookSide.BID]
+                crowded.extend([market] * (len(bids) > 1))
+
+        parts.bus.listen(note)
+        await until_trading(stage)
+        parts.actor._selector = Buyer()
+        await trio.sleep(30)
+
+    run = settled(run_virtually(7, scenario, LIVELY, RESTING))
+    assert told["AmendAcknowledged"] > 5
+    assert run.fills > 0
+    assert crowded == []
 
 
 def test_a_market_that_closes_and_settles_is_paid_out_exactly() -> None:

@@ -63,6 +63,7 @@ from statecharts.order import AM
 from statecharts.trader import TRADER
 
 TRADING: Final = ("trading",)
+OVER: Final = frozenset({"closed", "determined", "disputed", "amended", "finalized"})  # of a market: it pays, or will
 UNDIALLED: Final = frozenset({"backing_off", "refused"})  # of a session: it has a diagnosis
 EXIT_OVERDUE: Final = "exit_overdue"  # the runner's: a task that was cancelled did not end within EXIT_LIMIT_S
 
@@ -349,6 +350,8 @@ class Daemon:
         ticker, status = change.market.ticker, change.market.status
         log.info("market", ticker=ticker, status=status, before=change.before)
         self.parts.books.touch(ticker)
+        if status in OVER and self.parts.ledger.position(ticker):
+            self.parts.sync.closed()
         if (change.before, status) == ("inactive", "active"):
             for record in self.parts.ledger.live(ticker):
                 if record.ours and (record.rests or record.state == AM):

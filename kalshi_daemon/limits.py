@@ -172,6 +172,9 @@ SYNC_TICK_S: Final = 1.0  # levels that ask for a read are seen within it
 SYNC_ORDERS_S: Final = 10.0  # private feeds have no sequence: what they lost is found within it
 SYNC_BALANCE_S: Final = 30.0  # a full audit, of which the balance has a bucket of its own
 SYNC_SILENCE_S: Final = 120.0  # no successful sync for so long places the hold `sync`
+SYNC_ALARM_S: Final = 300.0  # and an alarm, once
+SYNC_SETTLEMENTS_S: Final = 300.0  # settlements, which the closing of a market announces
+SYNC_AFTER_CLOSE_S: Final = 90.0  # three audits, which read settlements too: what a market pays is shown later
 QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so much quiet between
 # Fills and settlements are read again from so long before the last agreement; an agreement with reads older than half
 # of it is none. So nothing that the exchange shows late falls between two reads.

@@ -205,7 +205,7 @@ class Parts:
             why=lambda: self.coordinator.private_lost,
         )
         self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
-        self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle)
+        self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle, hooks.alarm)
         self.sweeper = Sweeper(self.reader, self.writer, ledger, clock, settle)
         self.recovery = ErrorRecoveryManager(self.market_rest, self.coordinator, self.sweeper, clock, settle)
         self.hold_watch = HoldWatch(

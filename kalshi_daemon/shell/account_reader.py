@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -41,7 +42,7 @@ from kalshi_daemon.facts import (
 from kalshi_daemon.shell.account_archive import NOT_FOUND, AccountArchive, ArchivedSettlement, archived_settlements
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.units import CENT, FEE_GRAIN, Milliseconds, Money, Ticker
+from kalshi_daemon.units import CENT, FEE_GRAIN, SECOND_MS, Milliseconds, Money, Ticker
 from kalshi_daemon.wire.rest import BalanceRead, PositionRead
 from statecharts.order import UNK
 
@@ -66,15 +67,25 @@ class AccountReader:
         self, rest: RestClient, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
     ) -> None:
         self.refusals = 0  # reads in a row that were refused for our access
+        self._settlements_s = float("-inf")  # when settlements were last read,
+        self._settlements_ms: Milliseconds = 0  # and as of when, by the exchange's clock
         self._rest = rest
         self._archive = AccountArchive(rest, clock)
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
 
-    async def read(self) -> AccountRead:
-        """All reads side by side. Raises ExchangeError or Unreachable where one of them is not to be had."""
-        return await self._counted(self._read_all)
+    @property
+    def settlements_due(self) -> bool:
+        """Whether it is long ago, or never was, that settlements were read."""
+        return trio.current_time() - self._settlements_s >= limits.SYNC_SETTLEMENTS_S
+
+    async def read(self, *, settlements: bool = True) -> AccountRead:
+        """All reads side by side. Raises ExchangeError or Unreachable where one of them is not to be had.
+
+        Without settlements, what a market paid is a difference: who compares then reads again with them.
+        """
+        return await self._counted(partial(self._read_all, with_settlements=settlements))
 
     async def read_orders_and_fills(self) -> Milliseconds:
         """What the private stream may have missed, folded; returns how fresh it is. Raises what `read` raises."""
@@ -87,7 +98,7 @@ class AccountReader:
         await self.fold(fills if self._ledger.opened else (), orders, (), as_of_ms)
         return as_of_ms
 
-    async def _read_all(self) -> AccountRead:
+    async def _read_all(self, *, with_settlements: bool) -> AccountRead:
         await self._rest.until_balance_may_be_read()
         as_of_ms = await self._rest.as_of_ms()
         orders: list[OrderSeen] = []
@@ -105,15 +116,19 @@ class AccountReader:
             balance.append(await self._rest.balance())
 
         async def read_settlements() -> None:
-            settlements.extend(await self._rest.settlements(min_ms=self._since_ms()))
+            if with_settlements:
+                settlements.extend(await self._rest.settlements(min_ms=self._settlements_since_ms()))
 
         async with trio.open_nursery() as nursery:
             for task in (read_orders_and_fills, read_money, read_settlements):
                 nursery.start_soon(task)
+        if not with_settlements:
+            return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), (), as_of_ms)
         shown = {position.market for position in positions if position.count} | {each.market for each in settlements}
         grain = self._grain(balance[0], orders)
         archived = await self._read_archived({fill.market for fill in fills}, shown, grain)
         paid = await self._exact(settlements, grain)
+        self._settlements_s, self._settlements_ms = trio.current_time(), as_of_ms
         return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), paid, as_of_ms, tuple(archived))
 
     def _grain(self, balance: BalanceRead, orders: list[OrderSeen]) -> Money:
@@ -238,8 +253,16 @@ class AccountReader:
                 raise
             return OrderVanished(self._clock.now_ms(), record.client_order_id, as_of_ms)
 
+    def _settlements_since_ms(self) -> Milliseconds:
+        """From when on settlements are read. Agreements go on between two reads of them, also those of a process
+        before.
+        """
+        pace_ms = round(limits.SYNC_SETTLEMENTS_S * SECOND_MS)
+        read_ms = self._settlements_ms or self._ledger.agreed_ms - pace_ms
+        return min(self._since_ms(), max(self._ledger.opened_ms, read_ms - limits.READ_OVERLAP_MS))
+
     def _since_ms(self) -> Milliseconds:
-        """From when on fills and settlements are read, by the exchange's clock."""
+        """From when on fills are read, by the exchange's clock."""
         if not self._ledger.opened:
             # what was before is part of the opening
             return self._clock.exchange_now_ms() - limits.ORDERS_READ_BEFORE_MS

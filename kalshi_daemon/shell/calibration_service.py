@@ -160,13 +160,16 @@ class CalibrationService:
             raise CommandRefused(f"the account cannot be read now ({failure}): say it again when it can")
         return await self._drift.accept(compared.found, compared.unsettled, by)
 
-    async def compare(self) -> Comparison:
-        """One round; where everything agrees, the agreement is settled in it. Raises what a read may raise."""
+    async def compare(self, *, settlements: bool = True) -> Comparison:
+        """One round; where everything agrees, the agreement is settled in it. Raises what a read may raise.
+
+        Without `settlements` they are not read, and what one has paid is a difference.
+        """
         if not self.rounds:
             self._inherited_ms = self._ledger.last_fill_ms
         self.rounds += 1
         before = self._standing()
-        read = await self._reader.read()
+        read = await self._reader.read(settlements=settlements)
         if not self._ledger.opened:
             resting = sum(1 for order in read.orders if order.status == "resting")
             if resting:

@@ -3,10 +3,13 @@ pace.
 
 Private channels carry no sequence numbers, so that a quiet feed proves nothing; this is what proves it. A difference
 that is seen twice with quiet between holds by divergence. No successful sync for `SYNC_SILENCE_S` places the hold
-`sync`, which a full audit that agrees lifts; the clock of that silence stands still while `exchange` is held.
+`sync`, which a full audit that agrees lifts, and for `SYNC_ALARM_S` it is an alarm; the clock of that silence stands
+still while `exchange` is held.
 
 Rules:
 - Where the account is not agreed, or `sync` is held, every look is a full audit.
+- Settlements are read every `SYNC_SETTLEMENTS_S`, after the closing of a market where we hold something, and where an
+  audit without them differs.
 - An audit that could not read is a failure, whatever else was learnt.
 - A divergence with the same figures round after round, and refused access, are looked at seldom: they wait for a
   person.
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import trio
 
@@ -27,6 +31,7 @@ from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
 from kalshi_daemon.shell.account_reader import AccountReader
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import Clock
+from kalshi_daemon.shell.logging import log
 
 
 class SyncService:
@@ -37,6 +42,7 @@ class SyncService:
         ledger: Ledger,
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
+        alarm: Callable[[str, str], None],
     ) -> None:
         self.counts = Counter(succeeded=0, failed=0, audits=0, unsettled=0, calibrations=0)
         self.silent_s = 0.0  # since the last success, but for the time while `exchange` was held
@@ -45,6 +51,9 @@ class SyncService:
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
+        self._alarm = alarm
+        self._alarmed = False  # of the silence that lasts
+        self._closed_s = -inf
         self._wanted = trio.Event()
         self._looked_s = self._tried_s = self._read_s = self._audited_s = 0.0  # when each was last done
 
@@ -52,9 +61,17 @@ class SyncService:
         """Read now: something says that the account may have moved without us."""
         self._wanted.set()
 
+    def closed(self) -> None:
+        """A market where we hold something is over: the audits of the next while read what it pays."""
+        self._closed_s = trio.current_time()
+
     async def run(self) -> None:
-        """Never returns; a failed read is counted and tried again, an outage never ends it."""
-        self.silent_s = 0.0
+        """Never returns; a failed read is counted and tried again, an outage never ends it.
+
+        The silence goes on where the trader was paused by it.
+        """
+        if not self._holds(HoldKind.SYNC):
+            self.silent_s = 0.0
         self._looked_s = self._read_s = self._audited_s = trio.current_time()
         while True:
             wanted = await self._wait()
@@ -103,7 +120,8 @@ class SyncService:
             await self._reader.read_orders_and_fills()
             return False
         if not self._doubtful:
-            compared = await self._calibration.compare()
+            closed = trio.current_time() - self._closed_s < limits.SYNC_AFTER_CLOSE_S
+            compared = await self._calibration.compare(settlements=closed or self._reader.settlements_due)
             self.counts["audits"] += 1
             self.counts["unsettled"] += bool(compared.unsettled)
             if not compared.differences:
@@ -117,6 +135,9 @@ class SyncService:
         self._looked_s = now_s
 
     async def _succeeded(self, *, agreed: bool) -> None:
+        if self._alarmed:
+            self._alarmed = False
+            log.info("sync_again", silent_s=round(self.silent_s))
         self.counts["succeeded"] += 1
         self.silent_s = 0.0
         self._looked_s = trio.current_time()
@@ -129,6 +150,9 @@ class SyncService:
         if self.silent_s >= limits.SYNC_SILENCE_S and not self._holds(HoldKind.SYNC, HoldKind.EXCHANGE):
             cause = f"no successful sync for {self.silent_s:.0f} s: {why}"
             await self._settle(hold(HoldKind.SYNC, cause, self._clock.now_ms()))
+        if self.silent_s >= limits.SYNC_ALARM_S and not self._alarmed:
+            self._alarmed = True
+            self._alarm("sync", f"the account was not read for {self.silent_s:.0f} s ({why}): `doctor` says what fails")
 
     def _holds(self, *kinds: HoldKind) -> bool:
         return any(self._ledger.find_hold(kind) is not None for kind in kinds)

@@ -140,7 +140,9 @@ class World:
         self.calibration = CalibrationService(
             self.reader, self.ledger, self.clock, settle, worth=lambda: (self.ledger.settled_total, ())
         )
-        self.sync = SyncService(self.reader, self.calibration, self.ledger, self.clock, settle)
+        self.sync = SyncService(
+            self.reader, self.calibration, self.ledger, self.clock, settle, lambda name, _text: self.alarms.append(name)
+        )
         self.sweeper = Sweeper(self.reader, self.writer, self.ledger, self.clock, settle)
         self.invariants = Invariants(self.ledger, lambda _text: None)
         self.audit = AccountAudit(self.exchange, self.account, self.ledger, self.invariants)

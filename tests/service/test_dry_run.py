@@ -34,7 +34,7 @@ def test_it_trades_the_real_markets_and_sends_them_no_order(tmp_path: Path) -> N
     """
     with emulator(tmp_path / "exchange") as variables, running(variables, tmp_path / "dry", "--dry-run") as daemon:
         daemon.until_in("trading.normal")
-        until(lambda: int(str(daemon.status()["fills"])) > 0, "a fill")
+        until(lambda: daemon.status()["last_fills"] != [], "a fill")
         status = daemon.status()
         assert status["environment"] == "demo, dry run"
         assert status["account_agreed"] is True

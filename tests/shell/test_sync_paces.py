@@ -103,7 +103,7 @@ async def test_a_silence_that_lasts_is_an_alarm_once(autojump_clock, nursery):
 
 @pytest.mark.usefixtures("shorter")
 async def test_the_pause_that_silence_brings_does_not_begin_it_anew(autojump_clock):
-    """The whole daemon, its account not to be read: held first, and alarmed as long after it began as without a pause."""
+    """The whole daemon, its account not to be read: held first, and alarmed when it would be without a pause."""
     async with exchange_site(QUIET) as site:
         running = site.start({"KALSHI_POLICY": "hold", "KALSHI_MARKETS": A})
         await running.until("trading.normal")

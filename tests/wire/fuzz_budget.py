@@ -41,8 +41,10 @@ def mutated_bytes(rng, data):
     out = bytearray(data)
     for _ in range(rng.randint(1, 3)):
         at_byte = rng.randrange(len(out) + 1)
-        act = rng.randrange(4)
-        if act == 0:
+        act = rng.randrange(5)
+        if act == 4:
+            out[at_byte:at_byte] = b"9" * rng.choice([1, 20, 5_000])  # more digits than an integer may be read from
+        elif act == 0:
             del out[at_byte : at_byte + rng.randint(1, 8)]
         elif act == 1:
             out[at_byte:at_byte] = rng.randbytes(rng.randint(1, 3))

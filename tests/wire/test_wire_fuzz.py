@@ -24,16 +24,19 @@ from test_rest_bodies import (
     STATUS,
     at,
 )
+from test_schedule import SCHEDULE
 from wire_samples import AT_MS, FRAMES, text
 
 from kalshi_daemon.errors import ExchangeError, Unreachable, WireError
-from kalshi_daemon.wire import fees, orders, rest
+from kalshi_daemon.wire import amendments, batched_cancel, fees, order_groups, orders, rest
 from kalshi_daemon.wire.error_bodies import error_of
 from kalshi_daemon.wire.feed import decode_frame
 from kalshi_daemon.wire.reading import KINDS
+from kalshi_daemon.wire.schedule import read_schedule
 
 AN_HOUR = "2026-11-23T00:00:00Z"
 FEE_CHANGE = {"series_ticker": "S", "fee_type": "quadratic", "fee_multiplier": 1, "scheduled_ts": AN_HOUR}
+EVENT = {"event_ticker": "E", "fee_type_override": "flat", "fee_multiplier_override": 1}
 BODIES = [
     (rest.read_market, {"market": MARKET_BODY}),
     (rest.read_markets, {"markets": [MARKET_BODY], "cursor": "c"}),
@@ -48,10 +51,21 @@ BODIES = [
     (rest.read_as_of, {"as_of_time": "2026-06-11T06:29:30.165032Z"}),
     (rest.read_orderbooks, BOOKS),
     (fees.read_series_fees, {"series": SERIES}),
-    (fees.read_event_fees, {"event": {"event_ticker": "E", "fee_type_override": "flat", "fee_multiplier_override": 1}}),
+    (fees.read_event_fees, {"event": EVENT}),
     (fees.read_series_fee_changes, {"series_fee_change_arr": [FEE_CHANGE]}),
+    (fees.read_events_fees, {"events": [EVENT, {"event_ticker": "F", "fee_type_override": None}], "cursor": ""}),
+    (rest.read_endpoint_costs, {"default_cost": 10, "endpoint_costs": [{"method": "GET", "path": "/x", "cost": 2}]}),
+    (rest.read_keys, {"api_keys": [{"api_key_id": "k", "name": "n", "scopes": ["read", "write"]}]}),
+    (rest.read_region_ends, {"api_keys": [], "api_key_region_expiration_ts": 1_795_392_000}),
+    (rest.read_fills_cutoff, {"trades_created_ts": AN_HOUR, "orders_updated_ts": AN_HOUR}),
+    (read_schedule, SCHEDULE),
     (lambda body: orders.read_created(body, "kd-r-1"), CREATED),
     (lambda body: orders.read_cancelled(body, "o-1"), CANCELLED),
+    (lambda body: amendments.read_amended(body, "o-1"), {"order_id": "o-1", "remaining_count": "2.50", "ts_ms": 9}),
+    (lambda body: amendments.read_decreased(body, "o-1"), {"order_id": "o-1", "remaining_count": "2.50", "ts_ms": 9}),
+    (lambda body: batched_cancel.read_cancels(body, ["o-1"]), {"orders": [{"order_id": "o-1", "reduced_by": "2.50"}]}),
+    (order_groups.read_made, {"order_group_id": "g-1", "subaccount": 0, "exchange_index": 2}),
+    (order_groups.read_groups, {"order_groups": [{"id": "g-1", "contracts_limit_fp": "75.00", "exchange_index": 1}]}),
 ]
 ERRORS = [
     {"error": {"code": "invalid_order", "message": "invalid order", "details": "post only cross"}},
@@ -103,7 +117,7 @@ def test_mutated_bodies(number):
             msgspec.json.encode(value)
             read += 1
     assert read + refused == ROUNDS
-    assert read > ROUNDS // 100
+    assert read > ROUNDS // 200
     assert refused > ROUNDS // 10
 
 

@@ -77,6 +77,20 @@ class SlowExchange:
             self.end(order, "")
             order.answer = facts.CancelAcknowledged(self.now_ms, order.key, order.left, self.now_ms)
 
+    def amend(self, order: Truth, spec: OrderSpec, worst: Money, fate: str) -> None:
+        """An amend to `spec`: it may never arrive, be refused, find nothing that rests, or be carried out."""
+        self.tick()
+        if fate == "never":
+            order.answer = facts.AmendLost(self.now_ms, order.key, "reset")
+        elif order.over:
+            order.answer = facts.AmendMissing(self.now_ms, order.key)
+        elif fate == "refused" or spec.count <= order.filled:
+            order.answer = facts.AmendRefused(self.now_ms, order.key, 400, "invalid_order_size", "")
+        else:
+            order.spec, order.worst = spec, worst
+            self._tell(order)
+            order.answer = facts.AmendAcknowledged(self.now_ms, order.key, order.left, self.now_ms)
+
     def trade(self, order: Truth, count: Count, fee: Money) -> None:
         """Somebody takes `count` of a resting order."""
         self.tick()

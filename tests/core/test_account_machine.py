@@ -21,7 +21,7 @@ from slow_exchange import SlowExchange, Truth, somebody_elses, worst_of
 from kalshi_daemon import facts
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import unrealised
-from kalshi_daemon.facts import AccountFact, FillSeen, HoldKind, OrderSeen, SettlementSeen
+from kalshi_daemon.facts import AccountFact, FillSeen, HoldKind, OrderSeen, OrderSpec, SettlementSeen
 from kalshi_daemon.limits import REQUEST_LIFE_MS
 from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, BookSide
 
@@ -29,7 +29,7 @@ MARKETS = ("KXA-1", "KXB-2")  # each on a shard of its own
 SHARD = {market: shard for shard, market in enumerate(MARKETS)}
 OPENING = 500 * DOLLAR
 REASONS = ("", "ExpiryCancel", "SelfTradeCancel", "MarginCancel", "HaltCancel", "CloseCancel", "ReduceOnlyCancel")
-OUR_STEPS = ("decide", "send", "send", "hear", "hear", "cancel", "cancel", "withhold", "start")
+OUR_STEPS = ("decide", "send", "send", "hear", "hear", "cancel", "cancel", "amend", "amend", "withhold", "start")
 THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "somebody", "settle")
 HEARD = ("news", "news", "news", "old page", "new page", "nowhere")
 FATES = ("arrives", "arrives", "arrives", "refused", "never")
@@ -41,6 +41,11 @@ T = TypeVar("T")
 def one(among: Sequence[T], pick: int) -> T | None:
     """A step that has nothing to choose from does nothing: refusing it would leave most lives short."""
     return among[pick % len(among)] if among else None
+
+
+def worst_with_fees(spec: OrderSpec) -> int:
+    """What we set aside for an order: three micro-dollars a contract's hundredth are its fees."""
+    return worst_of(spec.side, spec.price, spec.count) + 3 * spec.count
 
 
 class AccountLife(RuleBasedStateMachine):
@@ -131,6 +136,8 @@ class AccountLife(RuleBasedStateMachine):
             order.answer = facts.CancelLost(self.exchange.tick(), order.key, "timeout")
             if not flag:
                 self.exchange.cancel(order)
+        elif step == "amend" and (order := one(self.amendable(), pick)):
+            self.amend(order, price, count, some, "withheld" if flag and fate == "refused" else fate)
         elif step == "withhold" and (order := one(self.waiting(), pick)):
             self.tell(facts.OrderWithheld(self.exchange.tick(), order.key, "P1", "held"))
         elif step == "start" and some < 300:
@@ -147,10 +154,25 @@ class AccountLife(RuleBasedStateMachine):
             expires_s=None,
             **({"time_in_force": IOC, "post_only": False} if takes else {}),
         )
-        worst = worst_of(side, price, count) + 3 * count
+        worst = worst_with_fees(spec)
         order = Truth(spec, self.ledger.client_order_id(number), f"o{len(self.exchange.orders)}", worst)
         self.exchange.orders.append(order)
         self.tell(facts.OrderIntended(self.exchange.tick(), number, order.key, spec, worst, "policy", 1, "m", ""))
+
+    def amend(self, order: Truth, price: int, count: int, some: int, fate: str) -> None:
+        """To another price or count, or both; `some` thousandths of what is left fill while it is on its way."""
+        record = self.ledger.orders[order.key]
+        spec = evolve(record.spec, price=price, count=max(count, record.filled + 1))
+        self.tell(
+            facts.AmendIntended(self.exchange.tick(), order.key, spec, worst_with_fees(spec), "policy", 1, "m", "")
+        )
+        if fate == "withheld":
+            self.tell(facts.AmendWithheld(self.exchange.tick(), order.key, "P1", "held"))
+            return
+        self.tell(facts.AmendSent(self.exchange.tick(), order.key))
+        if not order.over and (raced := some * order.left // 1_000):
+            self.exchange.trade(order, raced, some)
+        self.exchange.amend(order, spec, worst_with_fees(spec), fate)
 
     def hear(self, order: Truth, *, lost: bool) -> None:
         """An answer comes, late or never; in between anything may have been told."""
@@ -158,6 +180,8 @@ class AccountLife(RuleBasedStateMachine):
         assert answer is not None
         if lost and isinstance(answer, facts.CancelAcknowledged | facts.CancelMissing):
             answer = facts.CancelLost(self.exchange.tick(), order.key, "timeout")
+        elif lost and isinstance(answer, facts.AmendAcknowledged | facts.AmendRefused | facts.AmendMissing):
+            answer = facts.AmendLost(self.exchange.tick(), order.key, "timeout")
         elif lost and isinstance(answer, facts.OrderAcknowledged | facts.OrderRefused):
             answer = facts.OrderLost(self.exchange.tick(), order.key, "timeout")
         self.tell(answer)
@@ -169,6 +193,10 @@ class AccountLife(RuleBasedStateMachine):
     def cancellable(self) -> list[Truth]:
         named = [each for each in self.exchange.orders if each.key in self.named and not each.answer]
         return [each for each in named if self.ledger.orders[each.key].rests]
+
+    def amendable(self) -> list[Truth]:
+        records = self.ledger.orders
+        return [each for each in self.cancellable() if each.spec.post_only and records[each.key].amend is None]
 
     # -------------------------------------------------------------------------------------- theirs, and what we hear
 
@@ -251,14 +279,20 @@ class AccountLife(RuleBasedStateMachine):
         assert self.ledger.find_hold(HoldKind.DIVERGENCE) is None
 
     def reserved(self, order: Truth) -> int:
-        """What may still fill, as far as was told: all that has not filled, or after its end what did and was not."""
+        """What may still fill, as far as was told: all that has not filled, or after its end what did and was not.
+
+        While an amend is pending it may be either of two.
+        """
         booked = 0
         if order.key in self.named:
             told = {each.trade_id for each in self.slow.trades}
             fills = [each for each in self.exchange.fills.values() if each.order_id == order.order_id]
             booked = sum(each.count for each in fills if each.trade_id in told)
-        most = order.filled if order.key in self.last_word else order.spec.count
-        return reservation(order.worst, order.spec.count, most - booked)
+        record = self.ledger.orders[order.key]
+        specs = [record.spec] if record.amend is None else [record.spec, record.amend.spec]
+        over = order.key in self.last_word
+        still = {spec: max(0, (order.filled if over else spec.count) - booked) for spec in specs}
+        return max(reservation(worst_with_fees(spec), spec.count, left) for spec, left in still.items())
 
     def teardown(self) -> None:
         """Nothing rests; all answers, one complete page, and the proofs of absence: the account is the exchange's."""
@@ -277,7 +311,9 @@ class AccountLife(RuleBasedStateMachine):
         assert {each.trade_id for each in self.slow.trades} == set(self.exchange.fills)
         assert (self.ledger.reserved_total, self.ledger.live(), self.ledger.counts["fills_held"]) == (0, [], 0)
         for order in self.exchange.orders:
-            assert self.ledger.orders[order.key].filled == order.filled
+            record = self.ledger.orders[order.key]
+            assert record.filled == order.filled
+            assert not order.there or (record.spec, record.amend) == (order.spec, None)
         again = Ledger()
         for fact in self.told:
             again.apply(fact)

@@ -32,7 +32,8 @@ def add_client(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for name, meaning in (
         ("pause", "no order may increase exposure until `resume`; feeds stay"),
         ("resume", "lift the holds that a person may lift"),
-        ("adopt", "take orders and positions that were there before as the account's own"),
+        ("adopt", "take orders and positions that are not ours as the account's own"),
+        ("ignore", "let orders and positions that are not ours be until the next start, and trade beside them"),
         ("accept-divergence", "take the exchange's figures for those that are held as different; needs a reason"),
         ("kill-clear", "lift the hold kill and remove its latch; needs a reason"),
         ("group-reset", "let order groups that were triggered take orders again; needs a reason"),

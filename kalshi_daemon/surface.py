@@ -20,7 +20,7 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.degradation import Degradation, Degradations, Signs
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.errors import CommandRefused
-from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.facts import AccountFact, ForeignAdopted, ForeignIgnored, HoldKind, HoldLifted, OperatorSpoke
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
@@ -66,6 +66,7 @@ class Surface:
             "pause": self._pause,
             "resume": self._resume,
             "adopt": self._adopt,
+            "ignore": self._ignore,
             "accept-divergence": self._accept_divergence,
             "kill-clear": self._clear_kill,
             "group-reset": self._reset_groups,
@@ -137,11 +138,28 @@ class Surface:
         return f"still held by {'; '.join(left)}" if left else "no hold is left"
 
     async def _adopt(self, request: ControlRequest) -> str:
-        """Orders and positions that are not ours are the account's own from now on."""
+        """Orders and positions that are not ours, also those that are ignored, are the account's own from now on."""
         await self._spoken(request)
-        if not await self._lift((HoldKind.FOREIGN,), request):
-            return "there is nothing to adopt: no order or position that is not ours is held for"
+        ledger = self._parts.ledger
+        orders, markets = tuple(ledger.foreign_orders()), tuple(ledger.foreign_markets())
+        if orders or markets:
+            await self._settle(ForeignAdopted(self._parts.clock.now_ms(), orders, markets, _by(request)))
+        if not await self._lift((HoldKind.FOREIGN,), request) and not orders and not markets:
+            return "there is nothing to adopt: no order or position is there that is not ours"
         return "what was not ours is taken as the account's own"
+
+    async def _ignore(self, request: ControlRequest) -> str:
+        """Orders and positions that are not ours stay so, and hold nothing until the next start."""
+        await self._spoken(request)
+        ledger = self._parts.ledger
+        named = set(ledger.not_ours())
+        orders = tuple(each for each in ledger.foreign_orders() if each in named)
+        markets = tuple(each for each in ledger.foreign_markets() if each in named)
+        if named:
+            await self._settle(ForeignIgnored(self._parts.clock.now_ms(), orders, markets, _by(request)))
+        if not await self._lift((HoldKind.FOREIGN,), request) and not named:
+            return "there is nothing to ignore: no order or position that is not ours is held for"
+        return "what is not ours is let be until the next start"
 
     async def _accept_divergence(self, request: ControlRequest) -> str:
         """The figures that are held as different are the exchange's from now on; the hold goes by audits that agree."""
@@ -182,7 +200,7 @@ class Surface:
 
     async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> int:
         """How many were lifted."""
-        by = f"{request.command} by {request.who}: {request.why or 'no reason given'}"
+        by = _by(request)
         lifted = [held for held in self._parts.ledger.holds if held.kind in kinds]
         for held in lifted:
             await self._settle(HoldLifted(self._parts.clock.now_ms(), held.kind, held.subject, by))
@@ -348,3 +366,7 @@ def _summed(sessions: Iterable[Session]) -> Counter[str]:
     for session in sessions:
         total.update(session.counts)
     return total
+
+
+def _by(request: ControlRequest) -> str:
+    return f"{request.command} by {request.who}: {request.why or 'no reason given'}"

@@ -32,7 +32,7 @@ TABLE: Final[Mapping[HoldKind, tuple[str, str]]] = MappingProxyType(
         HoldKind.DRAWDOWN: ("`resume`", "increasing"),
         HoldKind.DAY_LOSS: ("the next trading day", "increasing"),
         HoldKind.ACCESS: ("`resume`", "all"),
-        HoldKind.FOREIGN: ("`adopt`, or they are gone", ""),
+        HoldKind.FOREIGN: ("`adopt` or `ignore`, or they are gone", ""),
         HoldKind.GUARD: ("its time", "increasing"),
         HoldKind.OPERATOR: ("`resume`", ""),
         HoldKind.EXCHANGE: ("a status that says active twice", ""),

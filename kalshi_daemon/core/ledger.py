@@ -38,10 +38,10 @@ from kalshi_daemon.core.order_groups import hold_for
 from kalshi_daemon.core.order_inputs import is_known_reason
 from kalshi_daemon.core.order_record import RESTING, OrderRecord
 from kalshi_daemon.core.order_tracker import Told
-from kalshi_daemon.core.position_tracker import worth
+from kalshi_daemon.core.payouts import surprise_of
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.limits import CANCEL_ALL_LASTS_MS, RECENT_MAX, REQUEST_LIFE_MS
-from kalshi_daemon.units import CENT, PRICE_ONE, Milliseconds, TimeInForce, contracts, dollars
+from kalshi_daemon.units import Milliseconds, TimeInForce, contracts
 from statecharts.order import UNK
 
 __all__ = ["Change", "Ledger", "OrderRecord"]
@@ -68,6 +68,8 @@ class Ledger(LedgerView):
             facts.DayOpened: self._day_opened,
             facts.CashCorrected: self._cash_corrected,
             facts.PositionCorrected: lambda fact, _: self._positions.correct(fact),
+            facts.ForeignAdopted: self._adopted,
+            facts.ForeignIgnored: lambda fact, _: self._accepted.update((*fact.orders, *fact.markets)),
             facts.HoldPlaced: self._place,
             facts.HoldLifted: self._lift,
             facts.RestrictionPlaced: self._restrict,
@@ -218,13 +220,16 @@ class Ledger(LedgerView):
         record = told.record
         if record.state != told.before:
             changes.append(OrderMoved(told.before, record))
-            came_to_rest = record.ours and record.rests and told.before not in RESTING
-            # an immediate order may be shown open for a moment, and never rests
-            stays = record.spec.time_in_force is TimeInForce.GOOD_TILL_CANCELED
-            if came_to_rest and stays and self._holds.rested(reduces=record.spec.reduce_only):
-                changes.append(SweepWanted(self._holds.sweep_scope))
+            if record.ours and told.before not in RESTING:
+                self._sweep_what_rests(record, changes)
         if told.diverged:
             self._diverge(at_ms, record.client_order_id, told.diverged, changes)
+
+    def _sweep_what_rests(self, record: OrderRecord, changes: list[Change]) -> None:
+        # an immediate order may be shown open for a moment, and never rests
+        stays = record.rests and record.spec.time_in_force is TimeInForce.GOOD_TILL_CANCELED
+        if stays and self._holds.rested(reduces=record.spec.reduce_only):
+            changes.append(SweepWanted(self._holds.sweep_scope))
 
     def _number(self, client_order_id: str) -> int | None:
         """The intent's number in an id of ours, from any run whose facts were folded; None for all other ids."""
@@ -311,6 +316,7 @@ class Ledger(LedgerView):
         self._count("foreign_fills")
         if fill.order_id not in self._accepted:
             self._strange[fill.market] = None
+            self._accepted.discard(fill.market)
             cause = f"a fill of {contracts(fill.count)} on {fill.market}, order {fill.order_id}, is not ours"
             self._place(hold(facts.HoldKind.FOREIGN, cause, at_ms), changes)
 
@@ -320,6 +326,13 @@ class Ledger(LedgerView):
             return
         cause = f"order {record.order_id} on {record.spec.market} is not ours"
         self._place(hold(facts.HoldKind.FOREIGN, cause, at_ms), changes)
+
+    def _adopted(self, fact: facts.ForeignAdopted, changes: list[Change]) -> None:
+        for record in self._orders.adopt(fact.orders):
+            changes.append(OrderRestated(record))
+            self._sweep_what_rests(record, changes)
+        for market in fact.markets:
+            self._strange.pop(market, None)
 
     def _settled_by(self, fact: facts.SettlementSeen, changes: list[Change]) -> None:
         ours = self._positions.count(fact.market)
@@ -332,12 +345,7 @@ class Ledger(LedgerView):
         self._cash.move(fact.exchange_index, settled.cash)
         self.session = self.session.settled(settled)
         changes.append(PositionSettled(fact.market, settled.realised))
-        surprise = ""
-        if fact.count != ours:
-            surprise = f"{contracts(fact.count)} settled where we hold {contracts(ours)}"
-        elif fact.result != "void" and abs(fact.revenue - worth(fact.count, fact.value)) >= CENT:
-            surprise = f"{dollars(fact.revenue)} paid for {contracts(fact.count)} at {fact.value}/{PRICE_ONE}"
-        if surprise:
+        if surprise := surprise_of(fact, ours):
             self._count("settlement_surprises")
             changes.append(Noticed("settlement", f"{fact.market}: {surprise}"))
 
@@ -355,7 +363,7 @@ class Ledger(LedgerView):
             self._hold_for_groups(fact.at_ms, changes)  # another guard's time was over; the groups' never is
         if fact.hold is facts.HoldKind.FOREIGN:
             self._accepted.update(record.order_id for record in self.live() if not record.ours)
-            self._strange.clear()
+            self._strange = {market: None for market in self._strange if market in self._accepted}
 
     def _cancelling_all(self, fact: facts.CancelAllSent, _changes: list[Change]) -> None:
         """Without an answer it may arrive as long as its signature is taken."""

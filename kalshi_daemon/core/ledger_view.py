@@ -35,7 +35,7 @@ class LedgerView:
         self._holds = Holds()
         self._groups = OrderGroups()
         self._runs: dict[str, None] = {}  # every run whose facts were folded, oldest first
-        self._accepted: set[str] = set()  # orders that are not ours and that a person has let be
+        self._accepted: set[str] = set()  # orders and markets that are not ours and that a person has let be
         self._strange: dict[Ticker, None] = {}  # markets where a position is not ours, until a person lets it be
         self.environment = ""  # of the exchange, once it was named
         self.account_keys: dict[str, None] = {}  # fingerprints of the account's keys, oldest first
@@ -93,8 +93,15 @@ class LedgerView:
 
     def not_ours(self) -> list[str]:
         """Markets with a position, and live orders, that are not ours and that no person has let be."""
-        orders = [each.order_id for each in self.live() if not each.ours and each.order_id not in self._accepted]
-        return [*(market for market in self._strange if self.position(market)), *orders]
+        return [each for each in (*self.foreign_markets(), *self.foreign_orders()) if each not in self._accepted]
+
+    def foreign_orders(self) -> list[str]:
+        """The exchange's ids of live orders that are not ours, let be or not."""
+        return [each.order_id for each in self.live() if not each.ours]
+
+    def foreign_markets(self) -> list[Ticker]:
+        """The markets where a position is not ours, let be or not."""
+        return [market for market in self._strange if self.position(market)]
 
     def settled(self, shard: int) -> Money:
         return self._cash.settled(shard)

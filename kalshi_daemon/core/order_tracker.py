@@ -106,6 +106,17 @@ class OrderTracker:
         key = fact.client_order_id if ours else FOREIGN + fact.order_id
         return self._put(record_of_sight(fact, key, number or 0, ours=ours))
 
+    def adopt(self, order_ids: tuple[str, ...]) -> list[OrderRecord]:
+        """Makes those that live, and are not ours, ours. What they were filled before is no news, and no request of
+        ours made them.
+        """
+        found = [record for each in order_ids if (record := self.by_order_id(each)) is not None]
+        return [
+            self._put(evolve(record, ours=True, filled=max(record.filled, record.claimed), asked_ms=0))
+            for record in found
+            if not record.ours and not record.final
+        ]
+
     def answer(self, record: OrderRecord, fact: OrderFact) -> Told:
         """One fact about a known order, through the table."""
         if isinstance(fact, OrderSeen) and not record.ours:

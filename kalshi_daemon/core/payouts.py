@@ -13,7 +13,7 @@ from attrs import evolve
 
 from kalshi_daemon.core.position_tracker import worth
 from kalshi_daemon.facts import SettlementSeen
-from kalshi_daemon.units import CENT, PRICE_CENT, Money, Price
+from kalshi_daemon.units import CENT, PRICE_CENT, PRICE_ONE, Count, Money, Price, contracts, dollars
 
 
 def exact(told: SettlementSeen, value: Price | None, grain: Money) -> SettlementSeen:
@@ -32,3 +32,12 @@ def as_booked(told: SettlementSeen, booked: SettlementSeen | None) -> Settlement
         return told
     same = 0 <= booked.revenue - told.revenue < CENT and 0 <= booked.value - told.value < PRICE_CENT
     return evolve(told, value=booked.value, revenue=booked.revenue) if same else told
+
+
+def surprise_of(fact: SettlementSeen, ours: Count) -> str:
+    """What a settlement tells that is not what we held, or not what it was worth; empty where it is."""
+    if fact.count != ours:
+        return f"{contracts(fact.count)} settled where we hold {contracts(ours)}"
+    if fact.result != "void" and abs(fact.revenue - worth(fact.count, fact.value)) >= CENT:
+        return f"{dollars(fact.revenue)} paid for {contracts(fact.count)} at {fact.value}/{PRICE_ONE}"
+    return ""

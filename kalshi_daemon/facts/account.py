@@ -168,6 +168,26 @@ class DriftSeen:
     cause: DriftCause
 
 
+@frozen
+class ForeignAdopted:
+    """A person took these as the account's own: orders by the exchange's id, and the positions of these markets."""
+
+    at_ms: Milliseconds
+    orders: tuple[str, ...]
+    markets: tuple[Ticker, ...]
+    by: str
+
+
+@frozen
+class ForeignIgnored:
+    """A person let these be, until the next run: they stay not ours."""
+
+    at_ms: Milliseconds
+    orders: tuple[str, ...]
+    markets: tuple[Ticker, ...]
+    by: str
+
+
 class HoldKind(StrEnum):
     """Why we are paused, strongest first (statecharts.md, Holds)."""
 
@@ -295,6 +315,8 @@ AccountFact: TypeAlias = (
     | CashCorrected
     | PositionCorrected
     | DriftSeen
+    | ForeignAdopted
+    | ForeignIgnored
     | HoldPlaced
     | HoldLifted
     | RestrictionPlaced

@@ -18,7 +18,10 @@ from account_facts import (
 
 from kalshi_daemon import facts
 from kalshi_daemon.core import changes as ch
+from kalshi_daemon.core.holds import hold
 from kalshi_daemon.facts import (
+    ForeignAdopted,
+    ForeignIgnored,
     HoldKind,
     HoldLifted,
 )
@@ -88,3 +91,43 @@ def test_a_nameless_fill_is_foreign_when_nothing_of_ours_is_left_that_could_own_
     assert (ledger.held, ledger.counts["fills_held"]) == (False, 1)
     ledger.apply(facts.OrderRefused(NOON, key(1), 400, "insufficient_balance", ""))
     assert (ledger.held, ledger.counts["fills_held"], ledger.counts["foreign_fills"]) == (True, 0, 1)
+
+
+def test_an_adopted_order_is_ours_from_then_on() -> None:
+    """Counted and swept like any other, its later fills are its own, and a restart asks nothing."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id="somebody", filled=4))
+    reserved = ledger.reserved(0)
+    assert [type(each) for each in ledger.apply(ForeignAdopted(NOON, ("x1",), (), "a test"))] == [ch.OrderRestated]
+    ledger.apply(HoldLifted(NOON, HoldKind.FOREIGN, "", "a test"))
+    record = ledger.orders["foreign:x1"]
+    assert (record.ours, record.filled, record.owed, ledger.reserved(0)) == (True, 4_00, 6_00, reserved)
+    apply_all(ledger, started("run0000002"))
+    assert (ledger.not_ours(), ledger.held, ledger.orders["foreign:x1"].state) == ([], False, "partially_filled")
+    later = fill("a", 5, count=6, client_order_id="somebody", order_id="x1", ts_ms=NOON + 900)
+    apply_all(ledger, later, seen(order_id="x1", client_order_id="somebody", status="executed", filled=10))
+    assert (ledger.orders["foreign:x1"].state, ledger.open_orders(), ledger.held) == ("filled", [], False)
+    assert ledger.reserved(0) == 0
+
+
+def test_adopting_while_all_is_to_go_sweeps_what_was_adopted() -> None:
+    """A hold that cancels is in force: the order that became ours has to go too; one that is over is left."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id=""), hold(HoldKind.KILL, "a test", NOON))
+    ledger.apply(facts.SweepVerified(NOON, "all"))
+    assert ch.SweepWanted("all") in ledger.apply(ForeignAdopted(NOON, ("x1", "x2"), (), "a test"))
+
+
+def test_what_is_ignored_stays_not_ours_and_is_asked_for_again_after_a_restart() -> None:
+    """An order and a position; another fill on that market is news again."""
+    strange = fill("a", 5, client_order_id="somebody")
+    ledger = ledger_of(seen(order_id="x1", client_order_id=""), strange)
+    assert ledger.not_ours() == [M, "x1"]
+    lifted = HoldLifted(NOON, HoldKind.FOREIGN, "", "ignore")
+    apply_all(ledger, ForeignIgnored(NOON, ("x1",), (M,), "ignore"), lifted)
+    assert (ledger.not_ours(), ledger.foreign_orders(), ledger.foreign_markets()) == ([], ["x1"], [M])
+    assert not ledger.orders["foreign:x1"].ours
+    ledger.apply(fill("b", 6, client_order_id="somebody"))
+    assert (ledger.not_ours(), ledger.held) == ([M], True)
+    apply_all(ledger, ForeignIgnored(NOON, (), (M,), "ignore"), lifted, started("run0000002"))
+    assert ledger.not_ours() == [M, "x1"]
+    apply_all(ledger, ForeignAdopted(NOON, ("x1",), (M,), "adopt"), started("run0000003"))
+    assert ledger.not_ours() == []

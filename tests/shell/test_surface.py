@@ -12,12 +12,15 @@ from attrs import evolve
 
 from kalshi_daemon.core.holds import TABLE, hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
+from kalshi_daemon.emulator.model import NewOrder, OrderStatus
 from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.facts import (
     AccountFact,
     CancelAllSent,
     CashCorrected,
+    ForeignAdopted,
+    ForeignIgnored,
     HoldKind,
     HoldLifted,
     OperatorSpoke,
@@ -122,8 +125,10 @@ def test_a_command_with_nothing_to_do_says_so() -> None:
     """Neither what was not ours nor a kill is there: both are journaled, and nothing is said to be done."""
 
     async def script(stage: Stage, ask: Ask) -> None:
-        nothing = "there is nothing to adopt: no order or position that is not ours is held for"
+        nothing = "there is nothing to adopt: no order or position is there that is not ours"
         assert await ask("adopt", "mine") == nothing
+        nothing = "there is nothing to ignore: no order or position that is not ours is held for"
+        assert await ask("ignore", "theirs") == nothing
         assert await ask("kill-clear", "well") == "there is no kill to clear: neither a hold nor a latch"
         assert (
             await ask("accept-divergence", "mine") == "there is nothing to accept: no divergence of the account is held"
@@ -137,14 +142,14 @@ def test_a_command_with_nothing_to_do_says_so() -> None:
 
 def test_a_command_that_a_hold_names_lifts_it() -> None:
     """Each hold that is said to be cleared by a command is lifted by that one, whatever else is held."""
-    named: dict[HoldKind, str] = {}
+    named: list[tuple[HoldKind, str]] = []
 
     async def script(stage: Stage, ask: Ask) -> None:
         parts = stage.daemon.parts
         for kind, (cleared_by, _cancels) in TABLE.items():
-            named.update((kind, command) for command in re.findall(r"`([a-z-]+)", cleared_by))
-        assert named.pop(HoldKind.DIVERGENCE) == "accept-divergence"  # two audits that agree lift it after that
-        for kind, command in named.items():
+            named.extend((kind, command) for command in re.findall(r"`([a-z-]+)", cleared_by))
+        named.remove((HoldKind.DIVERGENCE, "accept-divergence"))  # two audits that agree lift it after that
+        for kind, command in named:
             await parts.bus.settle(hold(kind, f"a test of {kind}", parts.clock.now_ms()))
             assert parts.ledger.find_hold(kind) is not None
             await ask(command, "a test")
@@ -152,13 +157,14 @@ def test_a_command_that_a_hold_names_lifts_it() -> None:
 
     run, _durable = talk(script)
     assert run.exit_code == EXIT_STOPPED
-    assert named == {
-        HoldKind.KILL: "kill-clear",
-        HoldKind.DRAWDOWN: "resume",
-        HoldKind.ACCESS: "resume",
-        HoldKind.FOREIGN: "adopt",
-        HoldKind.OPERATOR: "resume",
-    }
+    assert named == [
+        (HoldKind.KILL, "kill-clear"),
+        (HoldKind.DRAWDOWN, "resume"),
+        (HoldKind.ACCESS, "resume"),
+        (HoldKind.FOREIGN, "adopt"),
+        (HoldKind.FOREIGN, "ignore"),
+        (HoldKind.OPERATOR, "resume"),
+    ]
 
 
 def test_a_kill_cancels_everything_once() -> None:
@@ -238,6 +244,39 @@ def test_a_deposit_is_accepted_and_trading_goes_on() -> None:
     assert run.violated == ()
     corrected = [(fact.change, fact.cause) for fact in durable if isinstance(fact, CashCorrected)]
     assert corrected == [(2_500_000_000, "accepted by uid 7: my own deposit")]
+
+
+def test_what_is_ignored_is_left_and_what_is_adopted_is_swept() -> None:
+    """An order placed by hand holds; ignored, the stop's like it stays; adopted, a pause that cancels takes it."""
+
+    async def script(stage: Stage, ask: Ask) -> None:
+        ledger, exchange = stage.daemon.parts.ledger, stage.world.server.exchange
+        (account,) = exchange.accounts.values()
+
+        async def by_hand() -> str:
+            market = min(stage.daemon.parts.books.open_markets)
+            order = NewOrder(market, BookSide.BID, 100, 100, TimeInForce.GOOD_TILL_CANCELED)
+            order_id = exchange.create_order(account, order).order_id
+            with trio.fail_after(60):
+                while ledger.find_hold(HoldKind.FOREIGN) is None:  # noqa: ASYNC110 - the virtual clock is free
+                    await trio.sleep(0.1)
+            return order_id
+
+        ignored = await by_hand()
+        assert await ask("ignore", "mine") == "what is not ours is let be until the next start"
+        assert ledger.find_hold(HoldKind.FOREIGN) is None
+        await ask("pause", "to see", cancel=True)
+        await trio.sleep(20)
+        assert [each.order_id for each in exchange.orders(account, status=OrderStatus.RESTING)] == [ignored]
+        adopted = await by_hand()
+        assert await ask("adopt", "mine too") == "what was not ours is taken as the account's own"
+        await trio.sleep(20)
+        assert [ledger.orders[f"foreign:{each}"].state for each in (ignored, adopted)] == ["cancelled", "cancelled"]
+
+    run, durable = talk(script)
+    assert (run.exit_code, run.violated) == (EXIT_STOPPED, ())
+    named = [type(fact).__name__ for fact in durable if isinstance(fact, ForeignAdopted | ForeignIgnored)]
+    assert named == ["ForeignIgnored", "ForeignAdopted"]
 
 
 def test_whatever_is_counted_is_shown() -> None:

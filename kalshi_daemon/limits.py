@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kalshi_daemon.units import CONTRACT, DOLLAR, Count, Milliseconds, Money
+from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, Count, Milliseconds, Money
 
 # --- numbers that a chart and the code share
 POLLED_AGE_MAX_S: Final = 2.0  # risk P13: a polled book counts while its read began no longer ago
@@ -185,6 +185,10 @@ READS_AGE_MAX_MS: Final[Milliseconds] = 300_000
 UNEXPLAINED_LOOKS_MAX: Final = (
     3  # quiet looks in a row at cash that no reading of the balance explains; then it differs
 )
+GAP_LOOKS_MAX: Final = 4  # more looks that lag does not explain than looks that it does, at one difference: it is drift
+GAP_VALUES_MAX: Final = 256  # newest values of each figure that lag may show
+FIGURE_TOLERANCE: Final[Money] = CENT  # of a position's cost, profit and fees: what the exchange's averages may round
+READS_LAG_MS: Final[Milliseconds] = 1_000  # positions and balance may show so much less than the exchange says
 DIVERGENCES_MAX: Final = 3  # rounds in a row that hold for the same figures; then audits go at the pace below
 DIVERGED_AUDIT_S: Final = 300.0  # it waits for a person; asking on costs tokens
 ACCESS_REFUSALS_MAX: Final = 3  # reads of the account in a row that met 401 or 403; then the hold `access`

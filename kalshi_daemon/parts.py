@@ -204,7 +204,9 @@ class Parts:
             streamed=lambda: self.coordinator.live(Role.FILLS),
             why=lambda: self.coordinator.private_lost,
         )
-        self.calibration = CalibrationService(self.reader, ledger, clock, settle, self.inputs.portfolio_value)
+        self.calibration = CalibrationService(
+            self.reader, ledger, clock, settle, self.inputs.portfolio_value, hooks.alarm
+        )
         self.sync = SyncService(self.reader, self.calibration, ledger, clock, settle, hooks.alarm)
         self.sweeper = Sweeper(self.reader, self.writer, ledger, clock, settle)
         self.recovery = ErrorRecoveryManager(self.market_rest, self.coordinator, self.sweeper, clock, settle)

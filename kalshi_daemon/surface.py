@@ -299,6 +299,7 @@ class Surface:
             "journal": parts.journal.counts if parts.journal else {},
             "writer": parts.writer.counts,
             "sync": parts.sync.counts,
+            "calibration": parts.calibration.counts,
             "market": parts.universe.counts,
             "discovery": parts.market_watch.counts,
             "fees": parts.market_watch.fees.counts,

@@ -32,7 +32,9 @@ UNEXPLAINED: Final = "unexplained"
 
 @frozen
 class Difference:
-    """`what` is cash or position, `subject` the shard or the market; both figures in the unit of `what`."""
+    """`what` is cash, position, or a figure of a position: cost, realised, fees. `subject` is the shard or the market;
+    both figures are in the unit of `what`.
+    """
 
     what: str
     subject: str
@@ -49,6 +51,9 @@ class Difference:
             return (
                 f"cash of shard {self.subject}: we count {dollars(self.ours)}, the exchange says {dollars(self.theirs)}"
             )
+        if self.what != "position":
+            ours, theirs = dollars(self.ours), dollars(self.theirs)
+            return f"{self.what} of {self.subject}: we count {ours}, the exchange says {theirs}"
         ours, theirs = contracts(self.ours), contracts(self.theirs)
         return f"position in {self.subject}: we count {ours}, the exchange says {theirs}"
 

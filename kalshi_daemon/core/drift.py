@@ -19,6 +19,8 @@ def is_transfer(found: tuple[Difference, ...]) -> bool:
 
 def likely_cause(difference: Difference, found: tuple[Difference, ...]) -> DriftCause:
     """`found`: everything that differs in the same look."""
+    if difference.what in {"cost", "realised", "fees"}:
+        return DriftCause.RESTATED
     if difference.what == "position":
         return DriftCause.MISSED_FILL if difference.theirs else DriftCause.MISSED_SETTLEMENT
     if is_transfer(found):

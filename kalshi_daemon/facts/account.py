@@ -153,12 +153,15 @@ class DriftCause(StrEnum):
     DEPOSIT = "deposit"  # or a withdrawal, or a fee or settlement that was restated: no position moved
     MISSED_FILL = "missed_fill"
     MISSED_SETTLEMENT = "missed_settlement"
+    RESTATED = "restated"  # a figure that the exchange works out: no cash and no contract is missing by it alone
     UNKNOWN = "unknown"
 
 
 @frozen
 class DriftSeen:
-    """A figure of the account differs and stays so. `what`: cash of the shard `subject`, or position in that market."""
+    """A figure of the account differs and stays so. `what`: cash of the shard `subject`, position in that market, or
+    cost, realised or fees of it.
+    """
 
     at_ms: Milliseconds
     what: str

@@ -10,11 +10,13 @@ Rules:
   equal, and not different either. So is everything while the exchange's reads are old.
 - Unsettled never agrees and never holds.
 - Cash that no reading of the balance explains, the same in `UNEXPLAINED_LOOKS_MAX` quiet looks, is different.
+- Where it never rests, a difference that lag does not explain, look after look, is one too (`core/steady_gaps.py`).
+- Figures of a position that the exchange works out are told, counted and alarmed, and hold nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import trio
@@ -24,13 +26,16 @@ from kalshi_daemon import limits
 from kalshi_daemon.core.account_comparison import (
     DIFFERS,
     UNEXPLAINED,
+    UNSETTLED,
     Difference,
     compare_cash,
     compare_positions,
     held,
 )
+from kalshi_daemon.core.figure_watch import FigureWatch
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.steady_gaps import SteadyGaps
 from kalshi_daemon.errors import CommandRefused, ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountAgreed,
@@ -61,6 +66,7 @@ class Comparison:
     found: tuple[Difference, ...]
     unsettled: tuple[str, ...]
     readings: tuple[BalanceReading, ...] = ()  # of the balance, those that this look leaves
+    restated: tuple[Difference, ...] = ()  # figures of positions, which agree or not for themselves
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -88,6 +94,7 @@ class CalibrationService:
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
         worth: Callable[[], tuple[Money, tuple[Ticker, ...]]],
+        alarm: Callable[[str, str], None],
     ) -> None:
         """`worth`: the portfolio's value, and the markets in it whose mid was carried."""
         self.detail = ""
@@ -98,11 +105,19 @@ class CalibrationService:
         self._inherited_ms: Milliseconds = 0  # the last fill of the process before: of which market, nobody knows
         self._orders_moved_ms: Milliseconds = 0
         self._drift = DriftKeeper(clock, settle)
+        self._gaps = SteadyGaps()
+        self._figures = FigureWatch()
+        self._alarm = alarm
         self._reader = reader
         self._ledger = ledger
         self._clock = clock
         self._settle = settle
         self._worth = worth
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Figures of positions that differed and were told."""
+        return {f"differing_{what}": count for what, count in self._figures.counts.items()}
 
     @property
     def stuck(self) -> bool:
@@ -180,6 +195,9 @@ class CalibrationService:
         await self._reader.fold(read.fills, read.orders, read.settlements, read.as_of_ms, read.archived)
         await self._ask_whose()
         compared = self._weigh(read, before)
+        for each in compared.restated:
+            await self._drift.tell(each)
+            self._alarm("figures", each.text)
         if compared.agreed:
             self.agreements += 1
             self._drift.forget()
@@ -202,6 +220,9 @@ class CalibrationService:
         ledger. `ts_ms` is the exchange's time.
         """
         self._moved_ms[market] = max(ts_ms, self._moved_ms.get(market, 0))
+        self._gaps.note(("position", market), ts_ms, self._ledger.position(market))
+        for shard, settled in self._ledger.shards.items():
+            self._gaps.note(("cash", str(shard)), ts_ms, settled)
 
     def order_moved(self, ts_ms: Milliseconds) -> None:
         """An order of ours came to rest or went: for a while reads of cash may leave out another collateral."""
@@ -231,24 +252,54 @@ class CalibrationService:
         cash = compare_cash(self._ledger, dict(read.balance.by_shard), calm=calm, still=still)
         unexplained = [each.text for each, verdict in cash.differences if verdict == UNEXPLAINED]
         self._unexplained = {text: self._unexplained.get(text, 0) + 1 for text in unexplained}
+        differing = {each.subject for each, _verdict in cash.differences}
+        for shard in read.balance.by_shard:
+            if str(shard[0]) not in differing:
+                self._gaps.forget(("cash", str(shard[0])))
         for difference, verdict in cash.differences:
             lasts = self._unexplained.get(difference.text, 0) >= limits.UNEXPLAINED_LOOKS_MAX
-            if verdict == DIFFERS or lasts:
+            rested = before.orders == after.orders
+            if verdict == DIFFERS or lasts or (verdict == UNSETTLED and rested and self._steady(difference, read)):
                 found.append(difference)
             else:
                 unsettled.append(difference.text)
-        for difference in compare_positions(
-            self._ledger, {each.market: (each.count, each.cost) for each in read.positions}
-        ):
-            market = difference.subject
-            moved_ms = self._moved_ms.get(market, self._inherited_ms)
-            rested = before.positions.get(market, 0) == after.positions.get(market, 0)
-            if rested and _quiet(read, moved_ms):
-                found.append(difference)
-            else:
-                unsettled.append(difference.text)
+        moved, restated = self._weigh_positions(read, before, after, found)
+        unsettled += moved
         unsettled += [f"order {each.client_order_id} is unknown" for each in self._ledger.live() if each.state == UNK]
-        return Comparison(tuple(found), tuple(unsettled), cash.readings)
+        return Comparison(tuple(found), tuple(unsettled), cash.readings, tuple(restated))
+
+    def _weigh_positions(
+        self, read: AccountRead, before: Standing, after: Standing, found: list[Difference]
+    ) -> tuple[list[str], list[Difference]]:
+        """Adds what differs to `found`; returns what is unsettled, and the figures that differ."""
+        shown = {each.market: (each.count, each.cost) for each in read.positions}
+        differing = {each.subject: each for each in compare_positions(self._ledger, shown)}
+        unsettled: list[str] = []
+        restated: list[Difference] = []
+        for market in sorted(shown.keys() | self._ledger.positions.keys()):
+            difference = differing.get(market)
+            rested = before.positions.get(market, 0) == after.positions.get(market, 0)
+            rested = rested and _quiet(read, self._moved_ms.get(market, self._inherited_ms))
+            if difference is None:
+                self._gaps.forget(("position", market))
+            elif rested or self._steady(difference, read):
+                found.append(difference)
+            else:
+                unsettled.append(difference.text)
+        for position in read.positions:
+            ours = self._ledger.positions.get(position.market)
+            moved_ms = self._moved_ms.get(position.market, self._inherited_ms)
+            if ours is not None and position.market not in differing and _quiet(read, moved_ms):
+                theirs = {"cost": position.cost, "realised": position.realised, "fees": position.fees}
+                restated += self._figures.look(ours, theirs)
+        return unsettled, restated
+
+    def _steady(self, difference: Difference, read: AccountRead) -> bool:
+        """Whether it differs by what lag has not explained for some looks. By how much has to be known."""
+        if difference.change is None:
+            return False
+        figure, theirs = (difference.what, difference.subject), difference.ours + difference.change
+        return self._gaps.lasts(figure, difference.ours, theirs, read.as_of_ms - limits.READS_LAG_MS)
 
     # ------------------------------------------------------------------------------------------------ what comes of it
 

@@ -80,10 +80,15 @@ class DriftKeeper:
         self.forget()
         return f"the exchange's figures are taken ({texts}); two audits that agree lift the hold"
 
+    async def tell(self, difference: Difference) -> None:
+        """Journals one figure with both values; it is neither held nor corrected."""
+        await self._journal(difference, (difference,))
+
     async def _see(self, found: tuple[Difference, ...]) -> None:
         for each in found:
             if each not in self.held_for:
-                cause = likely_cause(each, found)
-                await self._settle(
-                    DriftSeen(self._clock.now_ms(), each.what, each.subject, each.ours, each.theirs, cause)
-                )
+                await self._journal(each, found)
+
+    async def _journal(self, each: Difference, found: tuple[Difference, ...]) -> None:
+        cause = likely_cause(each, found)
+        await self._settle(DriftSeen(self._clock.now_ms(), each.what, each.subject, each.ours, each.theirs, cause))

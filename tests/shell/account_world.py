@@ -138,7 +138,12 @@ class World:
         )
         self.reader = AccountReader(self.rest, self.ledger, self.clock, settle)
         self.calibration = CalibrationService(
-            self.reader, self.ledger, self.clock, settle, worth=lambda: (self.ledger.settled_total, ())
+            self.reader,
+            self.ledger,
+            self.clock,
+            settle,
+            worth=lambda: (self.ledger.settled_total, ()),
+            alarm=lambda name, _text: self.alarms.append(name),
         )
         self.sync = SyncService(
             self.reader, self.calibration, self.ledger, self.clock, settle, lambda name, _text: self.alarms.append(name)

@@ -10,7 +10,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.facts import CashCorrected, DriftSeen, PositionCorrected
 from kalshi_daemon.simulation.faulty_link import refused
-from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide
+from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, BookSide
 
 
 def forget_reads(world: World) -> None:
@@ -155,3 +155,55 @@ async def test_an_account_that_cannot_be_read_is_not_accepted(autojump_clock):
         world.link.judge = lambda _method, _target: refused("503 Service Unavailable", b"{}")
         with pytest.raises(CommandRefused, match="cannot be read now"):
             await world.calibration.accept("accepted")
+
+
+async def test_figures_that_the_exchange_restates_are_told_once_and_hold_nothing(autojump_clock):
+    """Fees and profit of a position, with both values; cash and count agree, so that trading goes on."""
+    async with account_world() as world:
+        await world.position(A, 2)
+        await trio.sleep(10)
+        assert await world.calibration.calibrate() == "agreed"
+        theirs, ours = world.account.position(A), world.ledger.positions[A]
+        theirs.fees += 5 * CENT
+        theirs.realised -= 7 * CENT
+        for _ in range(2):
+            forget_reads(world)
+            assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        drifts = [(fact.what, fact.subject, fact.ours, fact.theirs, fact.cause) for fact in world.of(DriftSeen)]
+        assert drifts == [
+            ("realised", A, 0, -7 * CENT, "restated"),
+            ("fees", A, ours.fees, ours.fees + 5 * CENT, "restated"),
+        ]
+        assert world.alarms == ["figures", "figures"]
+        assert world.calibration.counts == {"differing_cost": 0, "differing_realised": 1, "differing_fees": 1}
+        assert world.held() == []
+
+
+async def busy(world: World, minutes: int) -> None:
+    """Fills every three seconds, told by the stream, and an audit every half minute."""
+    async with trio.open_nursery() as nursery:
+
+        async def trade():
+            while True:
+                await world.order(A, BookSide.BID, 40, 1)
+                world.crowd(A, BookSide.ASK, 40, 1)
+                await world.tell_fills()
+                await trio.sleep(3)
+
+        nursery.start_soon(trade)
+        nursery.start_soon(world.sync.run)
+        await trio.sleep(60 * minutes)
+        nursery.cancel_scope.cancel()
+
+
+async def test_drift_is_found_while_fills_come_every_few_seconds(autojump_clock):
+    """Contracts that nobody told, in a market that never rests; the same account without them is never held."""
+    async with account_world(lag_ms=360) as world:
+        await busy(world, 2)
+        await world.told()
+        assert (world.held(), world.of(DriftSeen)) == ([], [])
+        world.account.position(A).count += 5 * CONTRACT
+        await busy(world, 4)
+        assert world.held() == ["divergence"]
+        assert {(fact.what, fact.theirs - fact.ours) for fact in world.of(DriftSeen)} == {("position", 5 * CONTRACT)}

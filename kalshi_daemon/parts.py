@@ -37,7 +37,7 @@ from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import EASTERN
 from kalshi_daemon.shell.door import Door
 from kalshi_daemon.shell.error_recovery import ErrorRecoveryManager
-from kalshi_daemon.shell.event_bus import EventBus
+from kalshi_daemon.shell.event_bus import EventBus, News
 from kalshi_daemon.shell.feeds import Role
 from kalshi_daemon.shell.fill_listener import FillListener
 from kalshi_daemon.shell.frame_faults import FrameFaults
@@ -57,6 +57,7 @@ from kalshi_daemon.shell.preflight import Preflight
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.session import SessionSeams
 from kalshi_daemon.shell.signer import LateSigner
+from kalshi_daemon.shell.snapshots import Snapshots
 from kalshi_daemon.shell.sweeper import Sweeper
 from kalshi_daemon.shell.sync_service import SyncService
 from kalshi_daemon.shell.watches import Watchdog
@@ -94,6 +95,7 @@ class Parts:
         self.invariants = Invariants(self.ledger, self._violated)
         self.fee_forecast = FeeForecast(self._fees_of, hooks.alarm)
         self.journal: Journal | None = None
+        self.snapshots = Snapshots(self.ledger, seams.journal, seams.run_in_thread, hooks.alarm)
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.signer = LateSigner(seams.load_signer)
         self.market_rest = self._make_rest(Door(config.rest_urls, self.signer))
@@ -117,6 +119,7 @@ class Parts:
             identity=AccountIdentity(
                 self.environment, config.api_key_id, self.ledger, self.rest, clock, self.bus.settle
             ),
+            snapshots=self.snapshots,
             clock=clock,
             open_key=self.signer.load,
             load_model=self._load_model,
@@ -185,6 +188,7 @@ class Parts:
         self.bus = EventBus(ledger, OrderManager(), self._append, self.gates.decide, hooks.on_command)
         settle = self.bus.settle
         self.groups = OrderGroups(self.rest, ledger, clock, settle, self.risk_limits.order_count_max)
+        self.bus.listen(self._look_at_snapshots)
         self.writer = OrderWriter(
             self.rest,
             self._post_written,
@@ -283,6 +287,10 @@ class Parts:
         self.journal = Journal.open(self.seams.journal, self.seams.run_in_thread)
         self.preflight.journal = self.journal
         self.preflight.opened.set()
+
+    def _look_at_snapshots(self, _news: News) -> None:
+        if self.journal is not None:
+            self.snapshots.look(self.journal)
 
     async def _append(self, facts: Sequence[AccountFact]) -> int:
         assert self.journal is not None, "the bus runs when the journal is open"

@@ -297,6 +297,7 @@ class Surface:
             "bus": parts.bus.counts,
             "poller": parts.account_poller.counts,
             "journal": parts.journal.counts if parts.journal else {},
+            "snapshots": parts.snapshots.counts,
             "writer": parts.writer.counts,
             "sync": parts.sync.counts,
             "calibration": parts.calibration.counts,

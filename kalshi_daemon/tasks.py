@@ -95,7 +95,10 @@ class Tasks:
         except OperatingError as error:
             self.ended_by = error
             raise
-        await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.parts.snapshots.run)
+            await self.parts.preflight.passed.wait()
+            await self.parts.snapshots.prove()
 
     def _refuse_beside_another(self) -> None:
         """Of another state directory, maybe on the same account. Ours does not listen yet: it waits for the journal."""
@@ -228,6 +231,8 @@ class Tasks:
             self._alarm("stop_unverified", f"stopped without proof; may still rest: {', '.join(left) or 'not known'}")
         if self.parts.preflight.replayed.is_set():
             await self.parts.bus.drain()
+            assert self.parts.journal is not None, "it was replayed"
+            await self.parts.snapshots.seal(self.parts.journal)
 
     def _look(self) -> None:
         """At what nothing else would tell."""

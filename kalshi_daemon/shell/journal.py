@@ -17,7 +17,8 @@ Rules:
   takes no more: after a failed flush nobody knows what the disk holds.
 - Reading refuses what it cannot prove (gap, checksum, unknown kind or version) and names the event. A torn tail is
   SQLite's to cut, and is said in `note`; other damage refuses (journal_file.py). A damaged file is never written to,
-  mended or moved: until all was read and proven, the connection is one that cannot write.
+  mended or moved: until all was read and proven, from the start or from a snapshot on (snapshots.py), the connection is
+  one that cannot write.
 - The class is synchronous; `append` runs it through the runner that was handed in: a thread, or in place where time is
   virtual.
 """
@@ -51,7 +52,8 @@ CREATE: Final = (
 )
 INSERT: Final = "INSERT INTO events (seq, at_ms, kind, body, checksum, schema) VALUES (?, ?, ?, ?, ?, ?)"
 COLUMNS: Final = "seq, at_ms, kind, body, checksum, schema"
-SELECT: Final = f"SELECT {COLUMNS} FROM events ORDER BY seq"  # noqa: S608 - made of the line above
+LEAST: Final = -(2**63)  # a row in front of the first would be damage too
+SELECT: Final = f"SELECT {COLUMNS} FROM events WHERE seq >= ? ORDER BY seq"  # noqa: S608 - made of the lines above
 DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(AccountFact)}
@@ -117,10 +119,27 @@ class Journal:
             undo.pop_all()
         return journal
 
-    def verify_and_read(self) -> Iterator[tuple[int, AccountFact]]:
-        """Every fact in order, each proven; then the file as a whole. Raises JournalCorrupt, which names the event."""
-        yield from _read(self._connection, self._where)
-        check_structure(self._connection, self._where)
+    @property
+    def checksum(self) -> int:
+        """Of the last event: the end of the chain."""
+        return self._checksum
+
+    def checksum_at(self, seq: int) -> int | None:
+        """What the journal says of one event, which is not proven by that; None where it says nothing."""
+        try:
+            row = self._connection.execute("SELECT checksum FROM events WHERE seq = ?", (seq,)).fetchone()
+        except sqlite3.Error:
+            return None  # reading on from the start will say why
+        return None if row is None else row[0]
+
+    def verify_and_read(self, after: int = 0, chain: int = 0) -> Iterator[tuple[int, AccountFact]]:
+        """Every fact in order, each proven; then the file as a whole. Raises JournalCorrupt, which names the event.
+
+        Behind a snapshot: only the facts after event `after`, whose checksum is `chain`.
+        """
+        yield from _read(self._connection, self._where, after, chain)
+        if not after:
+            check_structure(self._connection, self._where)
         if not self._proven:
             self._take_over()
 
@@ -241,11 +260,10 @@ class Journal:
         self._proven = True
 
 
-def _read(connection: sqlite3.Connection, where: str) -> Iterator[tuple[int, AccountFact]]:
-    checksum = 0
-    expected = 1
+def _read(connection: sqlite3.Connection, where: str, after: int, checksum: int) -> Iterator[tuple[int, AccountFact]]:
+    expected = after + 1
     try:
-        for row in connection.execute(SELECT):
+        for row in connection.execute(SELECT, (expected if after else LEAST,)):
             fact = prove(row, expected, checksum, where)
             checksum = row[4]
             yield expected, fact

@@ -17,12 +17,11 @@ from attrs import frozen
 from kalshi_daemon.errors import JournalAbsent, JournalCorrupt, OperatingError
 from kalshi_daemon.facts import AccountFact
 from kalshi_daemon.limits import JOURNAL_PIECE
-from kalshi_daemon.shell.journal import COLUMNS, check_structure, damaged, is_damage, prove
+from kalshi_daemon.shell.journal import COLUMNS, LEAST, check_structure, damaged, is_damage, prove
 from kalshi_daemon.shell.journal_file import APPLICATION_ID, MEND
 from kalshi_daemon.shell.state_directory import advice
 
 PIECE: Final = f"SELECT {COLUMNS} FROM events WHERE seq >= ? ORDER BY seq LIMIT {JOURNAL_PIECE}"  # noqa: S608 - both ours
-LEAST: Final = -(2**63)  # a row in front of the first would be damage too
 BEFORE: Final = "SELECT checksum FROM events WHERE seq = ?"
 LAST: Final = "SELECT max(seq) FROM events"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from attrs import Factory, define, frozen
 
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_memory import remember
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.errors import EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, JournalCorrupt
 from kalshi_daemon.facts import FillSeen, OrderIntended, RunStarted
@@ -25,6 +27,7 @@ from kalshi_daemon.shell.clock import eastern_day
 from kalshi_daemon.shell.journal_file import examine
 from kalshi_daemon.shell.journal_reader import Entry, JournalReader, find_journal, open_journal
 from kalshi_daemon.shell.journal_text import iso
+from kalshi_daemon.shell.snapshot_file import Snapshot, Unusable, code, read_snapshot, snapshots_of
 from kalshi_daemon.units import HOUR_MS, MINUTE_MS, SECOND_MS, Milliseconds
 from kalshi_daemon.wire.fixed_point import format_count, format_money, format_price
 
@@ -47,9 +50,12 @@ class Replayed:
     checked: int = 0
     violations: int = 0
     violated: list[str] = Factory(list)
+    snapshots: int = 0  # proven
+    snapshots_wrong: list[str] = Factory(list)
 
-    def fold(self, journal: JournalReader) -> None:
-        """Raises JournalCorrupt."""
+    def fold(self, journal: JournalReader, snapshots: Sequence[Path] = ()) -> None:
+        """Raises JournalCorrupt. Each snapshot is held against what was folded up to its event."""
+        kept = self._kept(snapshots)
         invariants = self._invariants()
         for entry in journal.entries():
             if isinstance(entry.fact, RunStarted):
@@ -59,7 +65,33 @@ class Replayed:
             self.events = entry.seq
             self.last_ms = entry.fact.at_ms
             self.first_ms = self.first_ms or entry.fact.at_ms
+            if entry.seq in kept:
+                self._hold_against(*kept.pop(entry.seq), entry)
         self._note(invariants)
+        self.snapshots_wrong += [f"{path.name}: the journal ends before it" for path, _ in kept.values()]
+
+    def _kept(self, paths: Sequence[Path]) -> dict[int, tuple[Path, Snapshot]]:
+        kept = {}
+        for path in paths:
+            try:
+                snapshot = read_snapshot(path)
+            except Unusable as why:
+                if not path.exists():
+                    continue  # the daemon beside us has newer ones
+                self.snapshots_wrong.append(f"{path.name}: {why}")
+            else:
+                kept[snapshot.seq] = (path, snapshot)
+        return kept
+
+    def _hold_against(self, path: Path, snapshot: Snapshot, entry: Entry) -> None:
+        if snapshot.chain != entry.checksum:
+            self.snapshots_wrong.append(f"{path.name}: it is not of this journal")
+        elif snapshot.code != code():
+            return  # no start of this version will use it
+        elif snapshot.memory != remember(self.ledger):
+            self.snapshots_wrong.append(f"{path.name}: it holds another account than its events lead to")
+        else:
+            self.snapshots += 1
 
     def _invariants(self) -> Invariants:
         return Invariants(self.ledger, lambda _text: None)
@@ -162,8 +194,8 @@ def _execution(ledger: Ledger, execution: Execution) -> dict[str, object]:
 
 @frozen
 class Verification:
-    """`verdict`: whole, violated (whole, and what must never happen is in it), foreign (whole, and seems to be of
-    another account than the one asked for), or damaged.
+    """`verdict`: whole, violated (whole, and what must never happen is in it, or a snapshot is wrong), foreign (whole,
+    and seems to be of another account than the one asked for), or damaged.
     """
 
     path: Path
@@ -194,13 +226,14 @@ class Verification:
                 "violations": replayed.violations,
                 "violated": replayed.violated,
             },
+            "snapshots": {"proven": replayed.snapshots, "wrong": replayed.snapshots_wrong},
             "digest": replayed.digest,
         }
 
 
 def verify(path: Path, environment: str = "", key_id: str = "") -> Verification:
-    """All of it: the files as bytes, every event, the structure of the database, and what must never happen. With a
-    key, also whether it is the journal of that key's account.
+    """All of it: the files as bytes, every event, every snapshot, the structure of the database, and what must never
+    happen. With a key, also whether it is the journal of that key's account.
 
     Raises JournalAbsent, and OperatingError where it may not be read.
     """
@@ -209,12 +242,14 @@ def verify(path: Path, environment: str = "", key_id: str = "") -> Verification:
     try:
         note = examine(path)
         with open_journal(path) as journal:
-            replayed.fold(journal)
+            replayed.fold(journal, snapshots_of(path))
             journal.check_structure()
     except JournalCorrupt as error:
         return Verification(path, "damaged", str(error), note, replayed)
     if replayed.violations:
         return Verification(path, "violated", f"{replayed.violations} invariants are violated", note, replayed)
+    if replayed.snapshots_wrong:
+        return Verification(path, "violated", "; ".join(replayed.snapshots_wrong), note, replayed)
     if key_id and (why := foreign(replayed.ledger, environment, key_id)):
         return Verification(path, "foreign", why, note, replayed)
     return Verification(path, "whole", "every event is proven", note, replayed)

@@ -3,8 +3,9 @@
 A check that fails is one of two things. *Refused*: a person must mend it, and the daemon ends in `failed`, saying so.
 *Deferred*: it could not be made because the exchange or the network is away, and it is tried again without end.
 
-Rules: nothing here trades, and nothing is changed at the exchange. The journal is verified whole before its first
-fact is folded. A kill latch (kill_latch.py) is a hold like the others, and is placed before preflight passes.
+Rules: nothing here trades, and nothing is changed at the exchange. Each fact of the journal is verified before it is
+folded; what is behind a snapshot is verified later (snapshots.py). A kill latch (kill_latch.py) is a hold like the
+others, and is placed before preflight passes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from kalshi_daemon.shell.doctor_advice import for_failure
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.shell.snapshots import Snapshots
 from kalshi_daemon.shell.watches import held_for, learn_limits
 from kalshi_daemon.wire.error_codes import Fault, meaning_of
 
@@ -42,6 +44,7 @@ class Preflight:
         hours: ExchangeHours,
         rest: RestClient,
         identity: AccountIdentity,
+        snapshots: Snapshots,
         clock: Clock,
         open_key: Callable[[], None],
         load_model: Callable[[], str],
@@ -68,6 +71,9 @@ class Preflight:
         self._check_markets = find_markets
         self._rest = rest
         self._identity = identity
+        self._snapshots = snapshots
+        self._began_s = 0.0  # the reading of the journal
+        self._read = ""  # what it came to, in words
         self._unread: Iterator[tuple[int, AccountFact]] | None = None  # of the journal, while it is being replayed
 
     async def run(self) -> str:
@@ -115,13 +121,15 @@ class Preflight:
         if reason and self._ledger.find_hold(HoldKind.KILL) is None:
             await self._settle(hold(HoldKind.KILL, reason, self._clock.now_ms()))
         note = self.journal.note if self.journal is not None else ""
-        return "; ".join(filter(None, (f"{self._ledger.version} events verified and replayed", note)))
+        return "; ".join(filter(None, (self._read, self._snapshots.beginning.note, note)))
 
     async def _replay(self) -> None:
         """Fold the journal. Others get their turn meanwhile; cut in the middle, the next attempt goes on from there."""
         if self._unread is None:
             assert self.journal is not None, "the journal service has opened it"
-            self._unread = self.journal.verify_and_read()
+            self._began_s = trio.current_time()
+            beginning = self._snapshots.restore(self.journal)
+            self._unread = self.journal.verify_and_read(beginning.seq, beginning.chain)
             if self.journal.note:
                 log.warning("journal", detail=self.journal.note, next="the exchange is asked what it held")
         for seq, fact in self._unread:
@@ -129,6 +137,10 @@ class Preflight:
             if seq % limits.REPLAY_BREATH == 0:
                 await trio.lowlevel.checkpoint()
         self._identity.check_environment()
+        read, took_s = self._ledger.version - self._snapshots.beginning.seq, trio.current_time() - self._began_s
+        self._read = f"{read} events verified and replayed in {took_s:.1f} s"
+        if self._snapshots.beginning.seq:
+            self._read += f", after a snapshot at event {self._snapshots.beginning.seq}"
         self.replayed.set()
 
     async def _check_key(self) -> str:

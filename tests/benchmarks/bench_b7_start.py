@@ -1,8 +1,9 @@
 """B7, start: the real process, from its spawning to the log line that says `trading`, against the emulator. Warm files.
 
-`new` starts with an empty state directory; `replayed` with a journal of real facts, which preflight verifies and folds
-whole before anything else: orders that were filled and given up again, so that what the journal leads to is an account
-without positions, and the emulator's has the same cash. Each start has an exchange and an account of its own.
+`new` starts with an empty state directory; `restored` with a journal of real facts and a snapshot as old as one is on
+the average when a process is killed, `replayed` with the journal alone, as after an upgrade, which preflight verifies
+and folds whole: orders that were filled and given up again, so that what the journal leads to is an account without
+positions, and the emulator's has the same cash. Each start has an exchange and an account of its own.
 
 The references, in the same rounds: the same interpreter until it has imported the libraries that `run` imports, and
 until it has imported `run` itself (all that a start can do nothing about but to import less). Both are processes, timed
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ from daemon_process import CASH, LOOPBACK, ROOT, SERIES, VARIABLES, environment,
 from harness import ROUNDS, goal
 
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_memory import remember
 from kalshi_daemon.emulator.server import run_emulator
 from kalshi_daemon.facts import (
     AccountAgreed,
@@ -42,16 +45,18 @@ from kalshi_daemon.facts import (
     RunStarted,
     StateChanged,
 )
+from kalshi_daemon.limits import SNAPSHOT_EVENTS
 from kalshi_daemon.run import JOURNAL
 from kalshi_daemon.shell.clock import SystemClock
 from kalshi_daemon.shell.journal import Journal, in_place
 from kalshi_daemon.shell.journal_reader import read_journal
+from kalshi_daemon.shell.snapshot_file import Snapshot, code, snapshots_of, write_snapshot
 from kalshi_daemon.units import CONTRACT, BookSide, Milliseconds, Money, TimeInForce
 
 RUN_ID: Final = "bench00001"
 AGO_MS: Final[Milliseconds] = 30 * 86_400_000  # the journal's first fact
 STEP_MS: Final[Milliseconds] = 20_000  # between two orders of it
-NEW_S, REPLAYED_S = 2.0, 3.0
+NEW_S, RESTORED_S = 2.0, 3.0
 LIBRARIES: Final = (
     "attrs, certifi, cryptography.hazmat.primitives.asymmetric.rsa, environ, h11, httpcore, httpx, msgspec, numpy, "
     "onnxruntime, prometheus_client, structlog, transitions, trio, trio_websocket, wsproto"
@@ -99,14 +104,15 @@ def _order(number: int, side: BookSide, at_ms: Milliseconds) -> Iterator[Account
 
 
 def write_journal(path: Path, count: int, now_ms: Milliseconds) -> Money:
-    """The cash that it leads to."""
+    """The cash that it leads to; with a snapshot where it is long enough for one."""
     ledger, journal = Ledger(), Journal.open(path, in_place)
-    batch = []
-    for fact in facts(count, now_ms):
-        ledger.apply(fact)
-        batch.append(fact)
+    batch = list(facts(count, now_ms))
     for start in range(0, len(batch), 1_000):
+        for fact in batch[start : start + 1_000]:
+            ledger.apply(fact)
         journal.write(batch[start : start + 1_000])
+        if journal.last_seq == count - SNAPSHOT_EVENTS // 2:
+            write_snapshot(path, Snapshot(journal.last_seq, journal.checksum, code(), remember(ledger)))
     journal.close()
     assert len(batch) == journal.last_seq == count
     assert not ledger.counts["fills_held"]
@@ -127,15 +133,16 @@ class Start:
     parts_s: Mapping[str, float]
 
 
-async def start(markets: int, journal: Path | None, cash: Money) -> Start:
-    """Start a daemon, see it trade, stop it. `journal` is copied and stays as it is."""
+async def start(markets: int, journal: Path | None, cash: Money, *, restored: bool = False) -> Start:
+    """Start a daemon, see it trade, stop it. `journal` is copied and stays as it is, with its snapshot or without."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server, tickers = quiet_server(markets)
         key = server.join(cash)
         lay_out(folder, key)
         if journal is not None:
-            shutil.copy(journal, folder / "state" / JOURNAL)
+            for path in (journal, *(snapshots_of(journal) if restored else ())):
+                shutil.copy(path, folder / "state")
         async with trio.open_nursery() as nursery:
             port = await nursery.start(run_emulator, LOOPBACK, 0, server)
             async with trading(folder, environment(folder, tickers, key, port)) as running:
@@ -176,13 +183,14 @@ def _import(modules: str) -> float:
 
 def run(*, short: bool) -> dict[str, Any]:
     markets, events, rounds = (5, 2_000, 1) if short else (100, 100_000, ROUNDS)
-    starts: dict[str, list[Start]] = {"new": [], "replayed": []}
+    starts: dict[str, list[Start]] = {"new": [], "restored": [], "replayed": []}
     imports: dict[str, list[float]] = {"libraries": [], "code": []}
     with tempfile.TemporaryDirectory() as name:
         journal = Path(name) / "made" / JOURNAL
         cash = write_journal(journal, events, SystemClock().now_ms())
         works: list[Callable[[], None]] = [
             lambda: starts["new"].append(trio.run(start, markets, None, CASH)),
+            lambda: starts["restored"].append(trio.run(partial(start, markets, journal, cash, restored=True))),
             lambda: starts["replayed"].append(trio.run(start, markets, journal, cash)),
             lambda: imports["libraries"].append(_import(LIBRARIES)),
             lambda: imports["code"].append(_import("kalshi_daemon.run")),
@@ -212,6 +220,6 @@ def run(*, short: bool) -> dict[str, Any]:
         }
     report["goals"] = {
         "new_s": goal(report["new"]["trading_s"], NEW_S, least=False),
-        "replayed_s": goal(report["replayed"]["trading_s"], REPLAYED_S, least=False),
+        "restored_s": goal(report["restored"]["trading_s"], RESTORED_S, least=False),
     }
     return report

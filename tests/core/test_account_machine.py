@@ -20,6 +20,7 @@ from slow_exchange import SlowExchange, Truth, somebody_elses, worst_of
 
 from kalshi_daemon import facts
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_memory import remember, restore
 from kalshi_daemon.core.position_tracker import unrealised
 from kalshi_daemon.facts import AccountFact, FillSeen, HoldKind, OrderSeen, OrderSpec, SettlementSeen
 from kalshi_daemon.limits import REQUEST_LIFE_MS
@@ -318,6 +319,9 @@ class AccountLife(RuleBasedStateMachine):
         for fact in self.told:
             again.apply(fact)
         assert again.snapshot() == self.ledger.snapshot()
+        kept = Ledger()
+        restore(kept, remember(self.ledger))
+        assert (remember(kept), kept.snapshot()) == (remember(again), again.snapshot())
         before = state_of(self.ledger)
         for fact in self.exchange.news:
             self.ledger.apply(fact)

@@ -29,7 +29,7 @@ async def test_every_step_passes_and_says_what_it_found(autojump_clock):
         assert [step.name for step in steps] == list(STEPS)
         assert [step.state for step in steps] == ["passed"] * len(STEPS)
         details = {step.name: step.detail for step in steps}
-        assert details["journal"] == "0 events verified and replayed"
+        assert details["journal"] == "0 events verified and replayed in 0.0 s"
         assert details["access"] == "signed reads pass; tier basic"
         assert details["markets"] == "12 markets known, with grid, times and fees; 12 in"
         assert await running.stop() == EXIT_STOPPED

@@ -58,7 +58,7 @@ JOURNAL_TAIL_MAX: Final = 10_000  # events that `journal tail` keeps until it sh
 JOURNAL_FOLLOW_S: Final = 0.5  # between two looks for new events
 ORDERS_ASKED_MAX: Final = 5  # last orders of a journal that a new key is asked for, to prove that it is the account's
 SNAPSHOT_EVENTS: Final = (
-    10_000  # between two snapshots, which hold the daemon up for some 30 ms; read in a third of a second
+    10_000  # between two snapshots, which hold the daemon up for some 50 ms; read in a third of a second
 )
 SNAPSHOTS_KEPT: Final = 3  # the newest, and those that stand in for it
 PROOF_PIECE: Final = 100  # events before the snapshot that are proven in one go, in some 3 ms,

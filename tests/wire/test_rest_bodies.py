@@ -271,7 +271,7 @@ def test_order_books():
     assert rest.read_orderbooks(body(BOOKS)) == {MARKET: rest.BookRead(MARKET, [(4_700, 300)], [])}
 
 
-@pytest.mark.parametrize(("reader", "name", "item", "optional"), REQUIRED, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("reader", "name", "item", "optional"), REQUIRED, ids=[each[1] for each in REQUIRED])
 def test_nothing_that_is_needed_can_be_missing(reader, name, item, optional):
     """Each field of an item, the list and the cursor are required, and the error names the one that is not there."""
     assert len(reader(page(name, item)).items) == 1

@@ -35,6 +35,8 @@ INTERRUPTED: Final = 130
 FINDINGS: Final = 1  # of `charts lint`, and of a demo that fell short
 PORT_MAX: Final = 65_535
 SEED_MAX: Final = 2**32 - 1
+DIGITS_MAX: Final = 18  # of any whole number among the arguments
+SHOWN: Final = 40  # characters of an argument that is repeated
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -157,20 +159,25 @@ def _number(most: float) -> Callable[[str], float]:
         with suppress(ValueError):
             if 0 < float(text) <= most:
                 return float(text)
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and up to {most:g}")
+        raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not a number above 0 and up to {most:g}")
 
     return read
 
 
+def _is_whole(text: str) -> bool:
+    """Of no more digits than any number that is allowed here has."""
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
+
+
 def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= SEED_MAX):
-        raise argparse.ArgumentTypeError(f"{text} is not a seed: a whole number from 0 to {SEED_MAX}")
+    if not (_is_whole(text) and int(text) <= SEED_MAX):
+        raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not a seed: a whole number from 0 to {SEED_MAX}")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not (text.isdecimal() and int(text) <= PORT_MAX):
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {PORT_MAX}")
+    if not (_is_whole(text) and int(text) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not a port: 0 to {PORT_MAX}")
     return int(text)
 
 

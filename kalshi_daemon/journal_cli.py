@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Action: TypeAlias = Callable[[argparse.Namespace], int]
 
 SERVICE_STATE: Final = "/var/lib/kalshi-daemon"  # where the unit's StateDirectory puts it
+DIGITS_MAX: Final = 18  # of an event's number: SQLite has no more
 TAIL: Final = 10  # events that `tail` shows where it is not told
 
 
@@ -73,8 +74,10 @@ def _range() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX and int(text)):
+        raise argparse.ArgumentTypeError(
+            f"{text[:DIGITS_MAX]} is not a whole number from 1 of {DIGITS_MAX} digits at most"
+        )
     return int(text)
 
 

@@ -355,12 +355,14 @@ READ_QUEUE_MAX: Final = 100_000  # changes that the stale reads have not shown y
 BATCH_SECONDS: Final = 1  # a batch may spend what the write bucket refills in so long
 FAULTS_MAX: Final = 100  # planned at one time: each is looked at on every frame
 MAINTENANCE_WINDOWS_MAX: Final = 20  # announced at once at an emulator
+FAULT_TEXT_MAX: Final = 200  # characters of one fault, and of one setting
 FAULT_TIMES_MAX: Final = 1_000_000  # more than any run meets
 FAULT_SECONDS_MAX: Final = 7 * 86_400.0  # of any time in a fault: a week, as long as a demo
 FAULT_BYTES_MAX: Final = 1_000_000_000  # of a connection before its fate
 HALF_OPEN_MAX_S: Final = 3_600.0  # a silent connection is held so long for a peer that does not let go
 
 # --- the emulated exchange
+MEMBER_STREAMS_MAX: Final = 200  # WebSockets of one member; the exchange's default
 SUBACCOUNTS_MAX: Final = 63  # beside the primary one; the exchange's number
 ORDER_GROUPS_MAX: Final = 100_000  # of one member; the exchange's number
 EMULATOR_BARS_MAX: Final = 10_080  # minutes of candlesticks kept of each market: a week

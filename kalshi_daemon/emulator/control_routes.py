@@ -7,6 +7,7 @@ one line in `error`; faults do not reach it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -28,6 +29,7 @@ from kalshi_daemon.shell.http_server import Request, Response
 from kalshi_daemon.units import SECOND_MS
 
 PREFIX: Final = "/emulator"
+NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)  # of a fault
 
 
 class Streams(Protocol):
@@ -82,7 +84,7 @@ class ControlRoutes:
             only(body, fields)
             return act(body)
         match request.method, *parts:
-            case "DELETE", "faults", number if number.isdecimal() and self._faults.clear(int(number)):
+            case "DELETE", "faults", number if NUMBER.fullmatch(number) and self._faults.clear(int(number)):
                 return {"cleared": 1}
             case "POST", "markets", ticker, name if self._markets.knows(name):
                 return self._markets.do(name, ticker, body)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from typing import Final
 
 from kalshi_daemon.limits import FAULT_BYTES_MAX, FAULT_SECONDS_MAX
+
+NUMBER: Final = re.compile(r"-?\d+(\.\d*)?|-?\.\d+", re.ASCII)
 
 
 class FaultRefused(ValueError):
@@ -13,11 +16,10 @@ class FaultRefused(ValueError):
 
 
 def _number(text: str, most: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise FaultRefused(f"{text!r} is not a number of seconds") from None
-    if not abs(value) <= most:
+    if not NUMBER.fullmatch(text):
+        raise FaultRefused(f"{text!r} is not a number of seconds")
+    value = float(text)
+    if abs(value) > most:
         raise FaultRefused(f"{text} s: at most {most:g}")
     return value
 

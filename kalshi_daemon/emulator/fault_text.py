@@ -14,7 +14,7 @@ from typing import Final
 
 from kalshi_daemon.emulator.fault_figures import FaultRefused, seconds
 from kalshi_daemon.emulator.faults import KINDS, NEEDED, STATE, Fault, PlannedFault
-from kalshi_daemon.limits import FAULT_TIMES_MAX
+from kalshi_daemon.limits import FAULT_TEXT_MAX, FAULT_TIMES_MAX
 from kalshi_daemon.units import SECOND_MS
 
 
@@ -48,6 +48,8 @@ _TEXT: Final = re.compile(
 
 def parse_fault(text: str) -> PlannedFault:
     """Raises FaultRefused."""
+    if len(text) > FAULT_TEXT_MAX:
+        raise FaultRefused(f"a fault has {FAULT_TEXT_MAX} characters at most, and this has {len(text)}")
     match = _TEXT.fullmatch(text)
     if match is None:
         raise FaultRefused(f"{text!r} does not read as KIND[:FIGURE...][@FROM-[TO]][%PERCENT][xTIMES]")
@@ -78,7 +80,8 @@ def _read_kind(word: str, texts: list[str]) -> Fault:
     if kind is None:
         raise FaultRefused(f"there is no fault {word!r}: {', '.join(kind.word for kind in KINDS)}")
     if len(texts) > len(kind.figures):
-        raise FaultRefused(f"{word} has {len(kind.figures)} figures at most")
+        figures = f"{len(kind.figures)} figure{'s' if len(kind.figures) != 1 else ''}"
+        raise FaultRefused(f"{word} has {figures} at most")
     values = []
     for figure, text in zip(kind.figures, texts + [""] * len(kind.figures), strict=False):
         if not text and figure.default is NEEDED:

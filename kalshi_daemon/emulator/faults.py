@@ -119,7 +119,9 @@ _BYTES: Final = Figure("bytes", byte_count, None)
 
 UPGRADE_REFUSED: Final = Kind("upgrade", "upgrade", (_status(401, 403, 429, 502, 503),))
 # Nothing is done: an error is answered, the connection is cut; or it is done, but later.
-REQUEST_REFUSED: Final = Kind("error", "request", (_status(429, 500, 502, 503, 504), _TARGET))
+REQUEST_REFUSED: Final = Kind(
+    "error", "request", (_status(400, 401, 403, 404, 409, 410, 429, 500, 502, 503, 504), _TARGET)
+)
 REQUEST_DROPPED: Final = Kind("dropped", "request", (_TARGET,))
 REQUEST_LATE: Final = Kind("late", "request", (_SECONDS, _TARGET))
 # It is done: the connection is cut before the answer, an error is answered, the answer comes later; half of the body

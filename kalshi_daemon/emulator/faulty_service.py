@@ -39,8 +39,12 @@ from kalshi_daemon.units import SECOND_MS, Milliseconds
 
 PAGE: Final = b"<html><head><title>%d</title></head><body>the page of somebody's proxy</body></html>\n"
 CODES: Final = {
+    400: Refused(400, "invalid_parameters", "invalid parameters"),
     401: Refused(401, "authentication_error", "authentication_error", "NOT_FOUND"),
     403: Refused(403, "forbidden", "forbidden"),  # assumed
+    404: Refused(404, "not_found", "not found"),
+    409: Refused(409, "exchange_is_paused", "exchange is paused"),
+    410: Refused(410, "deprecated_v1_order_endpoint", "deprecated v1 order endpoint"),
     500: Refused(500, "internal_server_error", "internal server error"),  # assumed
     503: Refused(503, "service_unavailable", "service unavailable"),
 }

@@ -69,7 +69,7 @@ def api_keys(call: Call) -> Body:
 
 
 def user_data_timestamp(call: Call) -> Body:
-    return {"as_of_time": time_text(call.reads.as_of_ms)}
+    return {"as_of_time": time_text(call.reads.shown_as_of_ms)}
 
 
 # -------------------------------------------------------------------------------------------------------- reads

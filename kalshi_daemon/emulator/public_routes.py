@@ -27,6 +27,7 @@ from kalshi_daemon.units import SECOND_MS
 
 OPEN_ALL_DAY: Final = [{"open_time": "00:00", "close_time": "00:00"}]
 BOOKS_MAX: Final = 100
+DEPTH_MAX: Final = 100  # levels of one side that may be asked for
 
 
 def exchange_status(call: Call) -> Body:
@@ -97,9 +98,11 @@ def one_market(call: Call, ticker: str, *, archived: bool = False) -> Body:
 
 
 def orderbook(call: Call, ticker: str) -> Body:
-    """One book; `depth` keeps the best levels of each side, 0 all of them."""
+    """One book; `depth` keeps the best levels of each side, 0 all of them. Raises Refused for one that is too deep."""
     body = orderbook_body(call.exchange.book(ticker))
     depth = seconds(call.request, "depth", "GetMarketOrderbook") or 0
+    if not 0 <= depth <= DEPTH_MAX:
+        raise refusals.invalid_parameters(f"depth: 0 to {DEPTH_MAX}")
     if depth > 0:
         body = {side: pairs[-depth:] for side, pairs in body.items() if isinstance(pairs, list)}
     return {"orderbook_fp": body}

@@ -38,8 +38,13 @@ class Reads:
     """The lagging views of the accounts that have a key; the crowd's are nobody's to read."""
 
     def __init__(
-        self, exchange: Exchange, lag_ms: Callable[[], Milliseconds], now_ms: Callable[[], Milliseconds]
+        self,
+        exchange: Exchange,
+        lag_ms: Callable[[], Milliseconds],
+        now_ms: Callable[[], Milliseconds],
+        clock_ms: Callable[[], Milliseconds],
     ) -> None:
+        self._clock_ms = clock_ms
         self._exchange = exchange
         self._lag_ms = lag_ms
         self._now_ms = now_ms
@@ -53,6 +58,11 @@ class Reads:
     def as_of_ms(self) -> Milliseconds:
         """How old a read is now. It never goes back, also where the lag has grown since."""
         return max(self._as_of_ms, self._now_ms() - self._lag_ms())
+
+    @property
+    def shown_as_of_ms(self) -> Milliseconds:
+        """The same by the clock that the exchange believes in."""
+        return self.as_of_ms + self._clock_ms() - self._now_ms()
 
     def meet(self, account: Account) -> None:
         """Begin to show an account, from what it is now."""

@@ -170,7 +170,7 @@ class Rest:
         self._clock_ms = faults.clock_ms
         self._candles = Candles()
         exchange.listen(self._candles.hear)
-        self.reads = Reads(exchange, lambda: settings.read_lag_ms + faults.lag_ms(), now_ms)
+        self.reads = Reads(exchange, lambda: settings.read_lag_ms + faults.lag_ms(), now_ms, faults.clock_ms)
 
     def answer(self, request: Request) -> Response:
         """One request's answer. Nothing that a peer can send raises."""

@@ -30,7 +30,7 @@ from kalshi_daemon.emulator.faulty_service import FaultyService
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
 from kalshi_daemon.emulator.keyring import Keyring, KeyTerms, Reader
 from kalshi_daemon.emulator.refusals import Refused
-from kalshi_daemon.emulator.rest import Rest, refusal
+from kalshi_daemon.emulator.rest import TOO_MANY_REQUESTS, Rest, refusal
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession
 from kalshi_daemon.emulator.tls import Tls
@@ -47,6 +47,7 @@ HEARTBEAT: Final = b"heartbeat"
 class _OpenStream:
     """One WebSocket: what tells it, what it writes, and what ends it."""
 
+    user_id: str
     session: StreamSession
     outbox: Outbox
     scope: trio.CancelScope
@@ -87,7 +88,9 @@ class EmulatorServer:
     def join(self, cash: Money, *, kind: str = "ed25519") -> KeyPair:
         """Open an account with this much cash and give its member a fresh key, `ed25519` or `rsa`."""
         key = make_key(self._rng, kind=kind)
-        self.exchange.open_account(key.key_id, cash)
+        account = self.exchange.open_account(key.key_id, cash)
+        for number in range(1, self._settings.subaccounts + 1):
+            self.exchange.open_subaccount(account, number)
         self._keys.add(key.key_id, key.public, KeyTerms(scopes=self._settings.key_scopes))
         return key
 
@@ -173,9 +176,11 @@ class EmulatorServer:
         if self.exchange.hours.maintenance:
             return self._rest.unavailable(request)
         try:
-            self._rest.member(request)
+            account = self._rest.member(request)
         except Refused as refused:
             return refusal(refused)
+        if sum(each.user_id == account.user_id for each in self._streams.values()) >= self._settings.streams_max:
+            return TOO_MANY_REQUESTS  # the status is assumed: what is told is the number
         return accept(request) or refusal(requests.bad_request("not a WebSocket handshake"))
 
     async def _open(self, stream: trio.abc.Stream, request: Request, early: bytes) -> None:
@@ -184,11 +189,13 @@ class EmulatorServer:
         reader = Reader(self.exchange.accounts[key_id].user_id, self._keys.terms[key_id])
         outbox = Outbox(self._settings.frames_max)
         outlet = FaultyOutlet(outbox, self.faults)
-        session = StreamSession(self.exchange, reader, self._settings, self._now_ms, outlet, self.faults)
+        session = StreamSession(
+            self.exchange, reader, self._settings, self._now_ms, outlet, self.faults, self._service.clock_ms
+        )
         self._opened += 1
         number = self._opened
         with trio.CancelScope() as scope:
-            self._streams[number] = _OpenStream(session, outbox, scope)
+            self._streams[number] = _OpenStream(reader.user_id, session, outbox, scope)
             try:
                 await serve_frames(stream, early, outbox, session.hear)
             finally:

@@ -6,10 +6,16 @@ from __future__ import annotations
 from typing import Final
 
 from attrs import field, frozen
-from attrs.validators import ge, optional
+from attrs.validators import ge, le, optional
 
 from kalshi_daemon.emulator.keyring import READ, WRITE
-from kalshi_daemon.limits import STREAM_COMMANDS_PER_S, STREAM_QUEUE_MAX, SUBSCRIPTION_MARKETS_MAX
+from kalshi_daemon.limits import (
+    MEMBER_STREAMS_MAX,
+    STREAM_COMMANDS_PER_S,
+    STREAM_QUEUE_MAX,
+    SUBACCOUNTS_MAX,
+    SUBSCRIPTION_MARKETS_MAX,
+)
 from kalshi_daemon.units import Milliseconds
 
 TIERS: Final = {  # tokens a second, read and write (api.md 5)
@@ -65,6 +71,8 @@ class ServerSettings:
     `commands_per_s`: of one stream, before error 27; `markets_max`: of one subscription, before error 26.
     `key_scopes`: what the key of a member who joins may do.
     `key_region_ends_s`: when the location attested for the keys ends, in Unix seconds; None: none was attested.
+    `streams_max`: WebSockets of one member, before an upgrade is refused with 429.
+    `subaccounts`: how many a member who joins has beside the primary one, numbered from 1.
     `command_delay_ms`: each command waits a random time up to this, so that answers come out of order; 0: none waits.
     """
 
@@ -79,3 +87,5 @@ class ServerSettings:
     key_region_ends_s: int | None = None
     key_scopes: tuple[str, ...] = (READ, WRITE)
     command_delay_ms: Milliseconds = field(default=0, validator=ge(0))
+    streams_max: int = field(default=MEMBER_STREAMS_MAX, validator=ge(1))
+    subaccounts: int = field(default=0, validator=[ge(0), le(SUBACCOUNTS_MAX)])

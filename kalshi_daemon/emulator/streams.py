@@ -48,12 +48,14 @@ class StreamSession:
         now_ms: Callable[[], Milliseconds],
         outlet: Outlet,
         faults: FaultSchedule,
+        clock_ms: Callable[[], Milliseconds],
     ) -> None:
+        """`clock_ms`: the time as the exchange believes it, for what it says of itself."""
         self._key = reader.key
         self._settings = settings
         self._now_ms = now_ms
         self._faults = faults
-        self._subscriptions = Subscriptions(settings, now_ms, outlet)
+        self._subscriptions = Subscriptions(settings, clock_ms, outlet)
         self._events = StreamEvents(exchange, reader, settings, now_ms, self._subscriptions)
         self._commands = TokenBucket(settings.commands_per_s, settings.commands_per_s, now_ms())
         self._delayed: list[tuple[Milliseconds, int, str | None]] = []

@@ -147,7 +147,7 @@ async def _measure_daemon(running: Running, load: Load, written: Written, second
         "memory_mb": round(memory_mb(running.process.pid), 1),
         "late_after_1_s": max(late),
         "decisions_per_s": round(decided / took_s),
-        "fills": after["fills"] - before["fills"],
+        "fills": after["session"]["fills"] - before["session"]["fills"],
     }
 
 

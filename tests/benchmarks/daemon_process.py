@@ -163,8 +163,12 @@ async def trading(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[R
             yield running
             await running.stop()
     finally:
-        if process.returncode is None:
-            process.kill()
+        with trio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            assert process.stderr is not None
+            await process.stderr.aclose()
 
 
 # ---- what a process costs

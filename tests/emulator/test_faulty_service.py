@@ -12,6 +12,7 @@ from emulator_world import V2, A, World, ask, heard, now_ms, order_body, part, r
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, ConnectionRejected
 
+from kalshi_daemon.emulator.bodies import time_text
 from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.units import BookSide
@@ -54,7 +55,7 @@ async def test_an_upgrade_is_refused(autojump_clock: MockClock, status: int, bod
         assert bites(emulator) == [1]
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 429, 500, 502, 503, 504])
 async def test_a_request_is_refused_and_nothing_is_done(autojump_clock: MockClock, status: int) -> None:
     """The endpoints that are meant answer with the status, others as ever, and no order exists."""
     async with world() as emulator:
@@ -135,7 +136,9 @@ async def test_reads_go_stale_and_never_back(autojump_clock: MockClock) -> None:
 
 
 async def test_a_clock_is_wrong(autojump_clock: MockClock) -> None:
-    """Dates are off by it and right signatures expire; one made by that clock is taken."""
+    """Dates are off by it, and so is what it says of itself; right signatures expire, one made by that clock is
+    taken.
+    """
     async with world() as emulator:
         plan(emulator, "clock:-40")
         path = "/trade-api/v2/portfolio/positions"
@@ -145,6 +148,10 @@ async def test_a_clock_is_wrong(autojump_clock: MockClock) -> None:
         assert date == (now_ms() - 40_000) // 1_000
         headers = emulator.headers("GET", path, at_ms=now_ms() - 40_000)
         assert (await emulator.ask("GET", path, headers=headers)).status == 200
+        path = "/trade-api/v2/exchange/user_data_timestamp"
+        headers = emulator.headers("GET", path, at_ms=now_ms() - 40_000)
+        told = await emulator.ask("GET", path, headers=headers)
+        assert told.json["as_of_time"] == time_text(now_ms() - 40_000)
 
 
 async def test_trading_pauses_and_goes_on(autojump_clock: MockClock) -> None:

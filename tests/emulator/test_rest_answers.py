@@ -110,6 +110,9 @@ async def test_markets_and_books_look_as_recorded(autojump_clock: MockClock) -> 
         assert keys(book["orderbook_fp"]) == keys(recording("orderbook__base")["orderbook_fp"])
         expected = {"yes_dollars": [["0.4500", "7.00"], ["0.4700", "3.00"]], "no_dollars": [["0.4800", "3.00"]]}
         assert book == {"orderbook_fp": expected}
+        for depth in (101, -1):
+            too_deep = await emulator.ask("GET", f"/trade-api/v2/markets/{A}/orderbook?depth={depth}")
+            assert too_deep.status == 400
         best = await emulator.get(f"/markets/{A}/orderbook?depth=1")
         assert best == {"orderbook_fp": expected | {"yes_dollars": [["0.4700", "3.00"]]}}
         both = await emulator.get(f"/markets/orderbooks?tickers={A}&tickers={B}")

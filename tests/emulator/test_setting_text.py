@@ -17,6 +17,15 @@ def test_every_setting_reaches_its_field() -> None:
         "places_crossing_post_only=on",
         "places_unfillable_fok=on",
         "cancel_all_lasts_ms=60000",
+        "archive_after_ms=1000",
+        "key_region_ends_s=1795392000",
+        "commands_per_s=5",
+        "subscription_markets=7",
+        "streams=2",
+        "subaccounts=3",
+        "shards=2",
+        "balance_grain=0.01",
+        "balance_excludes_collateral=off",
     ]
     chosen = [parse_setting(text) for text in texts]
     assert server_with(ServerSettings(), chosen) == ServerSettings(
@@ -26,9 +35,20 @@ def test_every_setting_reaches_its_field() -> None:
         send_sending_ts=False,
         limits=RateLimits.of_tier("premier"),
         key_scopes=("read", "write::trade"),
+        archive_after_ms=1_000,
+        key_region_ends_s=1_795_392_000,
+        commands_per_s=5,
+        markets_max=7,
+        streams_max=2,
+        subaccounts=3,
     )
     assert exchange_with(ExchangeSettings(), chosen) == ExchangeSettings(
-        places_crossing_post_only=True, places_unfillable_fok=True, cancel_all_lasts_ms=60_000
+        places_crossing_post_only=True,
+        places_unfillable_fok=True,
+        cancel_all_lasts_ms=60_000,
+        exchange_indexes=(0, 1),
+        balance_grain=10_000,
+        balance_excludes_collateral=False,
     )
 
 
@@ -42,6 +62,10 @@ def test_every_setting_reaches_its_field() -> None:
         ("scopes=", "allowed: read, read::portfolio_balance, write"),
         ("scopes=read,trade", "allowed: read, read::portfolio_balance, write"),
         ("scopes=write", "write goes with read"),
+        ("shards=0", "whole numbers from 1 to 8"),
+        ("subaccounts=64", "whole numbers from 0 to 63"),
+        ("balance_grain=0.1", "allowed: 0.0001, 0.01 dollars"),
+        ("read_lag_ms=" + "9" * 5_000, "200 characters at most, and this has 5012"),
         ("tier=gold", "allowed: basic, advanced, expert"),
     ],
 )

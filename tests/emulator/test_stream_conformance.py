@@ -276,6 +276,7 @@ class Replay:
             lambda: self.world.now_ms,
             self.outlet,
             FaultSchedule(lambda: self.world.now_ms, random.Random(1)),
+            lambda: self.world.now_ms,
         )
         self.world.exchange.listen(self.session.tell)
 

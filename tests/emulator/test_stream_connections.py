@@ -118,6 +118,19 @@ async def test_an_upgrade_needs_a_signature(autojump_clock: MockClock, spoil: di
         assert emulator.server.streams == 0
 
 
+async def test_a_member_has_so_many_streams_and_no_more(autojump_clock: MockClock) -> None:
+    """One more is refused with 429, another member's is not; where one has ended there is room again."""
+    async with world(ServerSettings(streams_max=2)) as emulator, emulator.stream():
+        async with emulator.stream():
+            refused = pytest.RaisesExc(ConnectionRejected, check=lambda e: e.status_code == 429)
+            with pytest.RaisesGroup(refused, flatten_subgroups=True):
+                async with emulator.stream():
+                    pytest.fail("the handshake was accepted")
+        await trio.sleep(1)
+        async with emulator.stream() as socket:
+            assert await ask(socket, 1, "list_subscriptions")
+
+
 async def test_a_request_that_is_no_handshake_is_refused(autojump_clock: MockClock) -> None:
     """The stream's path by plain HTTP is a bad request, and the connection goes on."""
     async with world() as emulator:

@@ -78,7 +78,8 @@ def small_session(outlet: Taken) -> tuple[Exchange, StreamSession]:
         exchange.add_market(invented_market(ticker, "Invented", LINEAR_CENT, NOW_MS))
     rules = ServerSettings(send_sending_ts=False, markets_max=MARKETS_MAX)
     faults = FaultSchedule(lambda: NOW_MS, random.Random(2))
-    session = StreamSession(exchange, Reader("nobody", KeyTerms()), rules, lambda: NOW_MS, outlet, faults)
+    reader = Reader("nobody", KeyTerms())
+    session = StreamSession(exchange, reader, rules, lambda: NOW_MS, outlet, faults, lambda: NOW_MS)
     exchange.listen(session.tell)
     return exchange, session
 

@@ -257,6 +257,8 @@ class AccountReader:
         """From when on settlements are read. Agreements go on between two reads of them, also those of a process
         before.
         """
+        if not self._ledger.opened:
+            return self._since_ms()
         pace_ms = round(limits.SYNC_SETTLEMENTS_S * SECOND_MS)
         read_ms = self._settlements_ms or self._ledger.agreed_ms - pace_ms
         return min(self._since_ms(), max(self._ledger.opened_ms, read_ms - limits.READ_OVERLAP_MS))

@@ -209,7 +209,11 @@ def test_the_stop_command_ends_it(quiet: Variables, tmp_path: Path) -> None:
 def test_without_a_network_it_goes_on_trying_and_says_so(quiet: Variables, tmp_path: Path) -> None:
     """Nothing listens: it is READY, `why` names what it could not reach, attempts go on; SIGTERM ends it with 0."""
     nowhere = f"127.0.0.1:{free_port()}"
-    variables = {**quiet, "KALSHI_REST_URLS": f"http://{nowhere}/trade-api/v2", "KALSHI_WS_URLS": f"ws://{nowhere}/ws"}
+    variables = {
+        **quiet,
+        "KALSHI_REST_URLS": f"http://{nowhere}/trade-api/v2",
+        "KALSHI_WS_URLS": f"ws://{nowhere}/trade-api/ws/v2",
+    }
     with running(variables, tmp_path) as daemon:
         until(lambda: daemon.log().count("check=exchange") >= 2, "a second attempt")
         code, text = daemon.ask("why")

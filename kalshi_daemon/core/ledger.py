@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import evolve
-
 from kalshi_daemon import facts
 from kalshi_daemon.core.changes import (
     AgreementChanged,
@@ -114,7 +112,9 @@ class Ledger(LedgerView):
         self.opened, self.opened_ms, self.opening = True, fact.at_ms, fact.settled
         self._cash.open(fact.settled)
         self._positions.open(fact.positions)
-        self.session = evolve(self.session, cash=self._cash.settled_total, cost=self._positions.cost)
+        # a fill that was told before is in the opening, or is found to be missing from it
+        self.session = SessionFigures(self.session.started_ms, self._cash.settled_total, self._positions.cost)
+        self.executions = ()
         self._strange.update((each.market, None) for each in fact.positions if each.count)
 
     def _cash_corrected(self, fact: facts.CashCorrected, _changes: list[Change]) -> None:

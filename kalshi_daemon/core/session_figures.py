@@ -1,7 +1,7 @@
 """The last executions, and what one run did to the account so far: views of the journal, folded with the ledger.
 
 Rules: integers. `cash_now` is the settled cash at any moment. A fill that crosses zero counts with what it moved on
-balance. The run that opened the account starts with what it was opened with.
+balance. The run that opened the account begins with that.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from attrs import frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.errors import Unreachable
-from kalshi_daemon.facts import BookSnapshot, StreamRefused, Subscribed, SubscriptionUpdated, Unsubscribed
+from kalshi_daemon.facts import BookSnapshot, FrameIgnored, StreamRefused, Subscribed, SubscriptionUpdated, Unsubscribed
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS, CHANNEL_OF_FACT, CHANNEL_OF_TYPE
 from kalshi_daemon.shell.subscriber import Subscriber
 from kalshi_daemon.shell.subscriptions import Subscriptions
@@ -44,7 +44,9 @@ class FrameHooks:
 class SessionFrames:
     def __init__(self, hooks: FrameHooks) -> None:
         # frames that were not passed on, by why
-        self.counts = Counter(unread=0, repeated=0, unwanted=0, foreign=0, refused=0, refused_commands=0)
+        self.counts = Counter(
+            unread=0, repeated=0, unwanted=0, foreign=0, other_subaccount=0, ignored=0, refused=0, refused_commands=0
+        )
         self._hooks = hooks
         self._said_s = float("-inf")  # when an error of nothing was last told
 
@@ -78,6 +80,8 @@ class SessionFrames:
             raise _ended(f"unsubscribed {subscriptions.channel_of(decoded.sid) or decoded.sid}")
         elif isinstance(decoded, BookSnapshot) and not subscriber.carries(decoded.market):
             self.counts["unwanted"] += 1
+        elif isinstance(decoded, FrameIgnored):
+            self.counts[decoded.kind if decoded.kind == feed.OTHER_SUBACCOUNT else "ignored"] += 1
         else:
             self._hooks.on_fact(decoded)
 

@@ -19,14 +19,17 @@ class AccountAudit:
         self._account = account
         self._ledger = ledger
         self._invariants = invariants
-        self._opened_fills = len(account.fills)
+        self._read_fills = len(account.fills)  # of all subaccounts
+        self._fills = 0  # of ours since
 
     def look(self) -> bool:
         """Compare, unless something is on its way; whether it was compared."""
-        booked = self._ledger.fills_booked
-        if not self._ledger.opened or booked != len(self._account.fills) - self._opened_fills:
-            return False
-        if self._ledger.settlements_booked != len(self._account.settlements):
+        new = self._account.fills[self._read_fills :]
+        self._read_fills += len(new)
+        self._fills += sum(fill.subaccount == self._account.number for fill in new)
+        settlements = sum(each.subaccount == self._account.number for each in self._account.settlements)
+        there = (self._fills, settlements)
+        if not self._ledger.opened or (self._ledger.fills_booked, self._ledger.settlements_booked) != there:
             return False
         self._compare()
         return True
@@ -34,8 +37,9 @@ class AccountAudit:
     def conclude(self) -> None:
         """At the end nothing is on its way: not being able to compare is a violation too."""
         if self._ledger.opened:
-            counts = f"{self._ledger.fills_booked} fills here, {len(self._account.fills)} at the exchange"
-            self._invariants.ask(f"7: the account did not come to rest: {counts}", holds=self.look())
+            at_rest = self.look()
+            counts = f"{self._ledger.fills_booked} fills here, {self._fills} at the exchange"
+            self._invariants.ask(f"7: the account did not come to rest: {counts}", holds=at_rest)
             resting = sum(len(orders) for orders in self._account.resting.values())
             self._invariants.ask(f"3: {resting} orders rest after the stop", holds=not resting)
 

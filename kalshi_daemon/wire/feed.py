@@ -59,6 +59,9 @@ Decoded: TypeAlias = (
 Action: TypeAlias = Literal["add_markets", "delete_markets", "get_snapshot"]
 Learn: TypeAlias = Callable[[Milliseconds, Milliseconds], None]
 ORDERBOOK: Final = "orderbook_delta"
+OTHER_SUBACCOUNT: Final = (
+    "other_subaccount"  # the private channels tell of all of a member's, and ours is the primary one
+)
 
 _decode: Final = msgspec.json.Decoder(frames.Frame).decode
 _Delta: Final = frames.Delta
@@ -149,8 +152,10 @@ def _event_fees(read: frames.EventFeeUpdate, _at_ms: Milliseconds) -> EventFeesC
     return EventFeesChanged(read.sid, read.seq, fees)
 
 
-def _fill(read: frames.Fill, at_ms: Milliseconds) -> FillSeen:
+def _fill(read: frames.Fill, at_ms: Milliseconds) -> FillSeen | FrameIgnored:
     body = read.msg
+    if body.subaccount:
+        return FrameIgnored(OTHER_SUBACCOUNT, read.sid, None)
     return FillSeen(
         at_ms=at_ms,
         source="stream",
@@ -176,8 +181,10 @@ def filled_count(text: str) -> Count:
     return count
 
 
-def _user_order(read: frames.UserOrder, at_ms: Milliseconds) -> OrderSeen:
+def _user_order(read: frames.UserOrder, at_ms: Milliseconds) -> OrderSeen | FrameIgnored:
     body = read.msg
+    if body.subaccount_number:
+        return FrameIgnored(OTHER_SUBACCOUNT, read.sid, None)
     updated_ms = body.created_ts_ms if body.last_updated_ts_ms is None else body.last_updated_ts_ms
     if updated_ms is None:
         raise WireError("missing_field", "a user_order without last_updated_ts_ms and created_ts_ms")
@@ -200,8 +207,10 @@ def _user_order(read: frames.UserOrder, at_ms: Milliseconds) -> OrderSeen:
     )
 
 
-def _position(read: frames.MarketPosition, at_ms: Milliseconds) -> PositionReported:
+def _position(read: frames.MarketPosition, at_ms: Milliseconds) -> PositionReported | FrameIgnored:
     body = read.msg
+    if body.subaccount:
+        return FrameIgnored(OTHER_SUBACCOUNT, read.sid, None)
     return PositionReported(
         at_ms,
         body.market_ticker,

@@ -109,6 +109,7 @@ class FillBody(msgspec.Struct, frozen=True, gc=False):
     exchange_index: Whole
     ts_ms: Whole
     client_order_id: Word = ""
+    subaccount: Whole = 0
 
 
 class Fill(_Frame, frozen=True, gc=False, tag="fill"):
@@ -131,6 +132,7 @@ class UserOrderBody(msgspec.Struct, frozen=True, gc=False):
     last_updated_ts_ms: Whole | None = None
     expiration_ts_ms: Whole | None = None
     last_update_reason: Word = ""
+    subaccount_number: Whole = 0
 
 
 class UserOrder(_Frame, frozen=True, gc=False, tag="user_order"):
@@ -144,6 +146,7 @@ class MarketPositionBody(msgspec.Struct, frozen=True, gc=False):
     position_cost_dollars: str
     realized_pnl_dollars: str
     fees_paid_dollars: str
+    subaccount: Whole = 0
 
 
 class MarketPosition(_Frame, frozen=True, gc=False, tag="market_position"):

@@ -87,3 +87,15 @@ def test_the_last_executions_outlive_the_run() -> None:
     for number in range(RECENT_MAX):
         ledger.apply(evolve(BOUGHT, trade_id=f"more-{number}", count=1))
     assert [each.fill.trade_id for each in ledger.executions] == [f"more-{number}" for number in range(RECENT_MAX)]
+
+
+def test_what_is_told_before_the_opening_is_not_counted_beside_it() -> None:
+    """A fill of an order that rested while the account was not yet open is in what it is opened with."""
+    ledger = Ledger()
+    ledger.apply(RunStarted(1, "run1", "0"))
+    ledger.apply(BOUGHT)
+    ledger.apply(AccountOpened(4, ((0, 90 * DOLLAR),), (PositionOpening("KXA-1", 10 * CONTRACT, 4 * DOLLAR, 0),)))
+    assert ledger.session == SessionFigures(started_ms=1, cash=90 * DOLLAR, cost=4 * DOLLAR)
+    assert ledger.executions == ()
+    ledger.apply(SOLD)
+    assert ledger.session.cash_now == ledger.settled_total

@@ -207,6 +207,20 @@ def test_what_becomes_of_an_order_group():
     assert feed.decode_frame(text(frame | {"msg": stopped}), AT_MS) == facts.OrderGroupReported(21, 7, expected)
 
 
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [(FILL, "subaccount"), (USER_ORDER, "subaccount_number"), (POSITION, "subaccount")],
+    ids=["fill", "order", "position"],
+)
+def test_what_another_subaccount_does_is_not_ours(frame, field):
+    """The private channels tell of all of a member's subaccounts; without a number it is the primary one."""
+    ours = feed.decode_frame(text(frame), AT_MS)
+    assert feed.decode_frame(changed(frame, **{field: 0}), AT_MS) == ours
+    assert feed.decode_frame(changed(frame, **{field: 3}), AT_MS) == facts.FrameIgnored(
+        "other_subaccount", frame["sid"], None
+    )
+
+
 @pytest.mark.parametrize("kind", ["event_lifecycle", "ticker"])
 def test_frames_that_say_nothing_to_us_still_count(kind):
     """They are named and keep their sequence number: their channel counts them."""

@@ -124,6 +124,9 @@ class Ledger(LedgerHolds):
         self.account_keys[fact.key] = None
 
     def _account_agreed(self, fact: facts.AccountAgreed, changes: list[Change]) -> None:
+        if fact.doubts not in (None, self.doubts):
+            self._count("overtaken_agreements")
+            return
         self.agreed_ms = fact.as_of_ms
         self._agree(changes, agreed=True)
 

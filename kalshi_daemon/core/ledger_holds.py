@@ -20,6 +20,7 @@ class LedgerHolds(LedgerView):
     """The part of the ledger that says no."""
 
     def _agree(self, changes: list[Change], *, agreed: bool) -> None:
+        self.doubts += not agreed
         if self.account_agreed is not agreed:
             self.account_agreed = agreed
             changes.append(AgreementChanged(agreed))

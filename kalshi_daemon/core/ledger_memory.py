@@ -48,6 +48,7 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "executions": tuple[Execution, ...],
         "opened": bool,
         "account_agreed": bool,
+        "doubts": int,
         "run_id": str,
         "next_number": int,
         "version": int,

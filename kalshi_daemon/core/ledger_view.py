@@ -57,6 +57,7 @@ class LedgerView:
         self.orders_from_ms: Milliseconds = 0  # and when, by the exchange's, that takes no new order any more
         self.opened = False
         self.account_agreed = False
+        self.doubts = 0  # how often it was said not to agree, or perhaps not to
         self.run_id = ""
         self.next_number = 1
         self.version = 0  # facts applied
@@ -204,6 +205,7 @@ class LedgerView:
             "orders_from_ms": self.orders_from_ms,
             "opened": self.opened,
             "account_agreed": self.account_agreed,
+            "doubts": self.doubts,
             "run_id": self.run_id,
             "next_number": self.next_number,
             "version": self.version,

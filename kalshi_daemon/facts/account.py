@@ -73,13 +73,18 @@ class AccountNamed:
 
 @frozen
 class AccountAgreed:
-    """A complete read of the account equals the ledger; `as_of_ms` is the exchange's own time of what was read."""
+    """A complete read of the account equals the ledger; `as_of_ms` is the exchange's own time of what was read.
+
+    `doubts`: how many there had been when the read began. It says nothing of one that came after; a journal written
+    before doubts were counted says None.
+    """
 
     at_ms: Milliseconds
     as_of_ms: Milliseconds
     settled: tuple[tuple[int, Money], ...]
     positions: int
     resting: int
+    doubts: int | None = None
 
 
 @frozen

@@ -9,6 +9,7 @@ Rules:
 - What moved while it was read, or so shortly before that the exchange's reads need not show it, is unsettled: not
   equal, and not different either. So is everything while the exchange's reads are old.
 - Unsettled never agrees and never holds.
+- A read settles no doubt that came after it began: what was doubted may have happened behind its back.
 - Cash that no reading of the balance explains, the same in `UNEXPLAINED_LOOKS_MAX` quiet looks, is different.
 - Where it never rests, a difference that lag does not explain, look after look, is one too (`core/steady_gaps.py`).
 - Figures of a position that the exchange works out are told, counted and alarmed, and hold nothing.
@@ -20,7 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.account_comparison import (
@@ -183,7 +184,7 @@ class CalibrationService:
         if not self.rounds:
             self._inherited_ms = self._ledger.last_fill_ms
         self.rounds += 1
-        before = self._standing()
+        before, doubts = self._standing(), self._ledger.doubts
         read = await self._reader.read(settlements=settlements)
         if not self._ledger.opened:
             resting = sum(1 for order in read.orders if order.status == "resting")
@@ -198,15 +199,20 @@ class CalibrationService:
         for each in compared.restated:
             await self._drift.tell(each)
             self._alarm("figures", each.text)
-        if compared.agreed:
-            self.agreements += 1
-            self._drift.forget()
-            cash, resting = read.balance.by_shard, len(self._ledger.live())
-            positions = sum(1 for position in read.positions if position.count)
-            if compared.readings != self._ledger.readings:
-                await self._settle(BalanceReadingLearned(self._clock.now_ms(), compared.readings))
-            await self._open_day()  # before anybody may trade on the agreement
-            await self._settle(AccountAgreed(self._clock.now_ms(), read.as_of_ms, cash, positions, resting))
+        return await self._agree(compared, read, doubts) if compared.agreed else compared
+
+    async def _agree(self, compared: Comparison, read: AccountRead, doubts: int) -> Comparison:
+        """Settles the agreement; unsettled where the account came into doubt since the read began."""
+        self._drift.forget()
+        cash, resting = read.balance.by_shard, len(self._ledger.live())
+        positions = sum(1 for position in read.positions if position.count)
+        if compared.readings != self._ledger.readings:
+            await self._settle(BalanceReadingLearned(self._clock.now_ms(), compared.readings))
+        await self._open_day()  # before anybody may trade on the agreement
+        await self._settle(AccountAgreed(self._clock.now_ms(), read.as_of_ms, cash, positions, resting, doubts))
+        if not self._ledger.account_agreed:
+            return evolve(compared, unsettled=("the account came into doubt while it was read",))
+        self.agreements += 1
         return compared
 
     async def _open_day(self) -> None:

@@ -13,6 +13,7 @@ from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.facts import (
     AccountAgreed,
     AccountDiffers,
+    AccountDoubted,
     AccountOpened,
     BalanceReading,
     BalanceReadingLearned,
@@ -339,3 +340,26 @@ async def test_a_start_from_the_journal_equals_what_ran(autojump_clock):
         assert (world.state(filled), world.state(lost)) == ("filled", "resting")
         assert world.held() == []
         assert world.exact
+
+
+@pytest.mark.parametrize("read", ["exchange/", "fills", "positions", "balance"])
+async def test_a_read_that_was_under_way_settles_no_doubt_that_came_meanwhile(autojump_clock, read):
+    """Posted while any of its requests is on the wire: all figures agree, and the account is doubted still; the next
+    look, whose reads are later, settles it.
+    """
+    async with account_world() as world:
+        doubts = [AccountDoubted(world.clock.now_ms(), "the private session was lost")]
+
+        def judge(method, target):
+            if doubts and read in target:
+                world.bus.post(doubts.pop())
+
+        world.link.judge = judge
+        compared = await world.calibration.compare()
+        assert doubts == []
+        assert (compared.differences, compared.agreed, world.ledger.account_agreed) == ((), False, False)
+        assert compared.unsettled == ("the account came into doubt while it was read",)
+        assert (await world.calibration.compare()).agreed
+        assert world.ledger.account_agreed
+        assert world.calibration.agreements == 2
+        assert world.ledger.counts["overtaken_agreements"] == 1

@@ -21,7 +21,7 @@ from typing import Final
 import trio
 
 from kalshi_daemon import limits
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind, RestrictionKind, RestrictionLifted, RestrictionPlaced
 from kalshi_daemon.shell.account_reader import AccountReader
@@ -36,7 +36,7 @@ class AccountPoller:
     def __init__(
         self,
         reader: AccountReader,
-        ledger: Ledger,
+        ledger: LedgerView,
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
         *,

@@ -25,7 +25,7 @@ from attrs import frozen
 from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_amends import shows
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.payouts import exact
@@ -64,7 +64,7 @@ class AccountRead:
 
 class AccountReader:
     def __init__(
-        self, rest: RestClient, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
+        self, rest: RestClient, ledger: LedgerView, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
     ) -> None:
         self.refusals = 0  # reads in a row that were refused for our access
         self._settlements_s = float("-inf")  # when settlements were last read,

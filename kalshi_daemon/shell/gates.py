@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from attrs import evolve, frozen
 
 from kalshi_daemon.commands import Proposal, ProposeAmend, ProposeOrder
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_amends import only_lowers
 from kalshi_daemon.core.order_rate import over_rate
@@ -59,7 +59,7 @@ class OrderGate:
 class GateViews:
     """What the gates look at; each is read at the moment of asking."""
 
-    ledger: Ledger
+    ledger: LedgerView
     universe: MarketUniverse
     evidence: Callable[[Ticker], BookEvidence]
     levels: Callable[[], Levels]

@@ -13,7 +13,7 @@ import trio
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.holds import Hold
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
 from kalshi_daemon.shell.clock import Clock
 
@@ -21,7 +21,7 @@ from kalshi_daemon.shell.clock import Clock
 class HoldWatch:
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: LedgerView,
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
         *,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.policy.inputs import AccountInput, MarketInput, OpenOrder, RestingOrder
@@ -20,7 +20,7 @@ class MarketInputs:
     def __init__(
         self,
         books: OrderBookClient,
-        ledger: Ledger,
+        ledger: LedgerView,
         universe: MarketUniverse,
         clock: Clock,
         reserve: Callable[[], Money],

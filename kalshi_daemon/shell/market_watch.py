@@ -26,7 +26,7 @@ import trio
 
 from kalshi_daemon import limits
 from kalshi_daemon.config_values import MARKET, Selection
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market_selection import MarketSelection
 from kalshi_daemon.core.market_universe import UNTIL_CLOSED, MarketChange, MarketMoved, MarketUniverse
 from kalshi_daemon.errors import ConfigurationError, ExchangeError, Unreachable
@@ -47,7 +47,7 @@ class MarketWatch:
         self,
         selection: MarketSelection,
         universe: MarketUniverse,
-        ledger: Ledger,
+        ledger: LedgerView,
         rest: RestClient,
         clock: Clock,
         *,

@@ -20,7 +20,7 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.degradation import Degradation
 from kalshi_daemon.core.exchange_hours import Pause
 from kalshi_daemon.core.health_monitor import ChartState, HealthMonitor
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_inputs import NOT_CANCELS, UNTOLD, cancel_label
 from kalshi_daemon.core.order_record import RESTING
 from kalshi_daemon.core.position_tracker import Position, unrealised
@@ -52,7 +52,7 @@ TRADER: Final = "trader"
 class StatusSources:
     """Whom the reporter asks; each is read at the moment of asking."""
 
-    ledger: Ledger
+    ledger: LedgerView
     startup: StartupTracker
     health: HealthMonitor
     degradations: Callable[[], tuple[Degradation, ...]]
@@ -234,7 +234,7 @@ class StateReporter:
         return BreakerStatus(breaker.name, breaker.state, breaker.cause, since_ms, probe_in_ms, breaker.failures)
 
 
-def _orders(ledger: Ledger) -> tuple[OrderStatus, ...]:
+def _orders(ledger: LedgerView) -> tuple[OrderStatus, ...]:
     return tuple(
         OrderStatus(
             record.client_order_id,
@@ -251,7 +251,7 @@ def _orders(ledger: Ledger) -> tuple[OrderStatus, ...]:
     )
 
 
-def _fill(ledger: Ledger, execution: Execution) -> FillStatus:
+def _fill(ledger: LedgerView, execution: Execution) -> FillStatus:
     fill = execution.fill
     record = ledger.by_order_id(fill.order_id)
     return FillStatus(

@@ -17,7 +17,7 @@ from attrs import evolve
 from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.account_comparison import collateral
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.payouts import as_booked
 from kalshi_daemon.core.statement import AccountLists, JournalHalf, Period, differences, exchange_half
 from kalshi_daemon.errors import CommandRefused, OperatingError
@@ -84,7 +84,7 @@ async def _read(read: ReadLists, journal: JournalHalf) -> AccountLists:
     return lists
 
 
-def _left_out(ledger: Ledger, cash: Money) -> Money:
+def _left_out(ledger: LedgerView, cash: Money) -> Money:
     """Of the collateral of resting orders, in whichever reading of it the balance agrees (calibration_service.py)."""
     resting = [each for each in ledger.live() if each.order_id]
     held = {market: position.count for market, position in ledger.positions.items()}

@@ -21,7 +21,7 @@ import trio
 
 from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.errors import ExchangeError, RateLimited, Unreachable
 from kalshi_daemon.facts import AccountFact, SweepUnverified, SweepVerified
@@ -39,7 +39,7 @@ class Sweeper:
         self,
         reader: AccountReader,
         writer: OrderWriter,
-        ledger: Ledger,
+        ledger: LedgerView,
         clock: Clock,
         settle: Callable[[AccountFact], Awaitable[None]],
     ) -> None:

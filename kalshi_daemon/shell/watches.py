@@ -14,7 +14,7 @@ from attrs import evolve
 from kalshi_daemon import limits
 from kalshi_daemon.core.exchange_hours import ExchangeHours, Pause
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.errors import ExchangeError, Unreachable
 from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, HoldPlaced
 from kalshi_daemon.shell.clock import Clock
@@ -31,7 +31,7 @@ Alarm = Callable[[str, str], None]
 async def watch_exchange(
     rest: RestClient,
     hours: ExchangeHours,
-    ledger: Ledger,
+    ledger: LedgerView,
     clock: Clock,
     settle: Callable[[AccountFact], Awaitable[None]],
 ) -> None:
@@ -59,7 +59,7 @@ async def watch_exchange(
 
 
 async def watch_hours(
-    hours: ExchangeHours, ledger: Ledger, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
+    hours: ExchangeHours, ledger: LedgerView, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
 ) -> None:
     """Never returns. Places the hold `exchange` shortly before a pause that is known: no event would tell of it."""
     while True:
@@ -134,7 +134,7 @@ async def watch_clock(clock: Clock, tick: Callable[[int], None], alarm: Alarm) -
 class Watchdog:
     """Says to systemd that the loop and the writer are alive, and alarms when a kill is not verified in time."""
 
-    def __init__(self, bus: EventBus, ledger: Ledger, clock: Clock, notifier: Notifier, alarm: Alarm) -> None:
+    def __init__(self, bus: EventBus, ledger: LedgerView, clock: Clock, notifier: Notifier, alarm: Alarm) -> None:
         self._bus = bus
         self._ledger = ledger
         self._clock = clock

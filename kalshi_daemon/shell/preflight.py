@@ -29,7 +29,7 @@ from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.snapshots import Snapshots
-from kalshi_daemon.shell.watches import held_for, learn_limits
+from kalshi_daemon.shell.watches import hold_for_hours, hold_for_status, learn_limits
 from kalshi_daemon.wire.error_codes import Fault, meaning_of
 
 HEALING: Final = frozenset({Fault.TRANSIENT, Fault.THEIRS})  # tried again: the others are a person's to mend
@@ -153,12 +153,8 @@ class Preflight:
     async def _check_exchange(self) -> str:
         status = await self._rest.exchange_status()
         await self._read_hours()
-        pause = self._hours.pause_at(self._clock.exchange_now_ms(), limits.PAUSE_LEAD_MS)
-        if pause is not None and self._ledger.find_hold(HoldKind.EXCHANGE) is None:
-            await self._settle(held_for(pause, self._clock.now_ms()))
-        paused = not (status.exchange_active and status.trading_active)
-        if paused and self._ledger.find_hold(HoldKind.EXCHANGE) is None:
-            await self._settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", self._clock.now_ms()))
+        await hold_for_hours(self._hours, self._ledger, self._clock, self._settle)
+        await hold_for_status(status, self._ledger, self._clock, self._settle)
         return f"reached; its clock is {self._clock.offset_ms:+d} ms from ours"
 
     async def _read_hours(self) -> None:

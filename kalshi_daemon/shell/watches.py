@@ -12,28 +12,25 @@ import trio
 from attrs import evolve
 
 from kalshi_daemon import limits
-from kalshi_daemon.core.exchange_hours import ExchangeHours, Pause
+from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.errors import ExchangeError, Unreachable
-from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted, HoldPlaced
+from kalshi_daemon.facts import AccountFact, HoldKind, HoldLifted
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.doctor_advice import REGION, region_warning
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.notify import Notifier
 from kalshi_daemon.shell.rest_client import RestClient
-from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.wire.rest import ExchangeStatus
 
 Alarm = Callable[[str, str], None]
+Settle = Callable[[AccountFact], Awaitable[None]]
 
 
 async def watch_exchange(
-    rest: RestClient,
-    hours: ExchangeHours,
-    ledger: LedgerView,
-    clock: Clock,
-    settle: Callable[[AccountFact], Awaitable[None]],
+    rest: RestClient, hours: ExchangeHours, ledger: LedgerView, clock: Clock, settle: Settle
 ) -> None:
     """Never returns. Places the hold `exchange` while the exchange says that it is paused; active twice lifts it, and
     nothing does before the end of a pause that is known.
@@ -45,11 +42,9 @@ async def watch_exchange(
         except (ExchangeError, Unreachable):
             active = 0  # not reached says nothing about the exchange
         else:
-            held = any(each.kind is HoldKind.EXCHANGE for each in ledger.holds)
-            if not (status.exchange_active and status.trading_active):
+            held = ledger.find_hold(HoldKind.EXCHANGE) is not None
+            if await hold_for_status(status, ledger, clock, settle):
                 active = 0
-                if not held:
-                    await settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", clock.now_ms()))
             else:
                 lasts = hours.pause_at(clock.exchange_now_ms(), limits.PAUSE_LEAD_MS) is not None
                 active = active + 1 if held and not lasts else 0  # what was said before the hold does not lift it
@@ -58,24 +53,30 @@ async def watch_exchange(
         await trio.sleep(limits.EXCHANGE_WATCH_S)
 
 
-async def watch_hours(
-    hours: ExchangeHours, ledger: LedgerView, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]
-) -> None:
+async def hold_for_status(status: ExchangeStatus, ledger: LedgerView, clock: Clock, settle: Settle) -> bool:
+    """Whether the exchange says that it is paused, which the account is held for."""
+    paused = not (status.exchange_active and status.trading_active)
+    if paused and ledger.find_hold(HoldKind.EXCHANGE) is None:
+        await settle(hold(HoldKind.EXCHANGE, "the exchange says that it is paused", clock.now_ms()))
+    return paused
+
+
+async def watch_hours(hours: ExchangeHours, ledger: LedgerView, clock: Clock, settle: Settle) -> None:
     """Never returns. Places the hold `exchange` shortly before a pause that is known: no event would tell of it."""
     while True:
-        pause = hours.pause_at(clock.exchange_now_ms(), limits.PAUSE_LEAD_MS)
-        if pause is not None:
-            wanted, found = held_for(pause, clock.now_ms()), ledger.find_hold(HoldKind.EXCHANGE)
-            if found is None or found.cause != wanted.cause:
-                await settle(wanted)
+        await hold_for_hours(hours, ledger, clock, settle)
         await trio.sleep(limits.CLOCK_WATCH_S)
 
 
-def held_for(pause: Pause, at_ms: Milliseconds) -> HoldPlaced:
-    """The hold for a pause that is known ahead."""
+async def hold_for_hours(hours: ExchangeHours, ledger: LedgerView, clock: Clock, settle: Settle) -> None:
+    """Hold the account for a pause that is known and near, saying until when."""
+    pause, found = hours.pause_at(clock.exchange_now_ms(), limits.PAUSE_LEAD_MS), ledger.find_hold(HoldKind.EXCHANGE)
+    if pause is None:
+        return
     span = f"from {iso_time(pause.from_ms)} to {iso_time(pause.until_ms)}"
-    placed = hold(HoldKind.EXCHANGE, f"the exchange pauses by {pause.cause}, {span}", at_ms)
-    return evolve(placed, cleared_by=f"a status that says active twice, after {iso_time(pause.until_ms)}")
+    placed = hold(HoldKind.EXCHANGE, f"the exchange pauses by {pause.cause}, {span}", clock.now_ms())
+    if found is None or found.cause != placed.cause:
+        await settle(evolve(placed, cleared_by=f"a status that says active twice, after {iso_time(pause.until_ms)}"))
 
 
 async def read_hours(rest: RestClient, hours: ExchangeHours) -> None:

@@ -188,7 +188,7 @@ async def test_a_restart_goes_on_from_the_journal(autojump_clock, tmp_path):
         assert int(steps["journal"].detail.split()[0]) > 20
         assert second.ledger.fills_booked >= first.ledger.fills_booked
         assert await second.stop() == EXIT_STOPPED
-        second.audit._opened_fills = 0
+        second.audit._read_fills = 0
         second.audit.conclude()
         assert second.parts.invariants.violated == []
 

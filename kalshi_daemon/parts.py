@@ -24,7 +24,7 @@ from kalshi_daemon.core.market_selection import Filters, MarketSelection
 from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
-from kalshi_daemon.facts import AccountFact, AmendSent, OrderSent, SeriesFees
+from kalshi_daemon.facts import AccountFact, AmendSent, OrderSent
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
@@ -93,7 +93,7 @@ class Parts:
         self.universe = MarketUniverse() if seams.practice is None else seams.practice.universe
         self.hours = ExchangeHours(EASTERN)
         self.invariants = Invariants(self.ledger, self._violated)
-        self.fee_forecast = FeeForecast(self._fees_of, hooks.alarm)
+        self.fee_forecast = FeeForecast(self.universe.market, hooks.alarm)
         self.journal: Journal | None = None
         self.snapshots = Snapshots(self.ledger, seams.journal, seams.run_in_thread, hooks.alarm)
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
@@ -232,10 +232,6 @@ class Parts:
         if isinstance(fact, OrderSent | AmendSent):
             self.invariants.leaving(fact.client_order_id, self.levels(), self.evidence, self.breaker.state)
         self._post(fact)
-
-    def _fees_of(self, market: Ticker) -> SeriesFees | None:
-        known = self.universe.market(market)
-        return None if known is None else known.fees
 
     def _violated(self, text: str) -> None:
         self.health.violated(text)

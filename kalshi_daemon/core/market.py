@@ -26,6 +26,7 @@ class Market:
     said active after that. `fees` is its series' schedule under its event's own (core/fee_schedules.py), None until
     both were read; `fees_refused` says why nothing may be bought by them. `listed` is false where a complete read
     left it out. `leaving`: kept in view for what we have there, and no longer selected, so that it is only reduced.
+    Until `waived_ms` fees are waived, to an extent that the exchange does not state.
     """
 
     ticker: Ticker
@@ -48,6 +49,7 @@ class Market:
     listed: bool = True
     fees_refused: str = ""
     leaving: bool = False
+    waived_ms: Milliseconds | None = None
 
     def is_active(self, now_ms: Milliseconds) -> bool:
         """Whether orders are taken: the exchange says active, and by the clock it has not closed."""

@@ -136,6 +136,7 @@ class MarketUniverse:
             kind=fact.kind,
             volume_24h=fact.volume_24h,
             spread=fact.spread,
+            waived_ms=fact.waived_ms,
             listed=True,
         )
         if known.refused_ms is not None:
@@ -239,6 +240,7 @@ class MarketUniverse:
             volume_24h=fact.volume_24h,
             spread=fact.spread,
             fees_refused=refused,
+            waived_ms=fact.waived_ms,
         )
         self._markets[fact.market] = market
         return market

@@ -22,7 +22,7 @@ class MarketRead(msgspec.Struct, frozen=True):
     """One market as REST shows it; `status` is the exchange's word (a column of the market table).
 
     `spread` lies between the best bid and the best ask, one dollar where both sides are empty; `volume_24h` counts the
-    contracts traded in the last 24 hours; `kind` is binary or scalar.
+    contracts traded in the last 24 hours; `kind` is binary or scalar. Until `waived_ms` its fees are waived.
     """
 
     market: Ticker
@@ -38,6 +38,7 @@ class MarketRead(msgspec.Struct, frozen=True):
     kind: str
     volume_24h: Count
     spread: Price
+    waived_ms: Milliseconds | None = None
 
 
 class SeriesFees(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ class MarketBody(msgspec.Struct, frozen=True):
     yes_bid_dollars: str
     yes_ask_dollars: str
     settlement_value_dollars: str | None = None
+    fee_waiver_expiration_time: Instant | None = None
 
 
 class MarketAnswer(msgspec.Struct, frozen=True):

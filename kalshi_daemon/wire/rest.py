@@ -262,6 +262,7 @@ def _to_market(body: bodies.MarketBody) -> MarketRead:
         kind=body.market_type,
         volume_24h=parse_count(body.volume_24h_fp),
         spread=max(0, ask - parse_price(body.yes_bid_dollars)),
+        waived_ms=None if body.fee_waiver_expiration_time is None else to_ms(body.fee_waiver_expiration_time),
     )
 
 

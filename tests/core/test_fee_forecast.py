@@ -6,6 +6,7 @@ from attrs import evolve
 
 from kalshi_daemon.core.fee_forecast import FeeForecast
 from kalshi_daemon.core.fees import fill_fee
+from kalshi_daemon.core.market import Market
 from kalshi_daemon.facts import FillSeen, SeriesFees
 from kalshi_daemon.limits import FEE_FILLS, FEE_ORDERS_MAX
 from kalshi_daemon.units import CONTRACT, BookSide, FeeType
@@ -28,9 +29,27 @@ FILL = FillSeen(
 )
 
 
-def forecast() -> tuple[FeeForecast, list[str]]:
+MARKET = Market(
+    ticker="KXA-1",
+    event="KXA",
+    series="KXA",
+    status="active",
+    unproven=False,
+    grid=(),
+    open_ms=0,
+    close_ms=9,
+    exchange_index=0,
+    result="",
+    settlement_value=None,
+    fees=FEES,
+    refused_ms=None,
+    active_read_ms=None,
+)
+
+
+def forecast(market: Market = MARKET) -> tuple[FeeForecast, list[str]]:
     told: list[str] = []
-    return FeeForecast({"KXA-1": FEES}.get, lambda _alarm, text: told.append(text)), told
+    return FeeForecast({"KXA-1": market}.get, lambda _alarm, text: told.append(text)), told
 
 
 def test_a_fee_as_the_schedule_says_is_nothing_to_tell() -> None:
@@ -41,7 +60,7 @@ def test_a_fee_as_the_schedule_says_is_nothing_to_tell() -> None:
         charged = fill_fee(FEES, BookSide.BID, 4_995, 7, gathered, is_taker=True)
         gathered = charged.accumulated
         fees.saw(evolve(FILL, price=4_995, count=7, fee=charged.fee))
-    assert (fees.counts, fees.off, told) == ({"made": 40, "without_fees": 0, "off": 0}, 0, [])
+    assert (fees.counts, fees.off, told) == ({"made": 40, "without_fees": 0, "waived": 0, "off": 0}, 0, [])
 
 
 def test_half_a_cent_a_contract_over_twenty_fills_is_told_once() -> None:
@@ -58,7 +77,7 @@ def test_half_a_cent_a_contract_over_twenty_fills_is_told_once() -> None:
     for _ in range(FEE_FILLS):
         fees.saw(evolve(FILL, fee=17_500 - 5_000))
     assert len(told) == 2
-    assert "$-0.10" in told[1] or "-$0.10" in told[1]
+    assert "were charged $0.10 less than the schedules say" in told[1]
 
 
 def test_a_market_whose_fees_are_not_known_is_not_judged() -> None:
@@ -67,6 +86,16 @@ def test_a_market_whose_fees_are_not_known_is_not_judged() -> None:
     for _ in range(2 * FEE_FILLS):
         fees.saw(evolve(FILL, market="KXB-1", fee=0))
     assert (fees.counts["without_fees"], fees.off, told) == (2 * FEE_FILLS, 0, [])
+
+
+def test_what_is_charged_under_a_waiver_is_not_judged() -> None:
+    """Its extent is not stated; from the moment at which it ends on, fees are held against the schedule again."""
+    fees, told = forecast(evolve(MARKET, waived_ms=5))
+    for ts_ms in (4, 5):
+        for _ in range(2 * FEE_FILLS):
+            fees.saw(evolve(FILL, fee=0, ts_ms=ts_ms))
+    assert (fees.counts["waived"], fees.counts["made"]) == (2 * FEE_FILLS, 2 * FEE_FILLS)
+    assert (fees.off, len(told)) == (2 * FEE_FILLS * -17_500, 1)
 
 
 def test_what_is_remembered_of_orders_is_bounded() -> None:

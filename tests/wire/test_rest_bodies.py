@@ -112,7 +112,7 @@ def at(reader):
 
 
 REQUIRED = [
-    (rest.read_markets, "markets", MARKET_BODY, {"settlement_value_dollars"}),
+    (rest.read_markets, "markets", MARKET_BODY, {"settlement_value_dollars", "fee_waiver_expiration_time"}),
     (at(rest.read_orders), "orders", ORDER_BODY, {"created_time", "last_update_time", "expiration_time"}),
     (at(rest.read_fills), "fills", FILL_BODY, set()),
     (at(rest.read_settlements), "settlements", SETTLEMENT_BODY, {"value"}),
@@ -139,6 +139,8 @@ def test_a_market():
     )
     settled = MARKET_BODY | {"status": "finalized", "result": "scalar", "settlement_value_dollars": "0.3333"}
     assert rest.read_markets(page("markets", settled, cursor="next")).items[0].settlement_value == 3_333
+    waived = MARKET_BODY | {"fee_waiver_expiration_time": "2026-06-11T05:39:29Z"}
+    assert rest.read_market(body({"market": waived})).waived_ms == 1781156369000
 
 
 def test_an_order_as_it_is_read():

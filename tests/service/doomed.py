@@ -8,8 +8,8 @@ it comes to a named point. At the point `never` it does not.
 | `begin:FACT`, `written:FACT`, `committed:FACT` | a transaction with such a fact: before it, its COMMIT, after |
 | `checkpoint`, `checkpointed` | before and after the log is folded into the journal at the start |
 | `closing`, `closed` | before and after the journal is closed |
-| `sending:METHOD`, `half:METHOD` | before the first byte of a write to the exchange, between its head and its body |
-| `sent:METHOD`, `answered:METHOD` | when all of it has left; when its answer is here, and nobody was told |
+| `sending:WRITE`, `half:WRITE` | before the first byte of a write to the exchange, between its head and its body |
+| `sent:WRITE`, `answered:WRITE` | when all of it has left; when its answer is here, and nobody was told |
 | `heard:fill` | when a frame with a fill is here, and nobody was told |
 
 Rules: the points are in what the daemon is handed, a journal and a network; nothing of the daemon knows of them. The
@@ -37,7 +37,13 @@ from kalshi_daemon.seams import Seams, View
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.network import Network
 
-WRITES: Final = {b"POST ": "POST", b"DELETE": "DELETE"}  # by the first bytes of the request
+WRITES: Final = {  # by the first bytes of the request
+    b"POST /trade-api/v2/portfolio/events/orders ": "ORDER",
+    b"POST /trade-api/v2/portfolio/events/orders/": "AMEND",
+    b"POST /trade-api/v2/portfolio/order_groups/": "GROUP",
+    b"DELETE /trade-api/v2/portfolio/events/orders": "CANCEL",
+}
+BODY: Final = b"\r\ncontent-length: "
 LIFE_MS: Final = 3_000  # in the place of REQUEST_LIFE_MS
 EAGERNESS: Final = 0.3  # the share of decisions that are not to hold
 FILL: Final = b'"type":"fill"'
@@ -100,27 +106,27 @@ class DoomedStream(trio.abc.Stream):
     def __init__(self, stream: trio.abc.Stream, doom: Doom) -> None:
         self._stream = stream
         self._doom = doom
-        self._method = ""  # of the write under way
+        self._write = ""  # that is under way
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        begun = WRITES.get(bytes(data[:5]), WRITES.get(bytes(data[:6]), ""))
+        begun = next((write for head, write in WRITES.items() if bytes(data).startswith(head)), "")
         if begun:
-            self._method = begun
+            self._write = begun
             self._doom.come(f"sending:{begun}")
-        elif self._method:
-            self._doom.come(f"half:{self._method}")
+        elif self._write:
+            self._doom.come(f"half:{self._write}")
         await self._stream.send_all(data)
-        if self._method and (not begun or begun == "DELETE"):  # a DELETE has no body
-            self._doom.come(f"sent:{self._method}")
+        if self._write and not (begun and BODY in bytes(data).lower()):
+            self._doom.come(f"sent:{self._write}")
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data = await self._stream.receive_some(max_bytes)
-        if self._method:
-            self._doom.come(f"answered:{self._method}")
-            self._method = ""
+        if self._write:
+            self._doom.come(f"answered:{self._write}")
+            self._write = ""
         if FILL in data:
             self._doom.come("heard:fill")
         return data

@@ -58,7 +58,7 @@ LOOK_S: Final = 0.1  # between two questions to the exchange
 TRADE_S: Final = 180.0  # for a trade: some recalibrations may come before it
 COMMIT: Final = ("begin", "written", "committed")
 AT_THE_STOP: Final = (  # points to which an order that rests leads when the daemon is stopped
-    *(f"{where}:DELETE" for where in ("sending", "sent", "answered")),
+    *(f"{where}:CANCEL" for where in ("sending", "half", "sent", "answered")),
     *(f"{where}:{kind}" for kind in ("CancelSent", "CancelAcknowledged") for where in COMMIT),
     *("closing", "closed"),
 )
@@ -250,7 +250,7 @@ def compare(facts: list[AccountFact], books: Books) -> None:
     held = {each.market: (each.count, each.cost, each.realised, each.fees) for each in ledger.positions.values()}
     assert held == books.positions
     assert ledger.reserved_total == 0
-    assert not [each for each in facts if isinstance(each, HoldPlaced) and each.kind in NEVER]
+    assert not [each for each in facts if isinstance(each, HoldPlaced) and each.hold in NEVER]
 
 
 def _compare_orders(facts: list[AccountFact], ledger: Ledger, books: Books) -> None:

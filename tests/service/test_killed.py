@@ -26,11 +26,11 @@ SEEDS: Final = range(SEED, SEED + KILLS // (AT_ONCE * EACH))
 
 BEFORE_TRADING: Final = (
     *(f"{where}:{kind}" for kind in ("RunStarted", "AccountOpened") for where in COMMIT),
-    *("committed:AccountAgreed", "checkpoint", "checkpointed"),
+    *("committed:AccountAgreed", "checkpoint", "checkpointed", "sent:GROUP", "answered:GROUP"),
 )
 TRADING: Final = (
     *(f"{where}:{kind}" for kind in ("OrderIntended", "OrderSent") for where in COMMIT),
-    *(f"{where}:POST" for where in ("sending", "half", "sent", "answered")),
+    *(f"{where}:ORDER" for where in ("sending", "half", "sent", "answered")),
     *(f"{where}:{kind}" for kind in ("OrderAcknowledged", "OrderSeen") for where in ("begin", "committed")),
     *AT_A_FILL,
 )

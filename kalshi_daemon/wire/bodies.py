@@ -11,9 +11,9 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from kalshi_daemon.limits import ENDPOINT_COSTS_MAX
-from kalshi_daemon.units import BookSide
 from kalshi_daemon.wire.frames import LevelTexts, RangeBody
 from kalshi_daemon.wire.reading import Id, Instant, Positive, Signed, Whole, Word
+from kalshi_daemon.wire.sightings import FillText, OrderText
 
 MarketStatus: TypeAlias = Literal[
     "initialized", "inactive", "active", "closed", "determined", "disputed", "amended", "finalized"
@@ -213,21 +213,10 @@ class PositionsAnswer(msgspec.Struct, frozen=True):
     cursor: str
 
 
-class OrderBody(msgspec.Struct, frozen=True):
-    order_id: Id
-    client_order_id: Word
-    ticker: Id
-    status: Literal["resting", "canceled", "executed"]
-    book_side: BookSide
-    yes_price_dollars: str
-    fill_count_fp: str
-    remaining_count_fp: str
-    initial_count_fp: str
-    exchange_index: Whole
+class OrderBody(OrderText, frozen=True):
     created_time: Instant | None = None
     last_update_time: Instant | None = None
     expiration_time: Instant | None = None
-    last_update_reason: Word = ""
 
 
 class OrderAnswer(msgspec.Struct, frozen=True):
@@ -239,17 +228,10 @@ class OrdersAnswer(msgspec.Struct, frozen=True):
     cursor: str
 
 
-class FillBody(msgspec.Struct, frozen=True):
+class FillBody(FillText, frozen=True):
     fill_id: Id
-    order_id: Id
     ticker: Id
-    book_side: BookSide
-    yes_price_dollars: str
-    count_fp: str
-    fee_cost: str
-    is_taker: bool
     created_time: Instant
-    exchange_index: Whole
 
 
 class FillsAnswer(msgspec.Struct, frozen=True):

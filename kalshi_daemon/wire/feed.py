@@ -46,12 +46,12 @@ from kalshi_daemon.wire.fixed_point import (
     bad_number,
     parse_change,
     parse_count,
-    parse_fee,
     parse_money,
     parse_price,
     parse_quote,
 )
 from kalshi_daemon.wire.reading import wire_error
+from kalshi_daemon.wire.sightings import fill_seen, order_seen
 
 Decoded: TypeAlias = (
     MarketFact | StreamAnswer | FillSeen | OrderSeen | OrderGroupReported | PositionReported | FrameIgnored
@@ -156,29 +156,15 @@ def _fill(read: frames.Fill, at_ms: Milliseconds) -> FillSeen | FrameIgnored:
     body = read.msg
     if body.subaccount:
         return FrameIgnored(OTHER_SUBACCOUNT, read.sid, None)
-    return FillSeen(
-        at_ms=at_ms,
-        source="stream",
+    return fill_seen(
+        body,
+        at_ms,
+        "stream",
         trade_id=body.trade_id,
-        order_id=body.order_id,
         client_order_id=body.client_order_id,
         market=body.market_ticker,
-        side=body.book_side,
-        price=parse_quote(body.yes_price_dollars),
-        count=filled_count(body.count_fp),
-        fee=parse_fee(body.fee_cost),
-        is_taker=body.is_taker,
         ts_ms=body.ts_ms,
-        exchange_index=body.exchange_index,
     )
-
-
-def filled_count(text: str) -> Count:
-    """The count of an execution, which is never zero."""
-    count = parse_count(text)
-    if count == 0:
-        raise bad_number(text, "the count of a fill")
-    return count
 
 
 def _user_order(read: frames.UserOrder, at_ms: Milliseconds) -> OrderSeen | FrameIgnored:
@@ -186,25 +172,7 @@ def _user_order(read: frames.UserOrder, at_ms: Milliseconds) -> OrderSeen | Fram
     if body.subaccount_number:
         return FrameIgnored(OTHER_SUBACCOUNT, read.sid, None)
     updated_ms = body.created_ts_ms if body.last_updated_ts_ms is None else body.last_updated_ts_ms
-    if updated_ms is None:
-        raise WireError("missing_field", "a user_order without last_updated_ts_ms and created_ts_ms")
-    return OrderSeen(
-        at_ms=at_ms,
-        source="stream",
-        order_id=body.order_id,
-        client_order_id=body.client_order_id,
-        market=body.ticker,
-        side=body.book_side,
-        price=parse_quote(body.yes_price_dollars),
-        status=body.status,
-        filled=parse_count(body.fill_count_fp),
-        remaining=parse_count(body.remaining_count_fp),
-        initial=parse_count(body.initial_count_fp),
-        updated_ms=updated_ms,
-        expires_s=None if body.expiration_ts_ms is None else body.expiration_ts_ms // SECOND_MS,
-        reason=body.last_update_reason,
-        exchange_index=body.exchange_index,
-    )
+    return order_seen(body, at_ms, "stream", updated_ms, body.expiration_ts_ms)
 
 
 def _position(read: frames.MarketPosition, at_ms: Milliseconds) -> PositionReported | FrameIgnored:

@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from kalshi_daemon.units import BookSide
 from kalshi_daemon.wire.reading import Id, Signed, Whole, Word
+from kalshi_daemon.wire.sightings import FillText, OrderText
 
 Leg: TypeAlias = Literal["yes", "no"]
 LevelTexts: TypeAlias = list[tuple[str, str]]
@@ -97,16 +97,9 @@ class EventFeeUpdate(_Frame, frozen=True, gc=False, tag="event_fee_update"):
     msg: EventFeeBody
 
 
-class FillBody(msgspec.Struct, frozen=True, gc=False):
+class FillBody(FillText, frozen=True, gc=False):
     trade_id: Id
-    order_id: Id
     market_ticker: Id
-    is_taker: bool
-    yes_price_dollars: str
-    count_fp: str
-    fee_cost: str
-    book_side: BookSide
-    exchange_index: Whole
     ts_ms: Whole
     client_order_id: Word = ""
     subaccount: Whole = 0
@@ -117,21 +110,10 @@ class Fill(_Frame, frozen=True, gc=False, tag="fill"):
     msg: FillBody
 
 
-class UserOrderBody(msgspec.Struct, frozen=True, gc=False):
-    order_id: Id
-    client_order_id: Word
-    ticker: Id
-    status: Literal["resting", "canceled", "executed"]
-    book_side: BookSide
-    yes_price_dollars: str
-    fill_count_fp: str
-    remaining_count_fp: str
-    initial_count_fp: str
-    exchange_index: Whole
+class UserOrderBody(OrderText, frozen=True, gc=False):
     created_ts_ms: Whole | None = None
     last_updated_ts_ms: Whole | None = None
     expiration_ts_ms: Whole | None = None
-    last_update_reason: Word = ""
     subaccount_number: Whole = 0
 
 

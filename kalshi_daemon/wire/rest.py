@@ -25,16 +25,16 @@ from kalshi_daemon.units import (
     Ticker,
 )
 from kalshi_daemon.wire import bodies
-from kalshi_daemon.wire.feed import filled_count, read_levels, read_ranges
+from kalshi_daemon.wire.feed import read_levels, read_ranges
 from kalshi_daemon.wire.fixed_point import (
     parse_change,
     parse_count,
     parse_fee,
     parse_money,
     parse_price,
-    parse_quote,
 )
 from kalshi_daemon.wire.reading import read, to_ms
+from kalshi_daemon.wire.sightings import fill_seen, order_seen
 
 T = TypeVar("T")
 
@@ -281,44 +281,15 @@ def _to_position(body: bodies.PositionBody) -> PositionRead:
 
 def _to_order(body: bodies.OrderBody, at_ms: Milliseconds) -> OrderSeen:
     updated = body.created_time if body.last_update_time is None else body.last_update_time
-    if updated is None:
-        raise WireError("missing_field", "an order without last_update_time and created_time")
-    return OrderSeen(
-        at_ms=at_ms,
-        source="read",
-        order_id=body.order_id,
-        client_order_id=body.client_order_id,
-        market=body.ticker,
-        side=body.book_side,
-        price=parse_quote(body.yes_price_dollars),
-        status=body.status,
-        filled=parse_count(body.fill_count_fp),
-        remaining=parse_count(body.remaining_count_fp),
-        initial=parse_count(body.initial_count_fp),
-        updated_ms=to_ms(updated),
-        expires_s=None if body.expiration_time is None else to_ms(body.expiration_time) // SECOND_MS,
-        reason=body.last_update_reason,
-        exchange_index=body.exchange_index,
-    )
+    updated_ms = None if updated is None else to_ms(updated)
+    expires_ms = None if body.expiration_time is None else to_ms(body.expiration_time)
+    return order_seen(body, at_ms, "read", updated_ms, expires_ms)
 
 
 def _to_fill(body: bodies.FillBody, at_ms: Milliseconds) -> FillSeen:
     """REST does not say the client's id; `fill_id` is what the stream calls `trade_id`."""
-    return FillSeen(
-        at_ms=at_ms,
-        source="read",
-        trade_id=body.fill_id,
-        order_id=body.order_id,
-        client_order_id="",
-        market=body.ticker,
-        side=body.book_side,
-        price=parse_quote(body.yes_price_dollars),
-        count=filled_count(body.count_fp),
-        fee=parse_fee(body.fee_cost),
-        is_taker=body.is_taker,
-        ts_ms=to_ms(body.created_time),
-        exchange_index=body.exchange_index,
-    )
+    ts_ms = to_ms(body.created_time)
+    return fill_seen(body, at_ms, "read", trade_id=body.fill_id, client_order_id="", market=body.ticker, ts_ms=ts_ms)
 
 
 def _to_settlement(body: bodies.SettlementBody, at_ms: Milliseconds) -> SettlementSeen:

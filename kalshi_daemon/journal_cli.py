@@ -65,8 +65,10 @@ def _range() -> argparse.ArgumentParser:
     ranged = argparse.ArgumentParser(add_help=False)
     ranged.add_argument("--from", type=_count, default=1, dest="first", metavar="NUMBER", help="the first event")
     ranged.add_argument("--to", type=_count, dest="last", metavar="NUMBER", help="the last event")
-    ranged.add_argument("--since", type=_moment, metavar="TIME", help="ISO; a date is a US Eastern day's beginning")
-    ranged.add_argument("--until", type=_end, metavar="TIME", help="ISO; a date is a US Eastern day's end")
+    ranged.add_argument(
+        "--since", type=_moment, metavar="TIME", help="ISO; without a zone US Eastern, a date is its beginning"
+    )
+    ranged.add_argument("--until", type=_end, metavar="TIME", help="ISO; without a zone US Eastern, a date is its end")
     return ranged
 
 

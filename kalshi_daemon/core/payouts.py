@@ -13,7 +13,7 @@ from attrs import evolve
 
 from kalshi_daemon.core.position_tracker import worth
 from kalshi_daemon.facts import SettlementSeen
-from kalshi_daemon.units import CENT, PRICE_CENT, PRICE_ONE, Count, Money, Price, contracts, dollars
+from kalshi_daemon.units import CENT, CONTRACT, PRICE_CENT, Count, Money, Price, contracts, dollars
 
 
 def exact(told: SettlementSeen, value: Price | None, grain: Money) -> SettlementSeen:
@@ -39,5 +39,7 @@ def surprise_of(fact: SettlementSeen, ours: Count) -> str:
     if fact.count != ours:
         return f"{contracts(fact.count)} settled where we hold {contracts(ours)}"
     if fact.result != "void" and abs(fact.revenue - worth(fact.count, fact.value)) >= CENT:
-        return f"{dollars(fact.revenue)} paid for {contracts(fact.count)} at {fact.value}/{PRICE_ONE}"
+        return (
+            f"{dollars(fact.revenue)} paid for {contracts(fact.count)} at {dollars(worth(CONTRACT, fact.value))} each"
+        )
     return ""

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from kalshi_daemon.emulator import requests
-from kalshi_daemon.emulator.bodies import Body, time_text
+from kalshi_daemon.emulator.bodies import Body, balance_text, time_text
 from kalshi_daemon.emulator.channels import CHANNELS
 from kalshi_daemon.emulator.control_body import NotDone, only, text, whole, word
 from kalshi_daemon.emulator.control_market_routes import SECONDS_MAX, MarketControl
@@ -26,9 +26,10 @@ from kalshi_daemon.emulator.faults import HANDSHAKE, NETWORK
 from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.limits import MAINTENANCE_WINDOWS_MAX
 from kalshi_daemon.shell.http_server import Request, Response
-from kalshi_daemon.units import SECOND_MS
+from kalshi_daemon.units import CENT, SECOND_MS, dollars
 
 PREFIX: Final = "/emulator"
+CENTS_MAX: Final = 100_000_000_00
 NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)  # of a fault
 
 
@@ -59,6 +60,7 @@ class ControlRoutes:
             ("POST", "exchange", "start"): (lambda _body: self._work(active=True), ()),
             ("POST", *maintenance): (self._announce, ("in_seconds", "seconds")),
             ("DELETE", *maintenance): (lambda _body: {"withdrawn": exchange.withdraw_maintenance()}, ()),
+            ("POST", "account", "deposit"): (self._deposit, ("cents", "shard")),
             ("POST", "streams", "drop"): (lambda _body: {"dropped": streams.drop_streams()}, ()),
             ("POST", "streams", "fail"): (self._fail, ("channel",)),
         }
@@ -96,12 +98,26 @@ class ControlRoutes:
 
     def _trade(self, body: Body, *, active: bool) -> Body:
         """Of one shard, or of all of them; whether orders are taken there now."""
-        shards = self._exchange.settings.exchange_indexes
-        shard = None if "shard" not in body else whole(body, "shard", 0, max(shards))
-        if shard is not None and shard not in shards:
-            raise NotDone(400, f"there is no shard {shard}: {', '.join(map(str, shards))}")
+        shard = None if "shard" not in body else self._shard(body)
         (self._exchange.resume_trading if active else self._exchange.pause_trading)(shard)
         return {"trading_active": self._exchange.hours.trades(shard or 0)}
+
+    def _deposit(self, body: Body) -> Body:
+        """Cash of the first member, behind the back of whoever trades with it; below zero it is withdrawn."""
+        cents, shard = whole(body, "cents", -CENTS_MAX, CENTS_MAX), self._shard(body)
+        account = next(each for each in self._exchange.accounts.values() if not each.credit)
+        free = dict(self._exchange.balance(account).shown)[shard]
+        if cents < 0 and free < -cents * CENT:
+            raise NotDone(409, f"shard {shard} has {dollars(free)} that no order holds")
+        self._exchange.deposit(account, cents * CENT, shard)
+        return {"balance_dollars": balance_text(account.cash[shard])}
+
+    def _shard(self, body: Body) -> int:
+        shards = self._exchange.settings.exchange_indexes
+        shard = whole(body, "shard", 0, max(shards)) if "shard" in body else 0
+        if shard not in shards:
+            raise NotDone(400, f"there is no shard {shard}: {', '.join(map(str, shards))}")
+        return shard
 
     def _work(self, *, active: bool) -> Body:
         if active:

@@ -35,9 +35,12 @@ ReadLists = Callable[[Milliseconds, Mapping[Ticker, Count]], Awaitable[AccountLi
 async def make_statement(day: date, path: Path, read: ReadLists, now_ms: Callable[[], Milliseconds]) -> Statement:
     """`read` gives the exchange's lists since a moment; it is told what was held where a market was settled since.
 
-    Raises what reading the journal raises, and CommandRefused for a day that the journal does not reach.
+    Raises what reading the journal raises, and CommandRefused for a day that the journal does not
+    reach or that has not begun.
     """
     period = Period(*eastern_bounds(day))
+    if now_ms() < period.from_ms:
+        raise CommandRefused(f"there is nothing to state of {day}: it begins {iso(period.from_ms)}")
     seen: tuple[str, ...] | None = None
     for turn in range(limits.CALIBRATION_ROUNDS_MAX):
         if turn:

@@ -236,7 +236,7 @@ def test_a_void_settlement_credits_what_it_says() -> None:
     ("fact", "text"),
     [
         (settlement(9, 100, 900), f"{M}: 9 settled where we hold 10"),
-        (settlement(10, 100, 998), f"{M}: $9.98 paid for 10 at 10000/10000"),
+        (settlement(10, 100, 998), f"{M}: $9.98 paid for 10 at $1.00 each"),
     ],
 )
 def test_a_settlement_that_surprises_is_booked_and_told(fact: facts.SettlementSeen, text: str) -> None:

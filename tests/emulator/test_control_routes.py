@@ -8,9 +8,10 @@ from emulator_world import V2, A, Answer, B, World, ask, heard, part, world
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
+from kalshi_daemon.emulator.bodies import balance_text
 from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX, MAINTENANCE_WINDOWS_MAX
-from kalshi_daemon.units import FeeType
+from kalshi_daemon.units import CENT, DOLLAR, FeeType
 
 FAULTS = "/emulator/faults"
 EMPTY: dict[str, object] = {}
@@ -68,6 +69,8 @@ async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
         ("DELETE", FAULTS + "/x", {}, 404, "is not here"),
         ("DELETE", FAULTS + "/" + "9" * 5_000, {}, 404, "is not here"),
         ("POST", f"/emulator/markets/{A}/explode", {}, 404, "is not here"),
+        ("POST", "/emulator/account/deposit", {"cents": 1.5}, 400, '"cents"'),
+        ("POST", "/emulator/account/deposit", {"cents": 1, "shard": 9}, 400, '"shard"'),
         ("POST", "/emulator/markets/NONE/halt", {}, 404, "market not found"),
         ("POST", f"/emulator/markets/{A}/resume", {}, 409, f"{A} is active: this takes one that is inactive"),
         ("POST", f"/emulator/markets/{A}/dispute", {}, 409, "determined"),
@@ -137,6 +140,21 @@ async def test_trading_pauses_and_streams_drop(autojump_clock: MockClock) -> Non
             assert (await asked(emulator, "POST", "/emulator/streams/drop", EMPTY)).json == {"dropped": 1}
             with pytest.raises(ConnectionClosed):
                 await socket.get_message()
+
+
+async def test_cash_is_paid_in_and_out(autojump_clock: MockClock) -> None:
+    """By the shard, at once, to what no order holds."""
+    async with world() as emulator:
+        account, path = emulator.member, "/emulator/account/deposit"
+        before = account.cash[0]
+        paid = await asked(emulator, "POST", path, {"cents": 2_500})
+        assert (paid.status, account.cash[0]) == (200, before + 25 * DOLLAR)
+        assert paid.json == {"balance_dollars": balance_text(account.cash[0])}
+        assert (await emulator.create()).status == 201
+        refused = await asked(emulator, "POST", path, {"cents": -account.cash[0] // CENT, "shard": 0})
+        assert (refused.status, "that no order holds" in str(refused.json["error"])) == (409, True)
+        assert (await asked(emulator, "POST", path, {"cents": -2_500, "shard": 0})).status == 200
+        assert account.cash[0] == before
 
 
 async def test_a_market_is_halted_resumed_and_settled(autojump_clock: MockClock) -> None:

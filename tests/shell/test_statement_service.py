@@ -198,6 +198,14 @@ async def test_a_day_before_the_journal_is_refused(autojump_clock, journal):
             await stated(site, journal, date(2026, 10, 18))
 
 
+async def test_a_day_that_has_not_begun_is_refused(autojump_clock, journal):
+    async with exchange_site() as site:
+        await trade(site, journal, fills=1)
+        tomorrow = today(site) + timedelta(days=1)
+        with pytest.raises(CommandRefused, match=f"nothing to state of {tomorrow}: it begins {tomorrow}T0[45]:00:00"):
+            await stated(site, journal, tomorrow)
+
+
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 3, 8), 23), (date(2026, 11, 1), 25), (date(2026, 7, 4), 24)])
 def test_a_day_is_as_long_as_the_clocks_make_it(day, hours):
     begin, end = eastern_bounds(day)

@@ -25,7 +25,9 @@ class OrderMoved:
 
 @frozen
 class OrderRestated:
-    """An order that rests is to become another: an amend of it is pending, and its state is the same."""
+    """An order that rests is to become another, and an amend of it is pending; or it has become one, or ours, by what
+    nobody here asked for. Its state is the same.
+    """
 
     record: OrderRecord
 

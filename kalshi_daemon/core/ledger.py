@@ -205,6 +205,9 @@ class Ledger(LedgerHolds):
         self._moved(told, fact.at_ms, changes)
         if told.note:
             self._count(told.note)
+        if told.restated:
+            self._count("orders_restated")
+            changes += [OrderRestated(told.record), Noticed("order_restated", told.restated)]
         if told.record.order_id:
             self._attribute_held(told.record.order_id, fact.at_ms, changes)
             if self._fills.dropped_count and told.record.claimed > self.orders[told.record.client_order_id].filled:

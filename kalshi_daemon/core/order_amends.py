@@ -1,4 +1,4 @@
-"""What a fact makes of an amend that is pending: which of the two orders stands, as far as it is known.
+"""Which terms of an order stand: what a fact makes of an amend that is pending, and of one that was not ours.
 
 Rules:
 - An acknowledgement, and a sight of the order as it was to become, settle it: the new one stands. A refusal, a 404 and
@@ -6,6 +6,8 @@ Rules:
 - A lost answer settles nothing. The request may arrive for as long as its signature is good, so a sight of the old
   order settles it only when it is as of later than that; an earlier one is not told (`is_early`).
 - A restart loses the answer, and an amend that was decided may have left.
+- An order that rests with other terms than were asked for, while no amend of ours is pending, was changed by another
+  hand (a person at the exchange's page, another client with the key) or cut by the exchange: it is what is seen of it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from typing import Final
 
 from attrs import evolve
 
+from kalshi_daemon.core.fees import dearest_fee
 from kalshi_daemon.core.order_inputs import NOT_CANCELS
 from kalshi_daemon.core.order_record import OrderRecord, Terms
+from kalshi_daemon.core.position_tracker import side_price
 from kalshi_daemon.facts import (
     AmendAcknowledged,
     AmendMissing,
@@ -62,6 +66,26 @@ def settled(record: OrderRecord, fact: OrderFact) -> OrderRecord:
     if ended or proved or isinstance(fact, AmendWithheld | AmendRefused | AmendMissing):
         return evolve(record, amend=None)
     return record
+
+
+def restated(record: OrderRecord, fact: OrderFact) -> OrderRecord:
+    """The record with the terms that the order is seen to rest with; the same one where they are those known.
+
+    Of fewer contracts the worst case is their share; for anything else it is the cost at the limit and the dearest fee.
+    """
+    rests = isinstance(fact, OrderSeen) and (fact.status == "resting" or fact.reason in NOT_CANCELS) and fact.remaining
+    if not isinstance(fact, OrderSeen) or not rests or record.amend is not None:
+        return record
+    before, count = record.spec, fact.filled + fact.remaining
+    expires_s = before.expires_s if fact.expires_s is None else fact.expires_s
+    spec = evolve(before, price=fact.price, count=count, expires_s=expires_s)
+    if spec == before:
+        return record
+    if spec.reduce_only or (spec.price == before.price and count <= before.count):
+        worst = -(-record.worst * count // before.count)
+    else:
+        worst = side_price(spec.side, spec.price) * count + dearest_fee(spec.side, spec.price, count)
+    return evolve(record, spec=spec, worst=worst)
 
 
 def is_early(record: OrderRecord, fact: OrderSeen) -> bool:

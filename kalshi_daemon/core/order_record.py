@@ -141,12 +141,16 @@ def _state_seen(fact: OrderSeen) -> str:
 
 
 def record_of_sight(fact: OrderSeen, key: str, number: int, *, ours: bool) -> OrderRecord:
-    """A record of an order that has no intent here: set aside are its cost at the limit, and the dearest fees."""
+    """A record of an order that has no intent here: set aside are its cost at the limit, and the dearest fees.
+
+    What rests of it may be less than its first count, where it was decreased.
+    """
+    count = fact.filled + fact.remaining if fact.status == "resting" else fact.initial
     spec = OrderSpec(
         market=fact.market,
         side=fact.side,
         price=fact.price,
-        count=fact.initial,
+        count=count,
         time_in_force=TimeInForce.GOOD_TILL_CANCELED,
         post_only=False,
         reduce_only=False,
@@ -163,7 +167,7 @@ def record_of_sight(fact: OrderSeen, key: str, number: int, *, ours: bool) -> Or
         claimed=fact.filled,
         cost=0,
         fees=0,
-        worst=side_price(fact.side, fact.price) * fact.initial + dearest_fee(fact.side, fact.price, fact.initial),
+        worst=side_price(fact.side, fact.price) * count + dearest_fee(fact.side, fact.price, count),
         ours=ours,
         purpose="",
         intended_ms=fact.at_ms,

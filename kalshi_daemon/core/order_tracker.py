@@ -16,7 +16,7 @@ from typing import Final
 from attrs import evolve, frozen
 
 from kalshi_daemon.core.cash_manager import CashManager
-from kalshi_daemon.core.order_amends import is_early, is_overtaken, only_lowers, settled
+from kalshi_daemon.core.order_amends import is_early, is_overtaken, only_lowers, restated, settled
 from kalshi_daemon.core.order_inputs import cause_of, exchange_stamp_ms, order_input
 from kalshi_daemon.core.order_record import FOREIGN, RESTING, OrderRecord, Terms, record_of_intent, record_of_sight
 from kalshi_daemon.core.table import Cell, Table
@@ -35,7 +35,7 @@ from kalshi_daemon.facts import (
     OrderSent,
 )
 from kalshi_daemon.limits import ORDERS_KEPT_MAX, ORDERS_PER_MIN_CAP, REQUEST_LIFE_MS
-from kalshi_daemon.units import SECOND_MS, BookSide, Count, Milliseconds, Ticker, contracts
+from kalshi_daemon.units import CONTRACT, SECOND_MS, BookSide, Count, Milliseconds, Ticker, contracts, dollars
 from statecharts.order import FIL, FINAL_STATES, ORDER
 
 TABLE: Final = Table(ORDER)
@@ -44,12 +44,15 @@ KEPT: Final = Cell(next=None)
 
 @frozen
 class Told:
-    """What a fact did to a record: `note` counts why nothing happened, `diverged` says what cannot be."""
+    """What a fact did to a record: `note` counts why nothing happened, `diverged` says what cannot be, `restated` which
+    terms it has now that nobody here asked for.
+    """
 
     before: str
     record: OrderRecord
     note: str = ""
     diverged: str = ""
+    restated: str = ""
 
 
 class OrderTracker:
@@ -121,11 +124,12 @@ class OrderTracker:
         """One fact about a known order, through the table."""
         if isinstance(fact, OrderSeen) and not record.ours:
             return self._sight(record, fact)
-        stands = settled(record, fact)
+        known_terms = settled(record, fact)
+        stands = restated(known_terms, fact)
         name = order_input(fact, stands.spec.count, record.order_id)
         note = "unread_statuses" if name is None else self._too_old(record, fact, name)
         order_id = fact.order_id if isinstance(fact, OrderSeen | OrderAcknowledged) else ""
-        text = self._misnamed(record, order_id) if order_id and not note else ""
+        text = self._misnamed(record, order_id) or _misplaced(record, fact) if order_id and not note else ""
         if name is None or note or text:
             return Told(record.state, record, note=note, diverged=text)
         claimed = self._claimed(stands, fact)
@@ -148,7 +152,9 @@ class OrderTracker:
             reason=cause_of(fact) or record.reason if cell.next else record.reason,
         )
         note = "overtaken_amends" if overtaken else "ignored_inputs" if cell.next is None and stands is record else ""
-        return Told(record.state, self._put(after), note=note, diverged=diverged)
+        text = "" if stands is known_terms else f"{_terms(known_terms)} is {_terms(stands)} now, and not by us"
+        restating = f"order {record.client_order_id} on {stands.spec.market}: {text}" if text else ""
+        return Told(record.state, self._put(after), note=note, diverged=diverged, restated=restating)
 
     @staticmethod
     def _completed(stands: OrderRecord, before: OrderRecord, state: str) -> str:
@@ -282,3 +288,16 @@ class OrderTracker:
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""
         return {"orders": self._orders}
+
+
+def _misplaced(record: OrderRecord, fact: OrderFact) -> str:
+    """What cannot be about this order: no amend changes its market or side."""
+    if not isinstance(fact, OrderSeen) or (fact.market, fact.side) == (record.spec.market, record.spec.side):
+        return ""
+    return f"order {record.client_order_id} is seen on {fact.market}, side {fact.side}"
+
+
+def _terms(record: OrderRecord) -> str:
+    spec = record.spec
+    until = "" if spec.expires_s is None else f" until {spec.expires_s}"
+    return f"{contracts(spec.count)} at {dollars(spec.price * CONTRACT)}{until}"

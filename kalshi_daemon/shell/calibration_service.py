@@ -46,6 +46,7 @@ from kalshi_daemon.facts import (
     BalanceReadingLearned,
     DayOpened,
     HoldKind,
+    OrderSpec,
     PositionOpening,
 )
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
@@ -84,7 +85,7 @@ class Standing:
 
     cash: dict[int, Money]
     positions: dict[Ticker, Count]
-    orders: dict[str, tuple[str, Count]]  # the live ones, with state and count filled
+    orders: dict[str, tuple[str, Count, OrderSpec]]  # the live ones, with state, count filled and terms
 
 
 class CalibrationService:
@@ -241,7 +242,7 @@ class CalibrationService:
         return Standing(
             cash=dict(ledger.shards),
             positions=held(ledger),
-            orders={each.client_order_id: (each.state, each.filled) for each in ledger.live()},
+            orders={each.client_order_id: (each.state, each.filled, each.spec) for each in ledger.live()},
         )
 
     def _weigh(self, read: AccountRead, before: Standing) -> Comparison:

@@ -32,7 +32,7 @@ from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.order_tracker import TABLE
 from kalshi_daemon.facts import HoldKind
 from kalshi_daemon.limits import REQUEST_LIFE_MS
-from kalshi_daemon.units import CENT, CONTRACT, DOLLAR
+from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, PRICE_CENT
 from statecharts.order import ORDER
 
 ID = key(1)
@@ -339,3 +339,26 @@ def test_only_an_amend_that_increases_counts_for_the_rate() -> None:
         assert only_lowers(OLD, spec) is not increases
     assert not only_lowers(OLD, evolve(OLD, count=800, expires_s=NOON))
     assert OLD.side is BID
+
+
+@pytest.mark.parametrize("answer", ["acknowledged", "lost", "refused", "late"])
+def test_our_own_amend_is_no_other_hands(answer: str) -> None:
+    """Seen before its answer, after it, in the place of a lost one, long after: nobody else changed anything. Another
+    price than either is another hand's.
+    """
+    new = seen(price=45 * PRICE_CENT, remaining=8 * CONTRACT, updated_ms=NOON + 300)
+    old = seen(updated_ms=NOON + 240)
+    told: dict[str, tuple[facts.OrderFact, ...]] = {
+        "acknowledged": (amend_acked(), new, old),
+        "lost": (facts.AmendLost(NOON + 300, key(1), "reset"), old, new, old),
+        "refused": (facts.AmendRefused(NOON + 300, key(1), 409, "trading_is_paused", ""), seen()),
+        "late": (old, new, amend_acked(), old, new),
+    }
+    ledger = ledger_of(intended(), sent(), acked(), amend_intended(), amend_sent())
+    for fact in told[answer]:
+        ledger.apply(fact)
+    assert "orders_restated" not in ledger.counts
+    before = ledger.orders[key(1)]
+    ledger.apply(seen(price=44 * PRICE_CENT, updated_ms=NOON + 900))
+    after = ledger.orders[key(1)]
+    assert (before.amend, after.spec.price, ledger.counts["orders_restated"]) == (None, 44 * PRICE_CENT, 1)

@@ -1,0 +1,88 @@
+"""Another hand changes an order of ours: what rests, and what it reserves, is followed from what is seen of it."""
+
+from __future__ import annotations
+
+import pytest
+from account_world import A, account_world
+from attrs import evolve
+
+from kalshi_daemon.commands import CancelOrder
+from kalshi_daemon.core.fees import dearest_fee
+from kalshi_daemon.emulator.amendments import Amendment, Decrease
+from kalshi_daemon.facts import OrderSeen
+from kalshi_daemon.units import CONTRACT, PRICE_CENT, SECOND_MS, BookSide
+
+CHANGES = {
+    "decreased": (40, 3, None),
+    "fewer": (40, 3, None),
+    "cheaper": (35, 5, None),
+    "dearer": (45, 5, None),
+    "more": (40, 9, None),
+    "expires": (40, 5, 600),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("excludes_collateral", [True, False])
+async def test_an_order_that_another_hand_changes_is_followed(autojump_clock, name, excludes_collateral):
+    """By the exchange's page, or another client with the key: terms and reserve are those of what rests; told once,
+    and the account agrees. Its fill is booked, its cancel leaves nothing.
+    """
+    cents, count, lasts_s = CHANGES[name]
+    async with account_world(excludes_collateral=excludes_collateral) as world:
+        order = await world.order(A, BookSide.BID, 40, 5)
+        order_id = world.record(order).order_id
+        expires_s = None if lasts_s is None else world.clock.exchange_now_ms() // SECOND_MS + lasts_s
+        if name == "decreased":
+            world.exchange.decrease_order(world.account, order_id, Decrease(to=count * CONTRACT, market=A))
+        else:
+            terms = Amendment(A, BookSide.BID, cents * PRICE_CENT, count * CONTRACT, expires_s=expires_s)
+            world.exchange.amend_order(world.account, order_id, terms)
+        for _ in range(2):
+            await world.reader.read_orders_and_fills()
+        await world.told()
+        record = world.record(order)
+        assert (record.spec.price, record.spec.count) == (cents * PRICE_CENT, count * CONTRACT)
+        assert record.spec.expires_s == expires_s or expires_s is None
+        cost, fee = (
+            cents * PRICE_CENT * count * CONTRACT,
+            dearest_fee(BookSide.BID, record.spec.price, record.spec.count),
+        )
+        assert cost <= world.ledger.reserved_total <= cost + fee
+        assert world.alarms == ["order_restated"]
+        assert world.ledger.counts["orders_restated"] == len(world.of(OrderSeen)) == 1
+        assert await world.calibration.calibrate() == "agreed", world.calibration.detail
+        world.crowd(A, BookSide.ASK, cents, 1)
+        await world.reader.read_orders_and_fills()
+        world.writer.accept(CancelOrder(order, order_id, A, 0, "a test"))
+        await world.written()
+        assert (world.state(order), world.record(order).filled) == ("cancelled", CONTRACT)
+        assert (world.ledger.reserved_total, world.held()) == (0, [])
+        assert await world.calibration.calibrate() == "agreed", world.calibration.detail
+        assert world.exact
+
+
+async def test_a_decreased_order_that_fills_owes_nothing(autojump_clock):
+    """All that is left of it fills: it is filled, and not short of contracts that nobody can give."""
+    async with account_world() as world:
+        order = await world.order(A, BookSide.BID, 40, 5)
+        world.exchange.decrease_order(world.account, world.record(order).order_id, Decrease(to=2 * CONTRACT, market=A))
+        await world.reader.read_orders_and_fills()
+        world.crowd(A, BookSide.ASK, 40, 2)
+        await world.reader.read_orders_and_fills()
+        await world.told()
+        assert (world.state(order), world.ledger.reserved_total) == ("filled", 0)
+        assert await world.calibration.calibrate() == "agreed", world.calibration.detail
+        assert world.exact
+
+
+async def test_an_order_seen_on_another_side_is_no_change_of_it(autojump_clock):
+    """No amend can do that: it is kept as it was, and held."""
+    async with account_world() as world:
+        order = await world.order(A, BookSide.BID, 40, 5)
+        before = world.record(order)
+        seen = await world.rest.order(before.order_id)
+        await world.bus.settle(evolve(seen, side=BookSide.ASK, updated_ms=seen.updated_ms + 1))
+        await world.told()
+        assert world.record(order) == before
+        assert world.held() == ["divergence"]

@@ -299,7 +299,7 @@ class Daemon:
             kinds = [*(each.kind.value for each in ledger.holds), *(each.kind.value for each in ledger.restrictions)]
             by = ", ".join(kinds) or "nothing"
             self.alarm("reminder", f"still {self.runner.innermost} by {by}; `why` says what ends it")
-        elif event == "poll_overdue":
+        elif event == "poll_overdue" and self.parts.ledger.find_hold(HoldKind.EXCHANGE) is None:
             limit_s, detail = limits.CHART_LIMITS["poll_limit"], self.parts.coordinator.books_detail
             self.alarm("poll_overdue", f"no book could be read for {limit_s} s: {detail or 'no round was complete'}")
 

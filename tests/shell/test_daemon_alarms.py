@@ -113,12 +113,18 @@ async def test_the_log_says_why_a_socket_was_not_to_be_had(autojump_clock):
 
 
 async def test_books_that_cannot_be_read_by_rest_either_are_an_alarm(autojump_clock):
-    """Neither a stream nor a read for a minute: told, with the last error, and not more often than alarms are."""
+    """Neither a stream nor a read for a minute: told, with the last error, and not more often than alarms are; and not
+    while the account is held because the exchange is away.
+    """
     async with exchange_site(QUIET) as site:
         running = site.start()
         await running.until("trading.normal")
-        site.fail(("GET", STREAM, NEVER_ARRIVES), ("GET", "orderbooks", UNAVAILABLE))
+        site.fail(("GET", STREAM, NEVER_ARRIVES), ("GET", "orderbooks", UNAVAILABLE), ("GET", "status", UNAVAILABLE))
+        running.parts.bus.post(hold(HoldKind.EXCHANGE, "a test", running.parts.clock.now_ms()))
         site.world.server.drop_streams()
+        await trio.sleep(65)
+        assert alarms(running, "poll_overdue") == []
+        running.parts.bus.post(HoldLifted(running.parts.clock.now_ms(), HoldKind.EXCHANGE, "", "a test"))
         await trio.sleep(65)
         told = alarms(running, "poll_overdue")
         assert 1 <= len(told) <= 2

@@ -19,10 +19,11 @@ Rules: nothing is changed; the first control that refuses decides. Cancels are n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import evolve, frozen
 
 from kalshi_daemon.commands import ProposeAmend, ProposeOrder
-from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market import Market
 from kalshi_daemon.core.order_amends import only_lowers
 from kalshi_daemon.core.order_record import OrderRecord
@@ -33,6 +34,7 @@ from kalshi_daemon.core.risk_controls import (
     Question,
     Refusal,
     RiskLimits,
+    Situation,
     cash_reserve,
     check_cost,
     check_count,
@@ -51,7 +53,7 @@ from kalshi_daemon.core.risk_controls import (
     worst_of,
 )
 from kalshi_daemon.facts import OrderSpec
-from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, TimeInForce, contracts
+from kalshi_daemon.units import SECOND_MS, Count, Money, Ticker, TimeInForce, contracts
 
 __all__ = [
     "FLATTEN",
@@ -60,6 +62,7 @@ __all__ = [
     "Passed",
     "Refusal",
     "RiskLimits",
+    "Situation",
     "cash_reserve",
     "evaluate",
     "evaluate_amend",
@@ -79,74 +82,35 @@ class Passed:
     reserve: Money
 
 
-def evaluate(
-    proposal: ProposeOrder,
-    ledger: LedgerView,
-    market: Market | None,
-    book: BookEvidence,
-    levels: Levels,
-    now_ms: Milliseconds,
-    limits: RiskLimits,
-    bankroll: Money,
-) -> Passed | Refusal:
-    """Asked at the last moment before an intent is journaled.
-
-    `now_ms` is the exchange's clock, `bankroll` the portfolio's value at the start of the day.
-    """
+def evaluate(proposal: ProposeOrder, at: Situation) -> Passed | Refusal:
+    """Asked at the last moment before an intent is journaled."""
+    market = at.market
     if market is None:
-        return Refusal("P2", "the market is known", proposal.market, "a market of the universe")
-    question = Question(
-        spec=_spec(proposal, market, now_ms, limits),
-        purpose=proposal.purpose,
-        own="",
-        ledger=ledger,
-        market=market,
-        book=book,
-        levels=levels,
-        now_ms=now_ms,
-        limits=limits,
-    )
-    for control in (check_shape, check_levels, check_market, check_unknown, check_count, check_grid, check_reduction):
-        if refusal := control(question):
-            return refusal
-    spec = question.spec
+        return _unknown(proposal.market)
+    spec = _spec(proposal, market, at)
+    question = _question(at, market, spec, proposal.purpose)
+    controls = (check_shape, check_levels, check_market, check_unknown, check_count, check_grid, check_reduction)
+    if refusal := _first(controls, question):
+        return refusal
     if question.reduces:
         return Passed(spec, reserve=0)
     reserve = worst_of(question)
     if isinstance(reserve, Refusal):
         return reserve
-    return check_cost(question, reserve, bankroll) or check_open_orders(question) or Passed(spec, reserve)
+    return check_cost(question, reserve) or check_open_orders(question) or Passed(spec, reserve)
 
 
-def may_send(
-    record: OrderRecord,
-    ledger: LedgerView,
-    market: Market | None,
-    book: BookEvidence,
-    levels: Levels,
-    now_ms: Milliseconds,
-    limits: RiskLimits,
-) -> Refusal | None:
+def may_send(record: OrderRecord, at: Situation) -> Refusal | None:
     """Asked again in the step that writes to the socket: what may have changed since the intent."""
-    if market is None:
-        return Refusal("P2", "the market is known", record.spec.market, "a market of the universe")
-    question = _question(record, record.spec, ledger, market, book, levels, now_ms, limits)
-    for control in (check_levels, check_market, check_unknown, check_grid, check_expiry, check_reduction):
-        if refusal := control(question):
-            return refusal
-    return None if question.reduces else check_covered(question, record.reserve)
+    if at.market is None:
+        return _unknown(record.spec.market)
+    question = _question(at, at.market, record.spec, record.purpose, record.client_order_id)
+    controls = (check_levels, check_market, check_unknown, check_grid, check_expiry, check_reduction)
+    refusal = _first(controls, question)
+    return refusal if refusal or question.reduces else check_covered(question, record.reserve)
 
 
-def evaluate_amend(
-    proposal: ProposeAmend,
-    record: OrderRecord,
-    ledger: LedgerView,
-    market: Market | None,
-    book: BookEvidence,
-    levels: Levels,
-    now_ms: Milliseconds,
-    limits: RiskLimits,
-) -> Passed | Refusal:
+def evaluate_amend(proposal: ProposeAmend, record: OrderRecord, at: Situation) -> Passed | Refusal:
     """As `evaluate`, for the order `record`. The expiry begins anew, but for a mere decrease."""
     pending = None if record.amend is None else Refusal("amend", "no amend is pending", "one is", "none")
     if refusal := pending or _rests(record, proposal.count):
@@ -154,30 +118,22 @@ def evaluate_amend(
     lowered = evolve(record.spec, price=proposal.price, count=proposal.count)
     if only_lowers(record.spec, lowered):
         return Passed(lowered, -(-record.worst * lowered.count // record.spec.count))
-    if market is None:
-        return Refusal("P2", "the market is known", record.spec.market, "a market of the universe")
-    spec = evolve(lowered, expires_s=now_ms // SECOND_MS + limits.order_life_s)
-    question = _question(record, spec, ledger, market, book, levels, now_ms, limits)
-    for control in (check_shape, check_levels, check_market, check_unknown, check_count, check_grid):
-        if refusal := control(question):
-            return refusal
+    if at.market is None:
+        return _unknown(record.spec.market)
+    spec = evolve(lowered, expires_s=at.now_ms // SECOND_MS + at.limits.order_life_s)
+    question = _question(at, at.market, spec, record.purpose, record.client_order_id)
+    controls = (check_shape, check_levels, check_market, check_unknown, check_count, check_grid)
+    if refusal := _first(controls, question):
+        return refusal
     worst = worst_of(question)
     if isinstance(worst, Refusal):
         return worst
     # what the order as it stands has reserved, and what its fills have taken, is not asked for again
     kept = worst - max(0, record.reserve_as(spec.count, worst) - record.reserve)
-    return check_cost(question, worst, ledger.bankroll, kept) or Passed(spec, worst)
+    return check_cost(question, worst, kept) or Passed(spec, worst)
 
 
-def may_amend(
-    record: OrderRecord,
-    ledger: LedgerView,
-    market: Market | None,
-    book: BookEvidence,
-    levels: Levels,
-    now_ms: Milliseconds,
-    limits: RiskLimits,
-) -> Refusal | None:
+def may_amend(record: OrderRecord, at: Situation) -> Refusal | None:
     """As `may_send`, of the amend that is pending."""
     amend = record.amend
     if amend is None:
@@ -185,13 +141,20 @@ def may_amend(
     refusal = _rests(record, amend.spec.count)
     if refusal is not None or only_lowers(record.spec, amend.spec):
         return refusal
-    if market is None:
-        return Refusal("P2", "the market is known", record.spec.market, "a market of the universe")
-    question = _question(record, amend.spec, ledger, market, book, levels, now_ms, limits)
-    for control in (check_levels, check_market, check_unknown, check_grid, check_expiry):
-        if refusal := control(question):
-            return refusal
-    return check_covered(question, amend.worst)
+    if at.market is None:
+        return _unknown(record.spec.market)
+    question = _question(at, at.market, amend.spec, record.purpose, record.client_order_id)
+    controls = (check_levels, check_market, check_unknown, check_grid, check_expiry)
+    return _first(controls, question) or check_covered(question, amend.worst)
+
+
+def _unknown(market: Ticker) -> Refusal:
+    return Refusal("P2", "the market is known", market, "a market of the universe")
+
+
+def _first(controls: tuple[Callable[[Question], Refusal | None], ...], question: Question) -> Refusal | None:
+    """Of the first control that refuses; those behind it are not asked."""
+    return next((refusal for control in controls if (refusal := control(question))), None)
 
 
 def _rests(record: OrderRecord, count: Count) -> Refusal | None:
@@ -203,31 +166,21 @@ def _rests(record: OrderRecord, count: Count) -> Refusal | None:
     return None
 
 
-def _question(
-    record: OrderRecord,
-    spec: OrderSpec,
-    ledger: LedgerView,
-    market: Market,
-    book: BookEvidence,
-    levels: Levels,
-    now_ms: Milliseconds,
-    limits: RiskLimits,
-) -> Question:
-    """Of an order that has its record."""
+def _question(at: Situation, market: Market, spec: OrderSpec, purpose: str, own: str = "") -> Question:
     return Question(
         spec=spec,
-        purpose=record.purpose,
-        own=record.client_order_id,
-        ledger=ledger,
+        purpose=purpose,
+        own=own,
+        ledger=at.ledger,
         market=market,
-        book=book,
-        levels=levels,
-        now_ms=now_ms,
-        limits=limits,
+        book=at.book,
+        levels=at.levels,
+        now_ms=at.now_ms,
+        limits=at.limits,
     )
 
 
-def _spec(proposal: ProposeOrder, market: Market, now_ms: Milliseconds, limits: RiskLimits) -> OrderSpec:
+def _spec(proposal: ProposeOrder, market: Market, at: Situation) -> OrderSpec:
     rests = proposal.time_in_force is TimeInForce.GOOD_TILL_CANCELED
     return OrderSpec(
         market=proposal.market,
@@ -237,6 +190,6 @@ def _spec(proposal: ProposeOrder, market: Market, now_ms: Milliseconds, limits: 
         time_in_force=proposal.time_in_force,
         post_only=proposal.post_only,
         reduce_only=proposal.reduces,
-        expires_s=now_ms // SECOND_MS + limits.order_life_s if rests else None,  # P22
+        expires_s=at.now_ms // SECOND_MS + at.limits.order_life_s if rests else None,  # P22
         exchange_index=market.exchange_index,
     )

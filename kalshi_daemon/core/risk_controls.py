@@ -86,6 +86,18 @@ class BookEvidence:
 
 
 @frozen
+class Situation:
+    """What is the case about one market at the moment of asking; `now_ms` is the exchange's clock."""
+
+    ledger: LedgerView
+    market: Market | None
+    book: BookEvidence
+    levels: Levels
+    now_ms: Milliseconds
+    limits: RiskLimits
+
+
+@frozen
 class Question:
     """An order that wants to pass, and everything that the controls look at. `own` is its record, once it has one."""
 
@@ -262,13 +274,13 @@ def check_covered(question: Question, reserved: Money) -> Refusal | None:
     return None
 
 
-def check_cost(question: Question, reserve: Money, bankroll: Money, kept: Money = 0) -> Refusal | None:
+def check_cost(question: Question, reserve: Money, kept: Money = 0) -> Refusal | None:
     """P5 and P10; `kept` of what it may cost is reserved already."""
     limits, ledger = question.limits, question.ledger
-    most = min(limits.order_cost_max, bankroll * limits.order_cost_bps // BPS)
+    most = min(limits.order_cost_max, ledger.bankroll * limits.order_cost_bps // BPS)
     if reserve > most:
         return Refusal("P5", "cost per order, worst fee included", dollars(reserve), dollars(most))
-    available = ledger.available(question.spec.exchange_index, cash_reserve(bankroll, limits))
+    available = ledger.available(question.spec.exchange_index, cash_reserve(ledger.bankroll, limits))
     if reserve - kept > available:
         return Refusal("P10", "cash after the worst case", dollars(reserve - kept), dollars(available))
     return None

@@ -21,11 +21,13 @@ from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_amends import only_lowers
 from kalshi_daemon.core.order_rate import over_rate
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.risk import (
     BookEvidence,
     Levels,
     Refusal,
     RiskLimits,
+    Situation,
     evaluate,
     evaluate_amend,
     may_amend,
@@ -88,27 +90,18 @@ class Gates:
         return self._decide_amend(proposal) if isinstance(proposal, ProposeAmend) else self._decide_order(proposal)
 
     def _decide_order(self, proposal: ProposeOrder) -> OrderIntended | None:
-        views, now_ms = self._views, self._clock.now_ms()
-        verdict = evaluate(
-            proposal,
-            views.ledger,
-            views.universe.market(proposal.market),
-            views.evidence(proposal.market),
-            self._levels(proposal.market),
-            self._clock.exchange_now_ms(),
-            self._limits,
-            views.ledger.bankroll,
-        )
+        ledger, now_ms = self._views.ledger, self._clock.now_ms()
+        verdict = evaluate(proposal, self._situation(proposal.market))
         if isinstance(verdict, Refusal):
             self._note(proposal.market, verdict)
             return None
         if not proposal.reduces and self._is_over_rate(proposal.market, now_ms):
             return None
-        number = views.ledger.next_number
+        number = ledger.next_number
         return OrderIntended(
             at_ms=now_ms,
             number=number,
-            client_order_id=views.ledger.client_order_id(number),
+            client_order_id=ledger.client_order_id(number),
             spec=verdict.spec,
             reserve=verdict.reserve,
             purpose=proposal.purpose,
@@ -118,22 +111,13 @@ class Gates:
         )
 
     def _decide_amend(self, proposal: ProposeAmend) -> AmendIntended | None:
-        views, now_ms = self._views, self._clock.now_ms()
-        record = views.ledger.orders.get(proposal.client_order_id)
+        now_ms = self._clock.now_ms()
+        record = self._views.ledger.orders.get(proposal.client_order_id)
         if record is None:
             self._note("", Refusal("amend", "an order of ours rests", proposal.client_order_id, "one that is known"))
             return None
         market = record.spec.market
-        verdict = evaluate_amend(
-            proposal,
-            record,
-            views.ledger,
-            views.universe.market(market),
-            views.evidence(market),
-            self._levels(market),
-            self._clock.exchange_now_ms(),
-            self._limits,
-        )
+        verdict = evaluate_amend(proposal, record, self._situation(market))
         if isinstance(verdict, Refusal):
             self._note(market, verdict)
             return None
@@ -166,26 +150,24 @@ class Gates:
         """The same of the amend that is pending of this order."""
         self._ask(may_amend, client_order_id)
 
-    def _ask(self, may: Callable[..., Refusal | None], client_order_id: str) -> None:
-        views = self._views
-        record = views.ledger.orders[client_order_id]
+    def _ask(self, may: Callable[[OrderRecord, Situation], Refusal | None], client_order_id: str) -> None:
+        record = self._views.ledger.orders[client_order_id]
         market = record.spec.market
-        refusal = may(
-            record,
-            views.ledger,
-            views.universe.market(market),
-            views.evidence(market),
-            self._levels(market),
-            self._clock.exchange_now_ms(),
-            self._limits,
-        )
+        refusal = may(record, self._situation(market))
         if refusal is not None:
             self._note(market, refusal)
             raise Withheld(refusal.code, f"{refusal.control}: {refusal.figure}, allowed {refusal.limit}")
 
-    def _levels(self, market: Ticker) -> Levels:
-        levels = self._views.levels()
-        return levels if self._views.market_ready(market) else evolve(levels, breaker_allows=False)
+    def _situation(self, market: Ticker) -> Situation:
+        views, levels = self._views, self._views.levels()
+        return Situation(
+            views.ledger,
+            views.universe.market(market),
+            views.evidence(market),
+            levels if views.market_ready(market) else evolve(levels, breaker_allows=False),
+            self._clock.exchange_now_ms(),
+            self._limits,
+        )
 
     def _note(self, market: Ticker, refusal: Refusal) -> None:
         self.refused[refusal.code] += 1

@@ -27,6 +27,7 @@ from kalshi_daemon.core.risk import (
     Passed,
     Refusal,
     RiskLimits,
+    Situation,
     evaluate,
 )
 from kalshi_daemon.facts import HoldKind, OrderSpec
@@ -37,6 +38,18 @@ LONG = (intended(9), sent(9), acked(9), fill("long", 9, fee=0))  # ten YES
 SHORT_SPEC = order_spec(ASK)
 SHORT = (intended(9, SHORT_SPEC), sent(9), acked(9), fill("short", 9, side=ASK, fee=0))
 KILL = hold(HoldKind.KILL, "kill", NOON)
+
+
+def situation(
+    ledger: Ledger,
+    where: Market | None,
+    evidence: BookEvidence | None = None,
+    at: Levels | None = None,
+    *,
+    now_ms: int = NOON,
+    limits: RiskLimits | None = None,
+) -> Situation:
+    return Situation(ledger, where, evidence or book(), at or levels(), now_ms, limits or RiskLimits())
 
 
 def ask(
@@ -50,16 +63,10 @@ def ask(
     bankroll: Money = BANKROLL,
 ) -> Passed | Refusal:
     """The gate's answer, with everything open unless said otherwise."""
-    return evaluate(
-        proposal(order) if isinstance(order, OrderSpec) else order,
-        ledger or ledger_of(cash=5_000),
-        where or market(),
-        evidence or book(),
-        at or levels(),
-        NOON,
-        limits or RiskLimits(),
-        bankroll,
-    )
+    ledger = ledger or ledger_of(cash=5_000)
+    ledger.bankroll = bankroll
+    order = proposal(order) if isinstance(order, OrderSpec) else order
+    return evaluate(order, situation(ledger, where or market(), evidence, at, limits=limits))
 
 
 def code(answer: Passed | Refusal | None) -> str:

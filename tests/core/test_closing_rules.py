@@ -21,6 +21,7 @@ from account_facts import (
     sent,
 )
 from attrs import evolve
+from gate_questions import situation
 
 from kalshi_daemon.commands import ProposeOrder
 from kalshi_daemon.core.closing_rules import close_before_the_end
@@ -50,7 +51,7 @@ def test_a_step_takes_the_best_price_of_the_other_side(side: BookSide, closing: 
     (step,) = proposals(ledger)
     assert (step.side, step.price, step.count, step.reduces) == (closing, price, 25 * CONTRACT, True)
     for trader in ("trading.reducing", "paused.holding"):
-        answer = evaluate(step, ledger, SOON, book(), levels(trader), NOON, RiskLimits(), 0)
+        answer = evaluate(step, situation(ledger, SOON, at=levels(trader)))
         assert isinstance(answer, Passed)
 
 

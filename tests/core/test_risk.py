@@ -24,7 +24,7 @@ from account_facts import (
     sent,
 )
 from attrs import evolve
-from gate_questions import BANKROLL, KILL, LONG, SHORT, ask, code
+from gate_questions import KILL, LONG, SHORT, ask, code, situation
 
 from kalshi_daemon import facts
 from kalshi_daemon.core.holds import hold
@@ -188,9 +188,9 @@ def test_p2_the_market_takes_orders(where: Market, increase: str, reduction: str
 def test_p2_a_market_that_is_not_known_is_refused() -> None:
     """Both when the order is decided and when it is written."""
     ledger = ledger_of(intended())
-    answer = evaluate(proposal(order_spec()), ledger, None, book(), levels(), NOON, RiskLimits(), BANKROLL)
+    answer = evaluate(proposal(order_spec()), situation(ledger, None))
     assert answer == Refusal("P2", "the market is known", M, "a market of the universe")
-    assert code(may_send(ledger.orders[key(1)], ledger, None, book(), levels(), NOON, RiskLimits())) == "P2"
+    assert code(may_send(ledger.orders[key(1)], situation(ledger, None))) == "P2"
 
 
 def test_p3_an_unknown_order_blocks_its_market() -> None:

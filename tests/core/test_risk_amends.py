@@ -21,7 +21,7 @@ from account_facts import (
     sent,
 )
 from attrs import evolve
-from gate_questions import BANKROLL, code
+from gate_questions import BANKROLL, code, situation
 
 from kalshi_daemon import facts
 from kalshi_daemon.commands import ProposeAmend
@@ -50,13 +50,13 @@ def ask(
     **limits: Any,
 ) -> Passed | Refusal:
     proposal = ProposeAmend(ID, price * PRICE_CENT, count * CONTRACT, "policy", 1, "m", "")
-    record, where = ledger.orders[ID], where or market()
     bounds = RiskLimits(**limits)
-    return evaluate_amend(proposal, record, ledger, where, evidence or book(), at or levels(), NOON + 5_000, bounds)
+    asked = situation(ledger, where or market(), evidence, at, now_ms=NOON + 5_000, limits=bounds)
+    return evaluate_amend(proposal, ledger.orders[ID], asked)
 
 
 def again(ledger: Ledger, where: Market | None = None, at: Levels | None = None) -> Refusal | None:
-    return may_amend(ledger.orders[ID], ledger, where or market(), book(), at or levels(), NOON + 5_000, RiskLimits())
+    return may_amend(ledger.orders[ID], situation(ledger, where or market(), at=at, now_ms=NOON + 5_000))
 
 
 def test_an_amend_that_passes_is_sent_with_a_new_expiry_and_its_own_worst_case() -> None:

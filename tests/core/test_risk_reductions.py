@@ -22,7 +22,7 @@ from account_facts import (
     seen,
     sent,
 )
-from gate_questions import LONG, ask, code
+from gate_questions import LONG, ask, code, situation
 
 from kalshi_daemon import facts
 from kalshi_daemon.core.holds import hold
@@ -32,7 +32,6 @@ from kalshi_daemon.core.risk import (
     Levels,
     Passed,
     Refusal,
-    RiskLimits,
     may_send,
     reducible,
 )
@@ -86,8 +85,8 @@ def test_a_sale_that_does_not_claim_to_reduce_is_an_increase() -> None:
 def test_may_send_passes_what_the_gate_passed() -> None:
     """Its own record neither blocks it nor counts against it."""
     ledger = ledger_of(*LONG, intended(1), intended(2, reduction_spec()))
-    assert may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON, RiskLimits()) is None
-    assert may_send(ledger.orders[key(2)], ledger, market(), book(), levels(), NOON, RiskLimits()) is None
+    assert may_send(ledger.orders[key(1)], situation(ledger, market())) is None
+    assert may_send(ledger.orders[key(2)], situation(ledger, market())) is None
 
 
 def test_fees_that_rose_since_the_intent_withhold_it() -> None:
@@ -95,9 +94,9 @@ def test_fees_that_rose_since_the_intent_withhold_it() -> None:
     ledger = ledger_of(*LONG, intended(1, reserve=4 * DOLLAR), intended(2, reduction_spec()))
     first, second = ledger.orders[key(1)], ledger.orders[key(2)]
     wheres = (market(), market(fees=MAKER_FEES), market(fees=None), market(fees_refused="odd"))
-    asked = [may_send(first, ledger, where, book(), levels(), NOON, RiskLimits()) for where in wheres]
+    asked = [may_send(first, situation(ledger, where)) for where in wheres]
     assert [code(each) for each in asked] == ["", "P5", "P5", "P5"]
-    asked = [may_send(second, ledger, where, book(), levels(), NOON, RiskLimits()) for where in wheres]
+    asked = [may_send(second, situation(ledger, where)) for where in wheres]
     assert asked == [None] * 4
 
 
@@ -114,7 +113,7 @@ def test_fees_that_rose_since_the_intent_withhold_it() -> None:
 def test_what_changed_since_the_intent_withholds_it(news: tuple[facts.AccountFact, ...], expected: str) -> None:
     """Levels are read again in the step that writes."""
     ledger = ledger_of(intended(1), *news)
-    assert code(may_send(ledger.orders[key(1)], ledger, market(), book(), levels(), NOON, RiskLimits())) == expected
+    assert code(may_send(ledger.orders[key(1)], situation(ledger, market()))) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,7 +132,7 @@ def test_the_world_s_changes_withhold_it(
 ) -> None:
     """The market, its grid, its book, the trader's state and the clock are asked again."""
     ledger = ledger_of(intended(1))
-    assert code(may_send(ledger.orders[key(1)], ledger, where, evidence, at, now_ms, RiskLimits())) == expected
+    assert code(may_send(ledger.orders[key(1)], situation(ledger, where, evidence, at, now_ms=now_ms))) == expected
 
 
 def test_a_reduction_whose_position_went_away_is_withheld() -> None:
@@ -141,4 +140,4 @@ def test_a_reduction_whose_position_went_away_is_withheld() -> None:
     ledger = ledger_of(*LONG, intended(1, reduction_spec()))
     ledger.apply(seen(order_id="x", client_order_id="theirs", side=ASK))
     record = ledger.orders[key(1)]
-    assert code(may_send(record, ledger, market(), book(), levels(), NOON, RiskLimits())) == "reduction"
+    assert code(may_send(record, situation(ledger, market()))) == "reduction"

@@ -91,17 +91,20 @@ def goal(figure: float, wanted: float, *, least: bool) -> dict[str, Any]:
     return {"figure": figure, "goal": wanted, "reached": figure >= wanted if least else figure <= wanted}
 
 
-def fdatasync_floor(directory: Path) -> list[float]:
-    """Seconds of an append made durable with nothing around it, one by one: what no journal there can beat."""
+def fdatasync_floor(directory: Path, writes: int = FLOOR_WRITES, pause_s: float = 0.0) -> list[float]:
+    """Seconds of an append made durable with nothing around it, one by one: what no journal there can beat. After a
+    pause it takes longer: processor and disk have gone to rest.
+    """
     path = directory / "floor"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     took = []
     try:
-        for _ in range(FLOOR_WRITES):
+        for _ in range(writes):
             began_ns = time.perf_counter_ns()
             os.write(descriptor, b"x" * FLOOR_BYTES)
             os.fdatasync(descriptor)
             took.append((time.perf_counter_ns() - began_ns) / 1e9)
+            time.sleep(pause_s)
     finally:
         os.close(descriptor)
         path.unlink()

@@ -7,6 +7,7 @@ that the figures prove: cash that left one shard and is in another to the micro-
 from __future__ import annotations
 
 from kalshi_daemon.core.account_comparison import Difference
+from kalshi_daemon.core.ledger_view import FIGURES
 from kalshi_daemon.facts import AccountFact, CashCorrected, DriftCause, PositionCorrected
 from kalshi_daemon.units import Milliseconds
 
@@ -19,7 +20,7 @@ def is_transfer(found: tuple[Difference, ...]) -> bool:
 
 def likely_cause(difference: Difference, found: tuple[Difference, ...]) -> DriftCause:
     """`found`: everything that differs in the same look."""
-    if difference.what in {"cost", "realised", "fees"}:
+    if difference.what in FIGURES:
         return DriftCause.RESTATED
     if difference.what == "position":
         return DriftCause.MISSED_FILL if difference.theirs else DriftCause.MISSED_SETTLEMENT

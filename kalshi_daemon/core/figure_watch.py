@@ -5,8 +5,8 @@ a fee that was restated, so it is told and counted, and it holds nothing.
 
 Rules:
 - Pure. Only looks in which the position rested and its count is equal are asked for.
-- Realised profit and fees begin before this journal at the exchange: what the first look of a process finds is the
-  base, and a difference is a change of it. The cost is compared as it is.
+- Realised profit and fees begin before this journal at the exchange: the base is what the journal says of its start,
+  so that no restart forgives a difference. A journal that does not say has the first look of each process instead.
 - Less than `FIGURE_TOLERANCE` is the exchange's rounding: it averages what a position cost in a way that it does not
   state. What was told becomes the base, so that nothing is told twice and roundings never add up.
 """
@@ -17,24 +17,28 @@ from collections import Counter
 from collections.abc import Mapping
 
 from kalshi_daemon.core.account_comparison import Difference
-from kalshi_daemon.core.position_tracker import Position
+from kalshi_daemon.core.ledger_view import FIGURES, LedgerView
 from kalshi_daemon.limits import FIGURE_TOLERANCE
 from kalshi_daemon.units import Money, Ticker
 
 
 class FigureWatch:
-    def __init__(self) -> None:
-        self.counts = Counter(cost=0, realised=0, fees=0)  # differences that were told
-        self._bases: dict[tuple[Ticker, str], Money] = {}  # theirs less ours; three a market of the account
+    def __init__(self, ledger: LedgerView) -> None:
+        self.counts = Counter(dict.fromkeys(FIGURES, 0))  # differences that were told
+        self._ledger = ledger
+        self._first: dict[tuple[Ticker, str], Money] = {}  # bases that the journal does not hold,
+        self._told: dict[tuple[Ticker, str], Money] = {}  # and gaps of which the journal is just told; three a market
 
-    def look(self, ours: Position, theirs: Mapping[str, Money]) -> list[Difference]:
+    def look(self, market: Ticker, theirs: Mapping[str, Money]) -> list[Difference]:
         """What differs and was not told before; `theirs`: cost, realised and fees."""
-        found = []
+        ours, found = self._ledger.positions[market], []
         for what, counted in (("cost", ours.cost), ("realised", ours.realised), ("fees", ours.fees)):
-            subject, gap = (ours.market, what), theirs[what] - counted
-            base = self._bases.setdefault(subject, 0 if what == "cost" else gap)
-            if abs(gap - base) >= FIGURE_TOLERANCE:
+            subject, gap = (market, what), theirs[what] - counted
+            base = self._ledger.figure_base(market, what)
+            if base is None:
+                base = self._first.setdefault(subject, gap)
+            if abs(gap - base) >= FIGURE_TOLERANCE and self._told.get(subject) != gap:
                 self.counts[what] += 1
-                self._bases[subject] = gap
-                found.append(Difference(what, ours.market, counted, theirs[what] - base))
+                self._first[subject] = self._told[subject] = gap
+                found.append(Difference(what, market, counted, theirs[what] - base))
         return found

@@ -30,7 +30,7 @@ from kalshi_daemon.core.changes import (
 from kalshi_daemon.core.fill_processor import Hearing
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_holds import LedgerHolds
-from kalshi_daemon.core.ledger_view import PREFIX
+from kalshi_daemon.core.ledger_view import FIGURES, PREFIX
 from kalshi_daemon.core.order_inputs import is_known_reason
 from kalshi_daemon.core.order_record import RESTING, OrderRecord
 from kalshi_daemon.core.order_tracker import Told
@@ -63,6 +63,7 @@ class Ledger(LedgerHolds):
             facts.BalanceReadingLearned: self._reading_learned,
             facts.DayOpened: self._day_opened,
             facts.CashCorrected: self._cash_corrected,
+            facts.DriftSeen: lambda fact, _: self._drifted(fact),
             facts.PositionCorrected: lambda fact, _: self._positions.correct(fact),
             facts.ForeignAdopted: self._adopted,
             facts.ForeignIgnored: lambda fact, _: self._accepted.update((*fact.orders, *fact.markets)),
@@ -76,7 +77,7 @@ class Ledger(LedgerHolds):
             facts.OrderGroupTold: self._group_told,
             facts.SweepVerified: lambda fact, _: self._holds.swept(fact),
         }
-        for kind in (facts.DriftSeen, facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
+        for kind in (facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
             self._handlers[kind] = lambda _fact, _changes: None  # kept for people; nothing follows from them here
 
     def apply(self, fact: facts.AccountFact) -> tuple[Change, ...]:
@@ -109,6 +110,9 @@ class Ledger(LedgerHolds):
             return
         self.opened, self.opened_ms, self.opening = True, fact.at_ms, fact.settled
         self._cash.open(fact.settled)
+        self.figures_known = fact.before is not None
+        for each in fact.before or ():
+            self._figures |= {(each.market, "realised"): each.realised, (each.market, "fees"): each.fees}
         self._positions.open(fact.positions)
         # a fill that was told before is in the opening, or is found to be missing from it
         self.session = SessionFigures(self.session.started_ms, self._cash.settled_total, self._positions.cost)
@@ -118,6 +122,14 @@ class Ledger(LedgerHolds):
     def _cash_corrected(self, fact: facts.CashCorrected, _changes: list[Change]) -> None:
         self._cash.move(fact.exchange_index, fact.change)
         self.session = self.session.corrected(fact.change)
+
+    def _drifted(self, fact: facts.DriftSeen) -> None:
+        """A figure of a position that was told is what later ones are compared with. Cash and counts are corrected by
+        other facts, or never.
+        """
+        base = self.figure_base(fact.subject, fact.what) if fact.what in FIGURES else None
+        if base is not None:
+            self._figures[fact.subject, fact.what] = base + fact.theirs - fact.ours
 
     def _account_named(self, fact: facts.AccountNamed, _changes: list[Change]) -> None:
         self.environment = self.environment or fact.environment

@@ -35,6 +35,8 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "account_keys": dict[str, None],
         "opened_ms": int,
         "opening": tuple[tuple[int, int], ...],
+        "figures_known": bool,
+        "_figures": dict[tuple[str, str], int],
         "fills_booked": int,
         "settlements_booked": int,
         "last_fill_ms": int,

@@ -21,6 +21,7 @@ from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.facts import BalanceReading, HoldKind
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
 
+FIGURES: Final = ("cost", "realised", "fees")  # of a position, that the exchange works out as well
 PREFIX: Final = "kd"  # opens every client order id of ours
 
 
@@ -41,6 +42,8 @@ class LedgerView:
         self.account_keys: dict[str, None] = {}  # fingerprints of the account's keys, oldest first
         self.opened_ms: Milliseconds = 0
         self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
+        self.figures_known = False  # whether the journal says with which figures positions began at the exchange
+        self._figures: dict[tuple[Ticker, str], Money] = {}  # theirs less ours: from before, and what was told since
         self.fills_booked = 0
         self.settlements_booked = 0
         self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
@@ -103,6 +106,13 @@ class LedgerView:
     def foreign_markets(self) -> list[Ticker]:
         """The markets where a position is not ours, let be or not."""
         return [market for market in self._strange if self.position(market)]
+
+    def figure_base(self, market: Ticker, what: str) -> Money | None:
+        """By how much the exchange's cost, realised or fees of a position differ from ours, and rightly; None where the
+        journal does not say.
+        """
+        known = self.figures_known or what == "cost"
+        return self._figures.get((market, what), 0) if known else None
 
     def settled(self, shard: int) -> Money:
         return self._cash.settled(shard)
@@ -194,6 +204,8 @@ class LedgerView:
             "account_keys": list(self.account_keys),
             "opened_ms": self.opened_ms,
             "opening": self.opening,
+            "figures_known": self.figures_known,
+            "figures": [(*subject, gap) for subject, gap in self._figures.items()],
             "fills_booked": self.fills_booked,
             "settlements_booked": self.settlements_booked,
             "last_fill_ms": self.last_fill_ms,

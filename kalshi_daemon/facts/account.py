@@ -54,12 +54,25 @@ class PositionOpening:
 
 
 @frozen
+class FiguresBefore:
+    """What the exchange's figures of a position have from before this journal, and ours will never have."""
+
+    market: Ticker
+    realised: Money
+    fees: Money
+
+
+@frozen
 class AccountOpened:
-    """The account as the exchange showed it when this journal began: what every later fact is added to."""
+    """The account as the exchange showed it when this journal began: what every later fact is added to.
+
+    `before`: of each position that has any; None in a journal that was begun before they were kept.
+    """
 
     at_ms: Milliseconds
     settled: tuple[tuple[int, Money], ...]  # (exchange_index, cash)
     positions: tuple[PositionOpening, ...]
+    before: tuple[FiguresBefore, ...] | None = None
 
 
 @frozen

@@ -45,6 +45,7 @@ from kalshi_daemon.facts import (
     BalanceReading,
     BalanceReadingLearned,
     DayOpened,
+    FiguresBefore,
     HoldKind,
     OrderSpec,
     PositionOpening,
@@ -108,7 +109,7 @@ class CalibrationService:
         self._orders_moved_ms: Milliseconds = 0
         self._drift = DriftKeeper(clock, settle)
         self._gaps = SteadyGaps()
-        self._figures = FigureWatch()
+        self._figures = FigureWatch(ledger)
         self._alarm = alarm
         self._reader = reader
         self._ledger = ledger
@@ -294,11 +295,11 @@ class CalibrationService:
             else:
                 unsettled.append(difference.text)
         for position in read.positions:
-            ours = self._ledger.positions.get(position.market)
             moved_ms = self._moved_ms.get(position.market, self._inherited_ms)
-            if ours is not None and position.market not in differing and _quiet(read, moved_ms):
+            known = position.market in self._ledger.positions and position.market not in differing
+            if known and _quiet(read, moved_ms):
                 theirs = {"cost": position.cost, "realised": position.realised, "fees": position.fees}
-                restated += self._figures.look(ours, theirs)
+                restated += self._figures.look(position.market, theirs)
         return unsettled, restated
 
     def _steady(self, difference: Difference, read: AccountRead) -> bool:
@@ -316,7 +317,12 @@ class CalibrationService:
             for position in read.positions
             if position.count
         )
-        await self._settle(AccountOpened(self._clock.exchange_now_ms(), read.balance.by_shard, openings))
+        before = tuple(
+            FiguresBefore(each.market, each.realised, 0 if each.count else each.fees)
+            for each in read.positions
+            if each.realised or (each.fees and not each.count)
+        )
+        await self._settle(AccountOpened(self._clock.exchange_now_ms(), read.balance.by_shard, openings, before))
 
     async def _ask_whose(self) -> None:
         """What is not ours, and no person has let be, pauses us: also after a restart, which drops the hold."""

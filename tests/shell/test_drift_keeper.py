@@ -9,6 +9,7 @@ from account_world import A, World, account_world, begin
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.facts import CashCorrected, DriftSeen, PositionCorrected
+from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.simulation.faulty_link import refused
 from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, BookSide
 
@@ -23,6 +24,12 @@ def replayed_equal(world: World) -> bool:
     for _seq, fact in world.journal.verify_and_read():
         replayed.apply(fact)
     return replayed.snapshot() == world.ledger.snapshot()
+
+
+def restart(world: World) -> None:
+    """Another process calibrates, which has seen nothing."""
+    ledger, settle = world.ledger, world.bus.settle
+    world.calibration = CalibrationService(world.reader, ledger, world.clock, settle, lambda: (0, ()), lambda *_: None)
 
 
 async def test_a_deposit_is_held_until_a_person_accepts_it(autojump_clock):
@@ -178,6 +185,33 @@ async def test_figures_that_the_exchange_restates_are_told_once_and_hold_nothing
         assert world.alarms == ["figures", "figures"]
         assert world.calibration.counts == {"differing_cost": 0, "differing_realised": 1, "differing_fees": 1}
         assert world.held() == []
+
+
+@pytest.mark.parametrize("dead", [True, False])
+async def test_figures_that_differ_since_the_opening_are_told_by_a_process_that_begins(autojump_clock, dead):
+    """Profit and fees from before the journal are none; what was restated while nobody looked, before the first look of
+    the next process, is told by it.
+    """
+    async with account_world(opened=False) as world:
+        world.crowd(A, BookSide.ASK, 40, 2)
+        world.elsewhere(A, BookSide.BID, 40, 2)
+        world.crowd(A, BookSide.BID, 45, 2)
+        world.elsewhere(A, BookSide.ASK, 45, 2)
+        assert world.account.position(A).realised == 10 * CENT
+        assert await world.calibration.calibrate() == "agreed"
+        await world.position(A, 2)
+        await trio.sleep(10)
+        assert (await world.calibration.compare()).restated == ()
+        if dead:
+            restart(world)
+        world.account.position(A).fees += 5 * CENT
+        forget_reads(world)
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        assert [(fact.what, fact.theirs - fact.ours) for fact in world.of(DriftSeen)] == [("fees", 5 * CENT)]
+        restart(world)
+        assert await world.calibration.calibrate() == "agreed"
+        assert len(world.of(DriftSeen)) == 1
 
 
 async def busy(world: World, minutes: int) -> None:

@@ -6,6 +6,8 @@ listed one. `DEMO_FAIR` is where the crowd begins to quote each, in the YES leg'
 
 from __future__ import annotations
 
+from itertools import cycle
+
 from attrs import evolve, frozen
 
 from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT, STRUCTURES, TAPERED_DECI_CENT
@@ -52,18 +54,27 @@ CLOSING_TICKER: Ticker = "DEMOGAME-HEROWL-Q1"  # the one that can be asked to cl
 DEMO_FAIR: dict[Ticker, Price] = {line.ticker: line.fair for line in _MARKETS}
 
 
-def demo_series() -> tuple[Series, ...]:
-    """Three series: the plain fees, half fees with makers charged, and the plain fees on finer grids."""
-    return (
+def demo_series(shards: tuple[int, ...] = (0,)) -> tuple[Series, ...]:
+    """Three series: the plain fees, half fees with makers charged, and the plain fees on finer grids; on each of the
+    shards in turn.
+    """
+    series = (
         Series("DEMOTEMP", "Invented temperatures", "Climate and Weather", FeeType.QUADRATIC, 1_000_000, invented=True),
         Series("DEMOGAME", "Invented games", "Sports", FeeType.QUADRATIC_WITH_MAKER_FEES, 500_000, invented=True),
         Series("DEMORATE", "Invented rates", "Economics", FeeType.QUADRATIC, 1_000_000, invented=True),
     )
+    return tuple(evolve(each, exchange_index=shard) for each, shard in zip(series, cycle(shards), strict=False))
 
 
-def demo_markets(now_ms: Milliseconds, closing_in_ms: Milliseconds | None = None) -> tuple[Market, ...]:
-    """The markets, open since now. With `closing_in_ms` one of them closes then and settles ten seconds later."""
-    markets = tuple(invented_market(line.ticker, line.title, line.structure, now_ms, line.yes) for line in _MARKETS)
+def demo_markets(
+    now_ms: Milliseconds, closing_in_ms: Milliseconds | None = None, series: tuple[Series, ...] = ()
+) -> tuple[Market, ...]:
+    """The markets, open since now, each on the shard of its series, where `series` has it. With `closing_in_ms` one of
+    them closes then and settles ten seconds later.
+    """
+    shards = {each.ticker: each.exchange_index for each in series}
+    lines = (invented_market(line.ticker, line.title, line.structure, now_ms, line.yes) for line in _MARKETS)
+    markets = tuple(evolve(market, exchange_index=shards.get(market.series, 0)) for market in lines)
     if closing_in_ms is None:
         return markets
     return tuple(

@@ -55,9 +55,10 @@ def make_world(
         playback.open(exchange, now_ms())
         drive, tickers = playback.due, playback.tickers
     else:
-        for series in demo_series():
-            exchange.add_series(series)
-        for market in demo_markets(now_ms(), settings.closing_in_ms):
+        series = demo_series(settings.exchange.exchange_indexes)
+        for each in series:
+            exchange.add_series(each)
+        for market in demo_markets(now_ms(), settings.closing_in_ms, series):
             exchange.add_market(market)
         crowd = Crowd(exchange, DEMO_FAIR, settings.crowd, rng)
         crowd.step(now_ms())

@@ -64,11 +64,14 @@ class VirtualSite:
 
 
 def make_site(seed: int, settings: WorldSettings, start_ms: Milliseconds = START_MS) -> VirtualSite:
-    """A site whose account has never traded; everything in it is a function of the seed."""
+    """A site whose account has cash on each shard and has never traded; everything in it is a function of the seed."""
     rng = random.Random(seed)  # noqa: S311 - a simulation
     clock = VirtualClock(start_ms)
     world = make_world(settings, clock.now_ms, rng)
     key = world.server.join(CASH)
+    exchange = world.server.exchange
+    for shard in settings.exchange.exchange_indexes[1:]:
+        exchange.deposit(exchange.accounts[key.key_id], CASH, shard)
     network = MemoryNetwork(rng, faults=world.server.faults)
     network.serve(HOST, PORT, world.server.handle)
     return VirtualSite(world, key, network, clock, rng)

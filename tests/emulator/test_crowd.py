@@ -149,6 +149,15 @@ def test_demo_markets_say_that_they_are_invented() -> None:
     assert all(on_grid(fair, m.price_ranges) for m, fair in zip(markets, DEMO_FAIR.values(), strict=True))
 
 
+def test_the_series_are_on_the_shards_in_turn() -> None:
+    """Each market is on its series' shard; without a word of series it is on the first."""
+    series = demo_series((0, 2))
+    assert [each.exchange_index for each in series] == [0, 2, 0]
+    shards = {market.series: market.exchange_index for market in demo_markets(START_MS, series=series)}
+    assert shards == {each.ticker: each.exchange_index for each in series}
+    assert {market.exchange_index for market in demo_markets(START_MS)} == {0}
+
+
 @pytest.mark.parametrize("events_per_s", [0.5, 200.0])
 def test_rates_are_kept(events_per_s: float) -> None:
     """Doings per market and second come out at the rate asked for."""

@@ -1,8 +1,7 @@
-"""The health monitor: heartbeats and chart states in, a verdict with its reasons out.
+"""The health monitor: chart states, reconnects, paces and violations in, a verdict with its reasons out.
 
 Rules: health reports and charts decide: nothing is paused, stopped or tried again because of a verdict. A verdict is
-the worst of its reasons, and ok has none. A heartbeat counts from the moment at which it is expected, so a loop that
-never beats is found as surely as one that stops. The words about a state are the chart's own sentence.
+the worst of its reasons, and ok has none. The words about a state are the chart's own sentence.
 """
 
 from __future__ import annotations
@@ -79,24 +78,11 @@ class Health:
 
 
 class HealthMonitor:
-    """Keeps the last heartbeat of each loop and the moments of reconnects."""
+    """Keeps the moments of reconnects, and what was violated."""
 
     def __init__(self) -> None:
-        self._beats: dict[str, tuple[Milliseconds, Milliseconds]] = {}  # loop -> (last beat, how old it may be)
         self._reconnects: deque[Milliseconds] = deque(maxlen=RECONNECTS_MAX)
         self._violated: list[str] = []  # one for each rule of `core/invariants.py`, which are ten
-
-    def expect(self, loop: str, age_max_ms: Milliseconds, now_ms: Milliseconds) -> None:
-        """From now on the loop must beat at least so often."""
-        self._beats[loop] = (now_ms, age_max_ms)
-
-    def beat(self, loop: str, now_ms: Milliseconds) -> None:
-        _last_ms, age_max_ms = self._beats[loop]
-        self._beats[loop] = (now_ms, age_max_ms)
-
-    def forget(self, loop: str) -> None:
-        """The loop ended as it should."""
-        self._beats.pop(loop, None)
 
     def reconnected(self, now_ms: Milliseconds) -> None:
         self._reconnects.append(now_ms)
@@ -112,17 +98,10 @@ class HealthMonitor:
             return ""
         return f"{len(recent)} reconnects in {RECONNECTS_WINDOW_MS // 60_000} minutes"
 
-    def stale(self, now_ms: Milliseconds) -> tuple[str, ...]:
-        """The loops whose heartbeat is too old: what the process's watchdog must not be told is alive."""
-        return tuple(loop for loop, (last_ms, age_max_ms) in self._beats.items() if now_ms - last_ms > age_max_ms)
-
     def assess(self, states: Iterable[ChartState], now_ms: Milliseconds, rates: Iterable[RateStatus] = ()) -> Health:
         reasons = [reason for state in states if (reason := _of_state(state)) is not None]
         reasons += [_of_rate(rate) for rate in rates if rate.pace < 1]
         reasons.extend(HealthReason(Verdict.FAILING, "invariant", text) for text in self._violated)
-        for loop in self.stale(now_ms):
-            age_ms = now_ms - self._beats[loop][0]
-            reasons.append(HealthReason(Verdict.FAILING, loop, f"no heartbeat for {age_ms} ms"))
         if flapping := self.flapping(now_ms):
             reasons.append(HealthReason(Verdict.DEGRADED, "connection", flapping))
         reasons.sort(key=lambda reason: -_RANK[reason.verdict])

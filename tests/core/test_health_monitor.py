@@ -1,4 +1,4 @@
-"""core/health_monitor.py: heartbeats and chart states in, a verdict with reasons out."""
+"""core/health_monitor.py: chart states and reconnects in, a verdict with reasons out."""
 
 from __future__ import annotations
 
@@ -58,31 +58,6 @@ def test_every_leaf_can_be_assessed() -> None:
     for chart in CHARTS:
         for path in map(dotted, leaves_of(CHARTS[chart])):
             HealthMonitor().assess([ChartState(chart, "", path, 0)], 0)
-
-
-def test_a_loop_that_stops_or_never_beats_is_failing() -> None:
-    """A heartbeat counts from when it is expected; one that ended as it should is forgotten."""
-    monitor = HealthMonitor()
-    monitor.expect("writer", 1_000, now_ms=0)
-    monitor.expect("policy", 5_000, now_ms=0)
-    monitor.beat("writer", 900)
-    assert monitor.stale(1_900) == ()
-    assert monitor.stale(1_901) == ("writer",)
-    health = monitor.assess(TRADING, 5_001)
-    assert health.verdict is Verdict.FAILING
-    assert [(reason.subject, reason.text) for reason in health.reasons] == [
-        ("writer", "no heartbeat for 4101 ms"),
-        ("policy", "no heartbeat for 5001 ms"),
-    ]
-    monitor.forget("writer")
-    monitor.forget("policy")
-    assert monitor.assess(TRADING, 9_000).verdict is Verdict.OK
-
-
-def test_a_beat_nobody_expects_is_our_mistake() -> None:
-    """A misspelt loop would otherwise look alive for ever."""
-    with pytest.raises(KeyError):
-        HealthMonitor().beat("polcy", 0)
 
 
 def test_many_reconnects_are_a_figure_not_an_event() -> None:

@@ -69,6 +69,8 @@ REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of th
 CLOCK_EVIDENCE_MAX: Final = 32  # answers whose Date is kept
 SENDING_OVER_DATES_MS: Final[Milliseconds] = 5_000  # how far over what Dates allow a frame's time is still believed
 SENDING_ALONE_MAX_MS: Final[Milliseconds] = 86_400_000  # and over ours, where no Date is known
+DATE_LEAST_MS: Final[Milliseconds] = 1_577_836_800_000  # 2020: a machine that lost its time
+DATE_MOST_MS: Final[Milliseconds] = 4_102_444_800_000  # 2100: far beyond it no calendar goes
 CLOCK_EVIDENCE_LIFE_MS: Final[Milliseconds] = 600_000  # in ten minutes an undisciplined clock drifts by some 30 ms
 
 # --- requests

@@ -98,11 +98,13 @@ class RateGovernor:
     # ------------------------------------------------------------------------------------------------ what is asked for
 
     def cost(self, method: str, path: str) -> int:
-        """What one request costs. No cost is over its bucket: such a request would wait for ever."""
+        """What one request costs. No cost is over its bucket: such a request would wait for ever; and none is nothing,
+        since what is free would be sent without any pace.
+        """
         parts = path.split("/")
         own = next((cost for pattern, cost in self._costs.get(method, ()) if _fits(pattern, parts)), self._default_cost)
         budget = self.budget(method, path)
-        return 1 if budget is Budget.BALANCE else min(own, int(self._buckets[budget].capacity))
+        return 1 if budget is Budget.BALANCE else max(1, min(own, int(self._buckets[budget].capacity)))
 
     @staticmethod
     def budget(method: str, path: str) -> Budget:

@@ -57,10 +57,14 @@ class Clock(Protocol):
 
 
 def learn_date(clock: Clock, date: str, sent_ms: Milliseconds) -> bool:
-    """Hand an answer's Date header to the clock as it comes. False where it does not read, and teaches nothing."""
+    """Hand an answer's Date header to the clock as it comes. False where it does not read, or names a year that it
+    cannot be, and teaches nothing.
+    """
     try:
         server_ms = to_ms(parsedate_to_datetime(date))
     except (ValueError, TypeError, OverflowError):
+        return False
+    if not limits.DATE_LEAST_MS <= server_ms <= limits.DATE_MOST_MS:
         return False
     clock.learn_offset(server_ms, sent_ms, clock.now_ms())
     return True

@@ -2,12 +2,14 @@
 
 Rules: TLS is the network's business, so httpcore is always told `http`. The pool keeps connections alive and opens no
 more than it was allowed. Time limits are the caller's, around the whole request. What arrives between two writes is
-bounded here, at the lowest reader, so that an answer without end is cut where it comes in. A body is read whole: no
-stream is handed out, because a generator of httpcore that is left half way is cleaned up by nobody.
+bounded here, at the lowest reader, so that an answer without end is cut where it comes in; one that is packed although
+that was not asked for is unpacked here within the same bound, as the client would do it without any. A body is read
+whole: no stream is handed out, because a generator of httpcore that is left half way is cleaned up by nobody.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +22,8 @@ from kalshi_daemon.limits import HTTP_HEAD_MAX, KEEPALIVE_EXPIRY_S, REST_BODY_MA
 from kalshi_daemon.shell.network import Network
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+ENCODING: Final = b"content-encoding"
+GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS  # zlib's way to say that gzip is to be read, and nothing else
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
@@ -56,11 +60,32 @@ class HttpTransport(httpx.AsyncBaseTransport):
                 body = await answer.aread()
             finally:
                 await answer.aclose()
-        return httpx.Response(status_code=answer.status, headers=answer.headers, content=body)
+            encodings = [value.lower() for name, value in answer.headers if name.lower() == ENCODING]
+            body = _unpacked(body, encodings)
+        headers = [(name, value) for name, value in answer.headers if name.lower() != ENCODING]
+        return httpx.Response(status_code=answer.status, headers=headers, content=body)
 
     async def aclose(self) -> None:
         for pool in self._pools.values():
             await pool.aclose()
+
+
+def _unpacked(body: bytes, encodings: list[bytes]) -> bytes:
+    """The body as it was before it was packed, by gzip alone and once. Raises ReadError."""
+    if encodings in ([], [b"identity"]):
+        return body
+    if encodings != [b"gzip"]:
+        raise httpcore.ReadError(f"the answer is packed by {encodings[0][:20]!r}, which was not asked for")
+    reader = zlib.decompressobj(GZIP_WINDOW)
+    try:
+        plain = reader.decompress(body, REST_BODY_MAX + 1)
+    except zlib.error as error:
+        raise httpcore.ReadError("the answer is packed by gzip and cannot be unpacked") from error
+    if len(plain) > REST_BODY_MAX:
+        raise httpcore.ReadError(f"the answer is longer than {REST_BODY_MAX} bytes")
+    if not reader.eof:
+        raise httpcore.ReadError("the answer is packed by gzip and ends too early")
+    return plain
 
 
 @contextmanager

@@ -52,6 +52,15 @@ def test_a_cost_over_the_bucket_is_all_of_it():
     assert governor.pays("GET", "/markets", 0.0) == 0.0
 
 
+def test_a_request_that_the_exchange_calls_free_is_paced_all_the_same():
+    """Its list of costs may say 0: that divides nothing, and is one token."""
+    governor = RateGovernor()
+    governor.take_costs(EndpointCosts(0, ()))
+    assert governor.cost("GET", "/markets/orderbooks") == 1
+    assert governor.pays_batch("DELETE", CANCEL, 3, 0.0) == (3, 0.0)
+    assert governor.bucket(Budget.WRITE).taken == 3
+
+
 def test_increases_have_half_of_what_is_refilled():
     """Of 100 tokens five increases take 50; the next waits for the share's own refill, and reductions do not."""
     governor = RateGovernor()

@@ -340,7 +340,17 @@ async def test_a_create_is_not_repeated_for_the_clock_and_a_cancel_is(autojump_c
     assert sent == [1, 1]
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jun 2026 06:29:20 GMT", "Thu, 11 Jun 2026 06:29:20 -0000"])
+NO_DATES = [
+    "",
+    "yesterday",
+    "Thu, 99 Jun 2026 06:29:20 GMT",
+    "Thu, 11 Jun 2026 06:29:20 -0000",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+]
+
+
+@pytest.mark.parametrize("date", NO_DATES)
 async def test_a_date_that_does_not_read_teaches_nothing(autojump_clock, nursery, date):
     """It is counted, and neither the answer nor the clock suffers."""
     world = World()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 import trio
 from rest_world import (
@@ -232,6 +235,24 @@ async def test_an_answer_that_is_too_long_is_cut_off(autojump_clock, world, monk
     world.answers = [answer(b"x" * 3_000_000, 201)]
     lost = await create(world)
     assert lost == answers.Lost("POST first.test/portfolio/events/orders: the answer is longer than 1000000 bytes")
+
+
+async def test_an_answer_that_is_packed_is_unpacked_within_the_same_bound(autojump_clock, world, monkeypatch):
+    """Nobody asked for it; a short one that unpacks to more than a body may have ends there."""
+    monkeypatch.setattr("kalshi_daemon.shell.http_transport.REST_BODY_MAX", 1_000_000)
+    packed = {"Content-Encoding": "gzip"}
+    world.answers = [answer(gzip.compress(json.dumps(AS_OF).encode()), **packed)]
+    assert await world.client.as_of_ms() == AS_OF_MS
+    bomb = gzip.compress(b" " * 50_000_000)
+    cut = gzip.compress(bytes(range(256)) * 9)[:-9]
+    cases = (
+        (bomb, packed, "the answer is longer than 1000000 bytes"),
+        (cut, packed, "the answer is packed by gzip and ends too early"),
+        (bomb, {"Content-Encoding": "gzip, gzip"}, "the answer is packed by b'gzip, gzip', which was not asked for"),
+    )
+    for body, headers, cause in cases:
+        world.answers = [answer(body, 201, **headers)]
+        assert await create(world) == answers.Lost(f"POST first.test/portfolio/events/orders: {cause}")
 
 
 async def test_no_proxy_is_taken_from_the_environment(autojump_clock, world, monkeypatch):

@@ -203,6 +203,7 @@ ACCESS_REFUSALS_MAX: Final = 3  # reads of the account in a row that met 401 or 
 # Orders are read from so long before the oldest that may live: clocks differ.
 ORDERS_READ_BEFORE_MS: Final[Milliseconds] = 60_000
 FOREIGN_NAMED_MAX: Final = 5  # of what is not ours, in the hold's cause; all are in the journal
+AUDIT_LOG_INTERVAL_S: Final = 60.0  # between two lines that say why the account does not agree
 HELD_SYNC_S: Final = 10.0  # between two reads of the account while the hold `access` is in force
 FILLS_HELD_MAX: Final = 10_000  # fills that outran their order
 FILLS_SORTED_MAX: Final = 100  # newest fills of a market, among which one that was told late is put in its place

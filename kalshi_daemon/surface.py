@@ -226,6 +226,7 @@ class Surface:
             startup=parts.preflight.tracker,
             health=parts.health,
             degradations=self.degradations,
+            audit_detail=lambda: parts.calibration.detail,
             feeds=parts.coordinator.statuses,
             feeds_usable=lambda: parts.coordinator.feeds_usable,
             markets=lambda: parts.market_watch.selection.counts,

@@ -53,12 +53,13 @@ from kalshi_daemon.facts import (
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock, eastern_day
 from kalshi_daemon.shell.drift_keeper import DriftKeeper
+from kalshi_daemon.shell.last_audit import LastAudit
 from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker
 from statecharts.order import UNK
 
 RESTING_AT_THE_OPENING: Final = (
-    "orders rest, and whether the balance leaves their collateral out is not known: an account is opened when nothing "
-    "rests; cancel them, or wait until they have expired"
+    "orders rest, and whether the balance leaves their collateral out is not known: cancel them, or wait for their "
+    "end; an account is opened when nothing rests"
 )
 
 
@@ -100,13 +101,13 @@ class CalibrationService:
         alarm: Callable[[str, str], None],
     ) -> None:
         """`worth`: the portfolio's value, and the markets in it whose mid was carried."""
-        self.detail = ""
         self.rounds = 0
         self.agreements = 0
         self._unexplained: dict[str, int] = {}  # in how many quiet looks in a row, by text; one a shard at most
         self._moved_ms: dict[Ticker, Milliseconds] = {}  # when a position last changed, as far as this process saw it
         self._inherited_ms: Milliseconds = 0  # the last fill of the process before: of which market, nobody knows
         self._orders_moved_ms: Milliseconds = 0
+        self._last = LastAudit()
         self._drift = DriftKeeper(clock, settle)
         self._gaps = SteadyGaps()
         self._figures = FigureWatch(ledger)
@@ -123,6 +124,11 @@ class CalibrationService:
         return {f"differing_{what}": count for what, count in self._figures.counts.items()}
 
     @property
+    def detail(self) -> str:
+        """Why the last look did not agree; empty when it did."""
+        return self._last.detail
+
+    @property
     def stuck(self) -> bool:
         """The same figures differ round after round: looking more often does not help."""
         return self._drift.stuck
@@ -132,8 +138,8 @@ class CalibrationService:
         outcome = "incomplete"
         try:
             outcome = await self.converge()
-        except* (ExchangeError, Unreachable) as errors:
-            self.detail = str(errors.exceptions[0])
+        except* (ExchangeError, Unreachable):
+            pass  # `detail` says which
         return outcome
 
     async def converge(self) -> str:
@@ -149,9 +155,7 @@ class CalibrationService:
                 await trio.sleep(limits.CALIBRATION_QUIET_S)
             compared = await self.compare()
             if compared.agreed:
-                self.detail = ""
                 return "agreed"
-            self.detail = "; ".join((*compared.differences, *compared.unsettled))
             differed += bool(compared.differences)
             lasts = bool(compared.differences) and compared.differences == seen
             if lasts:
@@ -183,6 +187,15 @@ class CalibrationService:
 
         Without `settlements` they are not read, and what one has paid is a difference.
         """
+        try:
+            compared = await self._look(settlements=settlements)
+        except* (ExchangeError, Unreachable) as errors:
+            self._last.note(str(errors.exceptions[0]))
+            raise
+        self._last.note("; ".join((*compared.differences, *compared.unsettled)))
+        return compared
+
+    async def _look(self, *, settlements: bool) -> Comparison:
         if not self.rounds:
             self._inherited_ms = self._ledger.last_fill_ms
         self.rounds += 1

@@ -56,6 +56,7 @@ class StatusSources:
     startup: StartupTracker
     health: HealthMonitor
     degradations: Callable[[], tuple[Degradation, ...]]
+    audit_detail: Callable[[], str]
     feeds: Callable[[], Sequence[FeedStatus]]
     feeds_usable: Callable[[], bool]
     markets: Callable[[], Mapping[str, int]]
@@ -201,6 +202,7 @@ class StateReporter:
             rates=rates,
             account_agreed=ledger.account_agreed,
             last_divergence=self._last_divergence,
+            audit_detail=sources.audit_detail(),
             orders=_orders(ledger),
             session=ledger.session,
             last_fills=tuple(_fill(ledger, each) for each in reversed(ledger.executions)),

@@ -168,6 +168,7 @@ class Status:
     rates: tuple[RateStatus, ...]
     account_agreed: bool
     last_divergence: str
+    audit_detail: str  # why the last look at the whole account did not agree, also where an earlier one did
     orders: tuple[OrderStatus, ...]  # those that are not over
     session: SessionFigures  # of this run
     last_fills: tuple[FillStatus, ...]  # newest first, of earlier runs too

@@ -38,6 +38,8 @@ def why(status: Status) -> str:
     lines += _section("feeds", list(_feed_lines(status)))
     lines += [f"markets: {markets_line(status)}"]
     lines += [f"  {line}" for line in unread_lines(status)]
+    if status.account_agreed and status.audit_detail:
+        lines += [f"account: agreed, and the last audit was not settled: {shortened(status.audit_detail)}"]
     if status.pause is not None:
         lines += [f"known ahead: {pause_line(status, status.pause)}"]
     lines += _section("for the next order to pass", list(what_next(status)) or ["nothing stands in its way"])
@@ -68,9 +70,8 @@ def what_next(status: Status) -> Iterator[str]:
         yield f"the restriction {restriction.kind} is lifted: {RELEASES[restriction.kind]}"
     yield from _for_the_feeds(status)
     if not status.account_agreed:
-        yield "an audit of the whole account agrees" + (
-            f"; the last one differed: {shortened(status.last_divergence)}" if status.last_divergence else ""
-        )
+        last = status.audit_detail or status.last_divergence
+        yield "an audit of the whole account agrees" + (f"; the last one: {shortened(last)}" if last else "")
     for breaker in status.breakers:
         if breaker.state != "closed":
             probe = "a person resets it" if breaker.probe_in_ms is None else f"probe in {duration(breaker.probe_in_ms)}"

@@ -47,6 +47,7 @@ class World:
         self.governor = RateGovernor()
         self.errors = ErrorTally()
         self.degradations: tuple[Degradation, ...] = ()
+        self.audit_detail = ""
         self.feeds_usable = True
         self.feeds = (FeedStatus("orderbook", "streaming.current", START_MS, 120, ""),)
         self.markets = {"series": 2, "volume": 3}
@@ -63,6 +64,7 @@ class World:
             startup=self.startup,
             health=self.health,
             degradations=lambda: self.degradations,
+            audit_detail=lambda: self.audit_detail,
             feeds=lambda: self.feeds,
             feeds_usable=lambda: self.feeds_usable,
             markets=lambda: self.markets,

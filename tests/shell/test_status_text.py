@@ -168,7 +168,7 @@ def test_everything_else_that_is_in_the_way() -> None:
     status = world.status()
     assert list(what_next(status)) == [
         "some market has a proven book, and the private feed is live",
-        "an audit of the whole account agrees; the last one differed: cash: ours $1.00, theirs $2.00",
+        "an audit of the whole account agrees; the last one: cash: ours $1.00, theirs $2.00",
         "the breaker order_writes closes: open, 503; probe in 4.5 s",
         f"evidence says what became of kd-abcdef0123-2 on {MARKET} (that market only)",
         f"the policy decides again; it is disabled: {sentences('actor')['disabled']}",

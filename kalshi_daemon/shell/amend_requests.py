@@ -6,13 +6,12 @@ Rules: each is sent once, ever. What it met is an answer of `wire.amendments`, n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
 from kalshi_daemon.errors import ExchangeError, Unreachable, Withheld
 from kalshi_daemon.facts import OrderSpec
-from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, Call, Requests
+from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE, BeforeSend, Call, Requests
 from kalshi_daemon.units import Count
 from kalshi_daemon.wire.amendments import (
     AmendAccepted,
@@ -24,8 +23,6 @@ from kalshi_daemon.wire.amendments import (
     read_amended,
     read_decreased,
 )
-
-BeforeSend = Callable[[], None]
 
 
 class AmendRequests:

@@ -31,7 +31,8 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.amend_requests import amend_path, decrease_path
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.rest_client import UNREACHABLE, RestClient
+from kalshi_daemon.shell.requests import UNREACHABLE
+from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire.amendments import AmendAccepted, AmendAnswer, AmendDenied, AmendNotFound, AmendUnknown
 from kalshi_daemon.wire.error_codes import meaning_of_code

@@ -32,11 +32,11 @@ from kalshi_daemon.facts import (
     CancelRefused,
     CancelSent,
 )
-from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.cancel_requests import DONE, cancel_path
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.requests import ORDERS_PATH
 from kalshi_daemon.shell.rest_client import RestClient
+from kalshi_daemon.wire import orders as answers
 from kalshi_daemon.wire.batched_cancel import BatchFailed
 
 

@@ -7,20 +7,19 @@ take it for all of them. Where nothing has left it is `CancelDenied`, status 0, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote
 
 from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.errors import ClockRefused, ExchangeError, Unreachable
-from kalshi_daemon.shell.requests import ORDERS_PATH, PRIMARY, UNREACHABLE, Call, Requests
+from kalshi_daemon.shell.requests import ORDERS_PATH, PRIMARY, UNREACHABLE, BeforeSend, Call, Requests
 from kalshi_daemon.units import Ticker
 from kalshi_daemon.wire.batched_cancel import BatchFailed, batch_failed, encode_cancels, read_cancels
 from kalshi_daemon.wire.orders import CancelAnswer, CancelDenied, CancelUnknown, cancel_failed, read_cancelled
 
 T = TypeVar("T")
-BeforeSend = Callable[[], None]
 
 CANCELS_PATH: Final = f"{ORDERS_PATH}/batched"
 UNSAID: Final = CancelUnknown("the answer to its batch does not name it")

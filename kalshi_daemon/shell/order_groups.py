@@ -23,7 +23,8 @@ from kalshi_daemon.errors import CommandRefused, ExchangeError, Unreachable, Wit
 from kalshi_daemon.facts import AccountFact, AmendRefused, OrderGroupMade, OrderGroupTold, OrderRefused, OrderSpec
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.group_requests import CREATE_PATH, change_path
-from kalshi_daemon.shell.rest_client import UNREACHABLE, RestClient
+from kalshi_daemon.shell.requests import UNREACHABLE
+from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.units import Count, TimeInForce
 
 GROUP_CODE: Final = "P23"

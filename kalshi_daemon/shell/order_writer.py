@@ -35,12 +35,13 @@ from kalshi_daemon.facts import (
     OrderSpec,
     OrderWithheld,
 )
-from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.amend_writer import AmendWriter
 from kalshi_daemon.shell.cancel_queue import CancelQueue
 from kalshi_daemon.shell.clock import Clock
-from kalshi_daemon.shell.rest_client import ORDERS_PATH, RestClient
+from kalshi_daemon.shell.requests import ORDERS_PATH, UNREACHABLE
+from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.units import Milliseconds, Ticker
+from kalshi_daemon.wire import orders as answers
 from kalshi_daemon.wire.error_codes import meaning_of_code
 
 
@@ -186,7 +187,7 @@ class OrderWriter:
             await self.pay("POST", ORDERS_PATH, increases=increases)
             answer = await self._rest.create_order(client_order_id, command.spec, group, before_send=leave)
         except Withheld as refusal:
-            if refusal.code == answers.UNREACHABLE:
+            if refusal.code == UNREACHABLE:
                 self._breaker.failed(trio.current_time(), refusal.detail)
             self._withheld(client_order_id, refusal.code, refusal.detail)
             return

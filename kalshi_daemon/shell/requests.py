@@ -48,6 +48,7 @@ from kalshi_daemon.wire.error_codes import Remedy, meaning_of
 from kalshi_daemon.wire.rest import Page
 
 T = TypeVar("T")
+BeforeSend = Callable[[], None]
 
 REPEATED: Final = frozenset({Remedy.RETRY, Remedy.RETRY_AT_ONCE})
 ORDERS_PATH: Final = "/portfolio/events/orders"
@@ -67,7 +68,7 @@ class Call(Generic[T]):
     reader: Callable[[bytes], T]
     params: Mapping[str, str | list[str]] = {}
     body: bytes = b""
-    before_send: Callable[[], None] | None = None
+    before_send: BeforeSend | None = None
     insists: bool = False  # repeated whatever the breaker says: it is how others learn that all is well again
     also_read: frozenset[int] = frozenset()  # other statuses whose bodies the reader may read
 

@@ -39,44 +39,19 @@ from kalshi_daemon.shell.cancel_requests import CancelRequests
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.group_requests import GroupRequests
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.shell.requests import ORDERS_PATH, PRIMARY, UNREACHABLE, Call, Requests
+from kalshi_daemon.shell.requests import ORDERS_PATH, PRIMARY, UNREACHABLE, BeforeSend, Call, Requests
 from kalshi_daemon.shell.signer import Signs
 from kalshi_daemon.units import SECOND_MS, Milliseconds, Ticker
 from kalshi_daemon.wire import fees, rest, schedule
 from kalshi_daemon.wire.orders import (
-    Acknowledged,
-    CancelAccepted,
-    CancelAnswer,
-    CancelDenied,
-    CancelNotFound,
-    CancelUnknown,
-    Duplicate,
     Lost,
     OrderAnswer,
-    Refused,
     create_failed,
     encode_order,
     read_created,
 )
 
-__all__ = [
-    "ORDERS_PATH",
-    "UNREACHABLE",
-    "Acknowledged",
-    "CancelAccepted",
-    "CancelAnswer",
-    "CancelDenied",
-    "CancelNotFound",
-    "CancelUnknown",
-    "Duplicate",
-    "Lost",
-    "OrderAnswer",
-    "Refused",
-    "RestClient",
-]
-
 T = TypeVar("T")
-BeforeSend = Callable[[], None]
 
 BOOKS_PATH: Final = "/markets/orderbooks"
 COMBO: Final = "KXMVE"  # how the ticker of every multivariate event begins

@@ -44,9 +44,10 @@ from kalshi_daemon.facts import (
 from kalshi_daemon.shell.clock import SystemClock
 from kalshi_daemon.shell.journal_reader import read_journal
 from kalshi_daemon.shell.network import SystemNetwork
-from kalshi_daemon.shell.rest_client import Acknowledged, RestClient
+from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import load_signer
 from kalshi_daemon.units import CONTRACT, Count, Money, Price, Ticker, TimeInForce
+from kalshi_daemon.wire.orders import Acknowledged
 from statecharts.order import FIL
 
 HERE: Final = Path(__file__).parent

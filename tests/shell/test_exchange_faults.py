@@ -15,10 +15,11 @@ from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.world import World, WorldSettings, make_world
 from kalshi_daemon.errors import OperatingError, Unreachable, Withheld
 from kalshi_daemon.shell.clock import VirtualClock
-from kalshi_daemon.shell.rest_client import Acknowledged, Lost, Refused, RestClient
+from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.simulation.network import MemoryNetwork
 from kalshi_daemon.units import DOLLAR
+from kalshi_daemon.wire.orders import Acknowledged, Lost, Refused
 
 START_MS = 1_792_418_400_000  # a Monday
 CHEAP = evolve(SPEC, price=100, count=200, expires_s=START_MS // 1_000 + 900)

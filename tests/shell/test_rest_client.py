@@ -29,8 +29,8 @@ from kalshi_daemon.errors import (
     Unreachable,
     WireError,
 )
-from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.http_server import serve_http
+from kalshi_daemon.wire import orders as answers
 from kalshi_daemon.wire import rest
 
 NO_PAGE = {"cursor": ""}

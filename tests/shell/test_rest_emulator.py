@@ -9,12 +9,12 @@ import pytest
 from kalshi_daemon.emulator.world import WorldSettings, make_world
 from kalshi_daemon.errors import AccessRefused
 from kalshi_daemon.facts import OrderSpec
-from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.clock import VirtualClock
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import signer_from_pem
 from kalshi_daemon.simulation.network import MemoryNetwork
 from kalshi_daemon.units import DOLLAR, PRICE_ONE, BookSide, TimeInForce
+from kalshi_daemon.wire import orders as answers
 
 START_MS = 1_781_159_348_379
 CASH = 500 * DOLLAR

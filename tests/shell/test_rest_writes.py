@@ -23,9 +23,9 @@ from rest_world import (
 from kalshi_daemon.errors import (
     Withheld,
 )
-from kalshi_daemon.shell import rest_client as answers
 from kalshi_daemon.shell.http_server import Response
 from kalshi_daemon.simulation.network import MemoryStream
+from kalshi_daemon.wire import orders as answers
 
 
 @pytest.fixture

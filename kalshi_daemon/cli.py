@@ -295,7 +295,8 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _list_charts(_chosen: argparse.Namespace) -> int:
-    from kalshi_daemon.charts.catalogue import CHARTS, TABLES
+    from kalshi_daemon.charts.catalogue import TABLES
+    from kalshi_daemon.core.chart_states import CHARTS
 
     lines = [f"{name:<16} chart  {chart['true']}" for name, chart in CHARTS.items()]
     lines += [f"{name:<16} table  {table['about']}" for name, table in TABLES.items()]

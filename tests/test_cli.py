@@ -12,8 +12,9 @@ import pytest
 import trio
 
 from kalshi_daemon import __version__
-from kalshi_daemon.charts.catalogue import CHARTS, TABLES, exported
+from kalshi_daemon.charts.catalogue import TABLES, exported
 from kalshi_daemon.cli import main
+from kalshi_daemon.core.chart_states import CHARTS
 from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_REFUSED, OperatingError, Unreachable
 from kalshi_daemon.shell.control import Control, ControlRequest
 

@@ -1,4 +1,4 @@
-"""Every chart and every table by name: listed, checked, and exported as the pages of `docs/statecharts/`."""
+"""Every chart and every table: listed, checked, and exported as the pages of `docs/statecharts/`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from typing import Final
 
 from kalshi_daemon.charts.diagrams import chart_page, table_page
 from kalshi_daemon.charts.lint import lint, lint_limits, lint_table
-from statecharts.actor import ACTOR
-from statecharts.circuit_breaker import CIRCUIT_BREAKER
-from statecharts.connection import CONNECTION
+from kalshi_daemon.core.chart_states import CHARTS
 from statecharts.market import MARKET
 from statecharts.order import ORDER
-from statecharts.orderbook_feed import ORDERBOOK_FEED
-from statecharts.trader import TRADER
-from statecharts.types import ChartDef, TableDef
+from statecharts.types import TableDef
 
-CHARTS: Final[Mapping[str, ChartDef]] = {
-    chart["name"]: chart for chart in (TRADER, CONNECTION, ORDERBOOK_FEED, ACTOR, CIRCUIT_BREAKER)
-}
 TABLES: Final[Mapping[str, TableDef]] = {table["name"]: table for table in (ORDER, MARKET)}
 
 INTRODUCTION: Final = """\

@@ -13,12 +13,12 @@ from kalshi_daemon.emulator.bodies import Body, price_text
 from kalshi_daemon.emulator.control_body import NotDone, only, text, whole, word
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import STRUCTURES, contains
+from kalshi_daemon.emulator.lifecycle import BEFORE_CLOSE
 from kalshi_daemon.emulator.model import FeeChange, MarketStatus
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, FeeType, Milliseconds, Price, Ticker
 
 SECONDS_MAX: Final = 366 * 24 * 3_600
 MULTIPLIER_PPM_MAX: Final = 100_000_000  # real ones are 0, 0.5 and 1
-BEFORE_CLOSE: Final = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 OPEN: Final = (*BEFORE_CLOSE, MarketStatus.CLOSED)
 RESULT: Final = ("result", "value")
 

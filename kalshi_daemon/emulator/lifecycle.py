@@ -11,6 +11,7 @@ like the first one (both assumed: the exchange has no words for them).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from attrs import evolve
 
@@ -27,7 +28,7 @@ from kalshi_daemon.units import PRICE_ONE, Milliseconds, Price
 
 MARKET = "market"  # the calendar's kind for a market's next step
 
-_BEFORE_CLOSE = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
+BEFORE_CLOSE: Final = (MarketStatus.INITIALIZED, MarketStatus.ACTIVE, MarketStatus.INACTIVE)
 
 
 class Lifecycle:
@@ -123,7 +124,7 @@ class Lifecycle:
     def move_close(self, state: MarketState, close_ms: Milliseconds) -> None:
         """Close earlier or later; a closed market with a later close stands halted until it is resumed."""
         market = state.market
-        assert market.status in (*_BEFORE_CLOSE, MarketStatus.CLOSED), "its result is known"
+        assert market.status in (*BEFORE_CLOSE, MarketStatus.CLOSED), "its result is known"
         status = market.status
         if status is MarketStatus.CLOSED and close_ms > self._venue.now_ms():
             status = MarketStatus.INACTIVE
@@ -133,14 +134,14 @@ class Lifecycle:
     def change_grid(self, state: MarketState, structure: str) -> None:
         """To a finer grid, or to one that has more prices; resting orders stay."""
         market, ranges = state.market, STRUCTURES[structure]
-        assert market.status in _BEFORE_CLOSE, "it has closed"
+        assert market.status in BEFORE_CLOSE, "it has closed"
         assert contains(ranges, market.price_ranges), f"{structure} lacks prices of {market.price_level_structure}"
         changed = evolve(market, price_level_structure=structure, price_ranges=ranges)
         self._venue.change_market(state, changed, "price_level_structure_updated")
 
     def set_floor(self, state: MarketState, floor: Price) -> None:
         """The YES leg will settle at this or above; no stream is told (assumed), but of the orders that go."""
-        assert state.market.status in _BEFORE_CLOSE, "it has closed"
+        assert state.market.status in BEFORE_CLOSE, "it has closed"
         assert 0 < floor < PRICE_ONE, floor
         self._venue.change_market(state, evolve(state.market, floor=floor), "")
         below = [order for order in self._resting(state) if order.price < floor]
@@ -165,7 +166,7 @@ class Lifecycle:
     def settle(self, state: MarketState, result: str, value: Price | None) -> None:
         """The exchange's word on the outcome; an open market closes first. Payment follows by the timer."""
         now = self._venue.now_ms()
-        if state.market.status in _BEFORE_CLOSE:
+        if state.market.status in BEFORE_CLOSE:
             self.move_close(state, now)
             self._close(state)
         assert state.market.status is MarketStatus.CLOSED, "its result is known"

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from kalshi_daemon.charts.catalogue import CHARTS, TABLES, export, exported
+from kalshi_daemon.charts.catalogue import TABLES, export, exported
 from kalshi_daemon.charts.diagrams import limit_text, mermaid
 from kalshi_daemon.charts.literals import rows_of, states_of, tasks_of
+from kalshi_daemon.core.chart_states import CHARTS
 from statecharts.types import ChartDef
 
 DOCS = Path(__file__).parents[2] / "docs" / "statecharts"

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from kalshi_daemon.charts.catalogue import CHARTS, TABLES, lint_all
+from kalshi_daemon.charts.catalogue import TABLES, lint_all
 from kalshi_daemon.charts.lint import lint, lint_bindings, lint_limits, lint_table
 from kalshi_daemon.charts.literals import guards_of, tasks_of
+from kalshi_daemon.core.chart_states import CHARTS
 from statecharts.order import ORDER
 from statecharts.orderbook_feed import ORDERBOOK_FEED
 from statecharts.trader import TRADER

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_daemon.charts.catalogue import CHARTS
 from kalshi_daemon.charts.flat import Edge, Flat
 from kalshi_daemon.charts.literals import Path, dotted, path_of
+from kalshi_daemon.core.chart_states import CHARTS
 
 FLAT = {name: Flat(chart) for name, chart in CHARTS.items()}
 TRADER = FLAT["trader"]

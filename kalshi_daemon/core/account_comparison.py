@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_record import OrderRecord
@@ -33,7 +33,8 @@ UNEXPLAINED: Final = "unexplained"
 @frozen
 class Difference:
     """`what` is cash, position, or a figure of a position: cost, realised, fees. `subject` is the shard or the market;
-    both figures are in the unit of `what`.
+    both figures are in the unit of `what`. Ours of cash is the balance that we would expect to be shown, where what is
+    known of resting orders says one, and else the whole.
     """
 
     what: str
@@ -44,13 +45,13 @@ class Difference:
         None  # what added to ours gives theirs; of cash, None while orders rest and no reading is known
     )
     cost_change: Money = 0  # of a position: the same of its cost
+    rests: bool = field(default=False, eq=False)  # of cash: orders rest there, or may
 
     @property
     def text(self) -> str:
         if self.what == "cash":
-            return (
-                f"cash of shard {self.subject}: we count {dollars(self.ours)}, the exchange says {dollars(self.theirs)}"
-            )
+            count = dollars(self.ours) + ("" if self.change is not None else ", of which orders may hold back some")
+            return f"cash of shard {self.subject}: we count {count}, the exchange says {dollars(self.theirs)}"
         if self.what != "position":
             ours, theirs = dollars(self.ours), dollars(self.theirs)
             return f"{self.what} of {self.subject}: we count {ours}, the exchange says {theirs}"
@@ -70,14 +71,20 @@ class CashCompared:
 class _Shard:
     """The balances that the exchange may show for one shard, by reading."""
 
+    index: int
     ours: Money
     expected: Mapping[BalanceReading, Money]
+    rests: bool
     on_its_way: bool  # an order may rest that has no id here, or a fill may be missing
     reserved: Money
 
-    def change(self, theirs: Money, readings: tuple[BalanceReading, ...]) -> Money | None:
+    def difference(self, theirs: Money, readings: tuple[BalanceReading, ...]) -> Difference:
+        """Of the balance that all readings give; where they give several, by how much it differs is not known."""
         values = {self.expected[reading] for reading in readings}
-        return theirs - values.pop() if len(values) == 1 and not self.on_its_way else None
+        known = len(values) == 1 and not self.on_its_way
+        ours = values.pop() if known else self.ours
+        change = theirs - ours if known else None
+        return Difference("cash", str(self.index), ours, theirs, change, rests=self.rests)
 
     def verdict(self, theirs: Money, readings: tuple[BalanceReading, ...], *, calm: bool, still: bool) -> str:
         """`calm`: no cash moved for a while; `still`: no order did."""
@@ -102,8 +109,7 @@ def compare_cash(ledger: LedgerView, shown: Mapping[int, Money], *, calm: bool, 
         theirs, shard = shown.get(index, 0), _shard(ledger, index)
         verdict = shard.verdict(theirs, readings, calm=calm, still=still)
         if verdict:
-            change = shard.change(theirs, readings)
-            differences.append((Difference("cash", str(index), shard.ours, theirs, change), verdict))
+            differences.append((shard.difference(theirs, readings), verdict))
         elif calm and still and not shard.on_its_way:
             readings = tuple(reading for reading in readings if shard.expected[reading] == theirs)
     return CashCompared(tuple(differences), readings)
@@ -121,7 +127,7 @@ def _shard(ledger: LedgerView, index: int) -> _Shard:
     on_its_way = len(resting) < len(there) or any(
         order.claimed > order.filled or order.amend is not None for order in there if order.ours
     )
-    return _Shard(ours, expected, on_its_way, ledger.reserved(index))
+    return _Shard(index, ours, expected, bool(there), on_its_way, ledger.reserved(index))
 
 
 def compare_positions(ledger: LedgerView, theirs: Mapping[Ticker, tuple[Count, Money]]) -> Iterator[Difference]:

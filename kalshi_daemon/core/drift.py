@@ -26,7 +26,8 @@ def likely_cause(difference: Difference, found: tuple[Difference, ...]) -> Drift
         return DriftCause.MISSED_FILL if difference.theirs else DriftCause.MISSED_SETTLEMENT
     if is_transfer(found):
         return DriftCause.TRANSFER
-    return DriftCause.UNKNOWN if any(each.what == "position" for each in found) else DriftCause.DEPOSIT
+    explained = difference.rests or any(each.what == "position" for each in found)
+    return DriftCause.UNKNOWN if explained else DriftCause.DEPOSIT
 
 
 def corrections(found: tuple[Difference, ...], at_ms: Milliseconds, cause: str) -> list[AccountFact] | None:

@@ -319,8 +319,10 @@ class CalibrationService:
         """Whether it differs by what lag has not explained for some looks. By how much has to be known."""
         if difference.change is None:
             return False
-        figure, theirs = (difference.what, difference.subject), difference.ours + difference.change
-        return self._gaps.lasts(figure, difference.ours, theirs, read.as_of_ms - limits.READS_LAG_MS)
+        figure, ours = (difference.what, difference.subject), difference.ours
+        if difference.what == "cash":
+            ours = self._ledger.settled(int(difference.subject))  # as it was noted: with what orders hold back
+        return self._gaps.lasts(figure, ours, ours + difference.change, read.as_of_ms - limits.READS_LAG_MS)
 
     # ------------------------------------------------------------------------------------------------ what comes of it
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from kalshi_daemon import facts
 from kalshi_daemon.core.account_comparison import DIFFERS, UNEXPLAINED, UNSETTLED, compare_cash, compare_positions
+from kalshi_daemon.core.drift import likely_cause
 from kalshi_daemon.core.ledger import Ledger
-from kalshi_daemon.facts import BalanceReading
+from kalshi_daemon.facts import BalanceReading, DriftCause
 from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_CENT, BookSide, TimeInForce
 
 NOON = 1_792_425_600_000
@@ -56,14 +58,33 @@ def test_a_balance_while_no_reading_is_known(cents, verdict, left):
 
 @pytest.mark.parametrize("reading", EVERY)
 def test_a_reading_that_is_known_leaves_one_balance(reading):
-    """What the other two would explain is a difference, with both figures."""
+    """What the other two would explain is a difference, of that balance and the one shown."""
     fits = {BalanceReading.NOTHING: 10_000, BalanceReading.OPENING: 9_880, BalanceReading.WHOLE: 9_640}
     for other, cents in fits.items():
         compared = compare_cash(ledger_of((reading,)), {0: cents * 10_000}, calm=True, still=True)
         assert [found for _, found in compared.differences] == ([] if other is reading else [DIFFERS])
         assert compared.readings == (reading,)
         for difference, _ in compared.differences:
-            assert (difference.ours, difference.theirs) == (100 * DOLLAR, cents * 10_000)
+            assert (difference.ours, difference.theirs) == (fits[reading] * 10_000, cents * 10_000)
+            assert difference.change == difference.theirs - difference.ours
+
+
+def test_where_readings_differ_our_cash_is_said_to_be_whole():
+    """What orders hold back of it is not known; by how much it differs is not either."""
+    compared = compare_cash(ledger_of(), {0: 10_001 * 10_000}, calm=True, still=True)
+    ((difference, verdict),) = compared.differences
+    assert (verdict, difference.change) == (DIFFERS, None)
+    count = "we count $100.00, of which orders may hold back some"
+    assert difference.text == f"cash of shard 0: {count}, the exchange says $100.01"
+
+
+def test_a_deposit_is_likely_where_nothing_rests():
+    """Orders that rest, or may, leave the cause of other cash unknown."""
+    resting = compare_cash(ledger_of((BalanceReading.WHOLE,)), {0: 9_641 * 10_000, 1: DOLLAR}, calm=True, still=True)
+    found = tuple(each for each, _ in resting.differences)
+    assert [likely_cause(each, found) for each in found] == [DriftCause.UNKNOWN, DriftCause.DEPOSIT]
+    for each in found:
+        assert each == evolve(each, rests=not each.rests)  # the same figures are the same difference
 
 
 def test_two_readings_that_differ_tell_nothing_where_cash_or_orders_move():

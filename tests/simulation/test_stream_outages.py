@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Iterator
 
 import pytest
 import trio
+from test_ten_thousand_orders import Restless
 
 from kalshi_daemon import limits
 from kalshi_daemon.emulator import server
@@ -22,7 +25,8 @@ HOURS = 24
 FEW = ",".join(list(DEMO_FAIR)[:2])
 
 
-SLOWER = {  # what goes on all the time goes on less often, so that a day costs half a minute
+LAST_S = 900  # of the day, which are lived at the pace of every day
+SLOWER = {  # what goes on all the time goes on less often before, so that a day costs half a minute
     "POLL_INTERVAL_S": 120.0,
     "POLLED_AGE_MAX_S": 240.0,
     "LEVEL_CHECK_S": 60.0,
@@ -43,19 +47,26 @@ SLOWER = {  # what goes on all the time goes on less often, so that a day costs 
 
 
 @pytest.fixture
-def slower(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "EMULATOR_TICK_S", 15.0)
-    for name, seconds in SLOWER.items():
-        monkeypatch.setattr(limits, name, seconds)
+def slower(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """What it gives undoes the paces, and leaves the chart's limits, which were read at the start."""
+    with pytest.MonkeyPatch.context() as paces:
+        paces.setattr(server, "EMULATOR_TICK_S", 15.0)
+        for name, seconds in SLOWER.items():
+            paces.setattr(limits, name, seconds)
+        _slow_charts(monkeypatch)
+        yield paces
+
+
+def _slow_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(limits.CHART_LIMITS, "session_backoff", (0.25, 120.0))
     monkeypatch.setitem(limits.CHART_LIMITS, "polled_book_age", SLOWER["POLLED_AGE_MAX_S"])
     monkeypatch.setitem(limits.CHART_LIMITS, "poll_limit", 2 * SLOWER["POLLED_AGE_MAX_S"])
 
 
-@pytest.mark.usefixtures("slower")
-def test_a_day_of_refused_upgrades_ends_in_trading() -> None:
+def test_a_day_of_refused_upgrades_ends_in_trading(slower: pytest.MonkeyPatch) -> None:
     """503 for every upgrade, 24 hours long: dialled without end, books and account read by REST all the while and
-    traded on for reductions only; the first upgrade that succeeds, within the longest wait, leads to all of trading.
+    traded on for reductions only; the first upgrade that succeeds, within the longest wait, leads to all of trading,
+    and to an order that increases.
     """
     dials: list[float] = []
     seen: list[str] = []
@@ -73,15 +84,23 @@ def test_a_day_of_refused_upgrades_ends_in_trading() -> None:
         link.judge = judge
         books = stage.daemon.parts.books
         while trio.current_time() < HOURS * 3_600:
-            await trio.sleep(600)
+            if trio.current_time() >= HOURS * 3_600 - LAST_S:
+                slower.undo()
+            await trio.sleep(300)
             seen.append(f"{books.state} {sum(map(books.usable, books.books))} {stage.daemon.runner.innermost}")
-        with trio.fail_after(120 + 4 * SLOWER["LEVEL_CHECK_S"]):  # the dial, and looks at what it brought
+        assert not stage.daemon.parts.ledger.orders
+        with trio.fail_after(130):
             while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - waiting is free here
                 await trio.sleep(0.1)
+        assert stage.daemon.parts.actor is not None
+        stage.daemon.parts.actor._selector = Restless(random.Random(1))  # the books are as calm as they were all day
+        with trio.fail_after(600):
+            while not stage.daemon.parts.ledger.orders:  # noqa: ASYNC110 - as above
+                await trio.sleep(1)
 
     crowd = WorldSettings(crowd=CrowdSettings(events_per_s=0.001))
     run = run_virtually(1, scenario, crowd, {"KALSHI_MARKETS": FEW, "KALSHI_SOCKETS": "1"})
-    assert (run.exit_code, run.violated, run.intents) == (EXIT_STOPPED, (), 0)
+    assert (run.exit_code, run.violated, run.intents) == (EXIT_STOPPED, (), 1)
     assert run.states[-4:] == ("trading.normal", "stopping.draining", "stopping.sealing", "stopped")
     assert set(seen) == {"polling.fresh 2 trading.reducing"}
     longest_s = limits.CHART_LIMITS["session_backoff"][1]  # type: ignore[index]

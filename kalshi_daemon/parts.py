@@ -14,8 +14,10 @@ from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.commands import Command
 from kalshi_daemon.config import Config
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.drift import likely_cause
 from kalshi_daemon.core.exchange_hours import ExchangeHours
 from kalshi_daemon.core.fee_forecast import FeeForecast
+from kalshi_daemon.core.figure_watch import FigureWatch
 from kalshi_daemon.core.health_monitor import HealthMonitor
 from kalshi_daemon.core.invariants import Invariants
 from kalshi_daemon.core.ledger import Ledger
@@ -24,7 +26,7 @@ from kalshi_daemon.core.market_selection import Filters, MarketSelection
 from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
-from kalshi_daemon.facts import AccountFact, AmendSent, OrderSent
+from kalshi_daemon.facts import AccountFact, AmendSent, DriftSeen, OrderSent, PositionReported
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.pricing import Pricing
@@ -148,7 +150,8 @@ class Parts:
         if seams.practice is not None:
             self.books.table.on_book = seams.practice.on_book
         self.fills = FillListener(self._post)
-        self.positions = PositionListener(self.ledger.position, hooks.private_lost)
+        self.stream_figures = FigureWatch(self.ledger, "stream")
+        self.positions = PositionListener(self.ledger.positions.get, hooks.private_lost, self._compare_figures)
         self.coordinator = WebSocketCoordinator(
             self.books,
             self.fills,
@@ -226,6 +229,14 @@ class Parts:
     def _build_policy(self) -> None:
         self.selector: Selector | None = None
         self.actor: ActorService | None = None
+
+    def _compare_figures(self, told: PositionReported) -> None:
+        """What the stream says of a position that rests. It holds nothing, and corrects nothing."""
+        theirs = {"cost": told.cost, "realised": told.realised, "fees": told.fees}
+        for each in self.stream_figures.look(told.market, theirs):
+            now_ms, cause = self.clock.now_ms(), likely_cause(each, (each,))
+            self._post(DriftSeen(now_ms, each.what, each.subject, each.ours, each.theirs, cause, "stream"))
+            self._hooks.alarm("figures", f"{each.text}, by its stream")
 
     def _post_written(self, fact: AccountFact) -> None:
         """From the order writer, in the step of its writing: what it sends is asked about where the levels are."""

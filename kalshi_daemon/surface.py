@@ -302,6 +302,7 @@ class Surface:
             "writer": parts.writer.counts,
             "sync": parts.sync.counts,
             "calibration": parts.calibration.counts,
+            "stream": parts.stream_figures.counts,
             "market": parts.universe.counts,
             "discovery": parts.market_watch.counts,
             "fees": parts.market_watch.fees.counts,

@@ -112,7 +112,9 @@ class Ledger(LedgerHolds):
         self._cash.open(fact.settled)
         self.figures_known = fact.before is not None
         for each in fact.before or ():
-            self._figures |= {(each.market, "realised"): each.realised, (each.market, "fees"): each.fees}
+            for source in ("read", "stream"):
+                self._figures[each.market, "realised", source] = each.realised
+                self._figures[each.market, "fees", source] = each.fees
         self._positions.open(fact.positions)
         # a fill that was told before is in the opening, or is found to be missing from it
         self.session = SessionFigures(self.session.started_ms, self._cash.settled_total, self._positions.cost)
@@ -127,9 +129,9 @@ class Ledger(LedgerHolds):
         """A figure of a position that was told is what later ones are compared with. Cash and counts are corrected by
         other facts, or never.
         """
-        base = self.figure_base(fact.subject, fact.what) if fact.what in FIGURES else None
+        base = self.figure_base(fact.subject, fact.what, fact.source) if fact.what in FIGURES else None
         if base is not None:
-            self._figures[fact.subject, fact.what] = base + fact.theirs - fact.ours
+            self._figures[fact.subject, fact.what, fact.source] = base + fact.theirs - fact.ours
 
     def _account_named(self, fact: facts.AccountNamed, _changes: list[Change]) -> None:
         self.environment = self.environment or fact.environment

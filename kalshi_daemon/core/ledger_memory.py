@@ -36,7 +36,7 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "opened_ms": int,
         "opening": tuple[tuple[int, int], ...],
         "figures_known": bool,
-        "_figures": dict[tuple[str, str], int],
+        "_figures": dict[tuple[str, str, str], int],
         "fills_booked": int,
         "settlements_booked": int,
         "last_fill_ms": int,

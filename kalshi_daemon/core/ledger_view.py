@@ -43,7 +43,8 @@ class LedgerView:
         self.opened_ms: Milliseconds = 0
         self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
         self.figures_known = False  # whether the journal says with which figures positions began at the exchange
-        self._figures: dict[tuple[Ticker, str], Money] = {}  # theirs less ours: from before, and what was told since
+        # theirs less ours, by market, figure and source: from before the journal, and what was told since
+        self._figures: dict[tuple[Ticker, str, str], Money] = {}
         self.fills_booked = 0
         self.settlements_booked = 0
         self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
@@ -107,12 +108,12 @@ class LedgerView:
         """The markets where a position is not ours, let be or not."""
         return [market for market in self._strange if self.position(market)]
 
-    def figure_base(self, market: Ticker, what: str) -> Money | None:
+    def figure_base(self, market: Ticker, what: str, source: str) -> Money | None:
         """By how much the exchange's cost, realised or fees of a position differ from ours, and rightly; None where the
-        journal does not say.
+        journal does not say. `source`: read or stream, each of which may have been told to differ.
         """
         known = self.figures_known or what == "cost"
-        return self._figures.get((market, what), 0) if known else None
+        return self._figures.get((market, what, source), 0) if known else None
 
     def settled(self, shard: int) -> Money:
         return self._cash.settled(shard)

@@ -178,7 +178,7 @@ class DriftCause(StrEnum):
 @frozen
 class DriftSeen:
     """A figure of the account differs and stays so. `what`: cash of the shard `subject`, position in that market, or
-    cost, realised or fees of it.
+    cost, realised or fees of it. `source` is what told it: a read, or the stream of the account.
     """
 
     at_ms: Milliseconds
@@ -187,6 +187,7 @@ class DriftSeen:
     ours: int
     theirs: int
     cause: DriftCause
+    source: str = "read"  # or "stream"
 
 
 @frozen

@@ -121,7 +121,7 @@ class CalibrationService:
     @property
     def counts(self) -> Mapping[str, int]:
         """Figures of positions that differed and were told."""
-        return {f"differing_{what}": count for what, count in self._figures.counts.items()}
+        return self._figures.counts
 
     @property
     def detail(self) -> str:

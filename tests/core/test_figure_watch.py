@@ -46,7 +46,7 @@ def test_no_restart_forgives_a_difference_to_the_opening_figures() -> None:
         f"realised of {A}: we count $0.00, the exchange says -$0.01",
         f"fees of {A}: we count $0.02, the exchange says $0.04",
     ]
-    assert watch.counts == {"cost": 0, "realised": 1, "fees": 1}
+    assert watch.counts == {"differing_cost": 0, "differing_realised": 1, "differing_fees": 1}
     assert FigureWatch(ledger).look(A, changed) == []
     assert tell(ledger, FigureWatch(ledger).look(A, theirs())) == [
         f"realised of {A}: we count $0.00, the exchange says $0.01",
@@ -71,7 +71,7 @@ def test_a_journal_that_does_not_say_has_the_first_look_as_its_base() -> None:
     (found,) = watch.look(A, theirs(fees=70_000 + 2 * CENT))
     assert tell(ledger, [found]) == [f"fees of {A}: we count $0.02, the exchange says $0.04"]
     assert watch.look(A, theirs(fees=70_000 + 2 * CENT)) == []
-    assert watch.counts == {"cost": 0, "realised": 0, "fees": 1}
+    assert watch.counts == {"differing_cost": 0, "differing_realised": 0, "differing_fees": 1}
 
 
 def test_a_cost_is_compared_as_it_is_and_less_than_a_cent_is_rounding() -> None:

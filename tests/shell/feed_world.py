@@ -17,6 +17,7 @@ from meddler import Meddler
 
 from kalshi_daemon import limits
 from kalshi_daemon.charts.chart import Step
+from kalshi_daemon.core.position_tracker import Position
 from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import LINEAR_CENT
@@ -114,7 +115,9 @@ class FeedWorld:
             nearest=lambda: self.nearest,
         )
         self.fills = FillListener(self.facts.append)
-        self.positions = PositionListener(lambda ticker: self.held[ticker], self._tell("doubt"))
+        self.positions = PositionListener(
+            lambda ticker: Position(ticker, self.held[ticker], 0, 0, 0), self._tell("doubt"), lambda _rested: None
+        )
         self.coordinator = WebSocketCoordinator(
             self.books,
             self.fills,

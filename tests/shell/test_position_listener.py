@@ -1,9 +1,12 @@
-"""The exchange's positions against ours: what differs for long is doubted, what differs for a moment is not."""
+"""The exchange's positions against ours: what differs for long is doubted, what differs for a moment is not, and the
+figures of what rests are compared.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
+from kalshi_daemon.core.position_tracker import Position
 from kalshi_daemon.facts import PositionReported
 from kalshi_daemon.limits import QUIET_MS
 from kalshi_daemon.shell.position_listener import PositionListener
@@ -16,10 +19,17 @@ class Account:
     def __init__(self):
         self.ours = Counter()
         self.doubts = []
-        self.listener = PositionListener(lambda market: self.ours[market], self.doubts.append)
+        self.fees = 0
+        self.compared = []
+        self.listener = PositionListener(self.held, self.doubts.append, self.compared.append)
+
+    def held(self, market):
+        return Position(market, self.ours[market], 0, 0, self.fees) if market in self.ours else None
 
     def report(self, at_ms, contracts, market=A):
-        self.listener.on_position(PositionReported(at_ms, market, contracts * CONTRACT, 0, 0, 0), at_ms)
+        reported = PositionReported(at_ms, market, contracts * CONTRACT, 0, 0, 0)
+        self.listener.on_position(reported, at_ms)
+        return reported
 
 
 def test_a_difference_that_lasts_is_doubted_once():
@@ -78,3 +88,38 @@ def test_an_ended_stream_takes_its_differences_along():
     account.listener.forget()
     account.listener.review(10 * QUIET_MS)
     assert account.doubts == []
+
+
+def test_figures_are_compared_once_the_position_rested():
+    """With the count that was told, for the quiet time; once for each report, also one that outran its fill."""
+    account = Account()
+    account.ours[A] = 2 * CONTRACT
+    first, second = account.report(0, 2), account.report(10, 3, B)
+    account.listener.review(QUIET_MS - 1)
+    assert account.compared == []
+    account.ours[B] = 3 * CONTRACT
+    for _ in range(2):
+        account.listener.review(QUIET_MS)
+    assert account.compared == [first]
+    for _ in range(2):
+        account.listener.review(2 * QUIET_MS)
+    assert account.compared == [first, second]
+    assert account.doubts == []
+
+
+def test_another_fill_makes_the_figures_old():
+    """Though it left the count as it was; the report of that fill is compared."""
+    account = Account()
+    account.ours[A] = 2 * CONTRACT
+    account.report(0, 2)
+    account.fees = 7
+    account.listener.review(QUIET_MS)
+    account.listener.review(9 * QUIET_MS)
+    assert account.compared == []
+    account.report(10 * QUIET_MS, 2)
+    account.listener.forget()
+    account.listener.review(20 * QUIET_MS)
+    assert account.compared == []
+    told = account.report(30 * QUIET_MS, 2)
+    account.listener.review(31 * QUIET_MS)
+    assert account.compared == [told]

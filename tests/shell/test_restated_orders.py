@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from account_world import A, account_world
 from attrs import evolve
+from daemon_world import LIVELY, RESTING, exchange_site
 
 from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.fees import dearest_fee
+from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.emulator.amendments import Amendment, Decrease
 from kalshi_daemon.facts import OrderSeen
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, SECOND_MS, BookSide
@@ -86,3 +88,27 @@ async def test_an_order_seen_on_another_side_is_no_change_of_it(autojump_clock):
         await world.told()
         assert world.record(order) == before
         assert world.held() == ["divergence"]
+
+
+async def test_the_stream_tells_of_another_hand_at_once(autojump_clock):
+    """While it trades: what the daemon counts is what rests, long before the next list of orders."""
+    async with exchange_site(LIVELY) as site:
+        running = site.start(RESTING)
+        await running.until("trading.normal")
+
+        def known() -> list[OrderRecord]:
+            orders = running.ledger.orders
+            resting = [orders[each] for each in site.resting() if each in orders]
+            return [each for each in resting if each.rests and not each.filled]
+
+        await running.until(lambda: bool(known()), 600.0)
+        before = known()[0]
+        left = before.spec.count // 2
+        decrease = Decrease(to=left, market=before.spec.market)
+        site.exchange.decrease_order(site.account, before.order_id, decrease)
+        await running.until(lambda: running.ledger.counts.get("orders_restated", 0) == 1, 2.0)
+        after = running.ledger.orders[before.client_order_id]
+        assert after.final or after.spec.count == left
+        assert running.held() == []
+        assert await running.stop() == 0
+        assert running.audit.look()

@@ -32,7 +32,7 @@ async def test_facts_reach_their_listeners_over_any_number_of_sockets(sockets, a
         assert (fill.market, fill.price, fill.count, fill.is_taker) == (A, 3_000, 2 * CONTRACT, False)
         orders = [fact for fact in world.facts if isinstance(fact, OrderSeen)]
         assert [order.status for order in orders] == ["resting", "executed"]
-        assert world.positions.differences[A].theirs == 2 * CONTRACT
+        assert world.positions.differences[A].theirs.count == 2 * CONTRACT
         assert world.books.last_trades == {A: 3_000}
         world.assert_proven()
         messages = {status.role: status.messages for status in world.coordinator.statuses()}

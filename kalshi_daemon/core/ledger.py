@@ -306,6 +306,8 @@ class Ledger(LedgerHolds):
         if told.note:
             self._count(told.note)
         self._moved(told, at_ms, changes)
+        if not record.ours:
+            self._foreign_fill(fill, at_ms, changes)
 
     def _attribute_held(self, order_id: str, at_ms: Milliseconds, changes: list[Change]) -> None:
         for fill in self._fills.take(order_id):

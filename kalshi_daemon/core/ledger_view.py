@@ -19,6 +19,7 @@ from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.facts import BalanceReading, HoldKind
+from kalshi_daemon.limits import FOREIGN_NAMED_MAX
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
 
 FIGURES: Final = ("cost", "realised", "fees")  # of a position, that the exchange works out as well
@@ -99,6 +100,19 @@ class LedgerView:
     def not_ours(self) -> list[str]:
         """Markets with a position, and live orders, that are not ours and that no person has let be."""
         return [each for each in (*self.foreign_markets(), *self.foreign_orders()) if each not in self._accepted]
+
+    def foreign_cause(self) -> str:
+        """The same in words, as the cause of a hold; empty where there is nothing."""
+        markets = [f"the position in {each}" for each in self.foreign_markets() if each not in self._accepted]
+        orders = [
+            f"order {each.order_id} on {each.spec.market}"
+            for each in self.live()
+            if not each.ours and each.order_id not in self._accepted
+        ]
+        strange = markets + orders
+        named, left = strange[:FOREIGN_NAMED_MAX], len(strange) - FOREIGN_NAMED_MAX
+        more = f" and {left} more" if left > 0 else ""
+        return f"{', '.join(named)}{more} {'is' if len(strange) == 1 else 'are'} not ours" if strange else ""
 
     def foreign_orders(self) -> list[str]:
         """The exchange's ids of live orders that are not ours, let be or not."""

@@ -340,11 +340,12 @@ class CalibrationService:
         await self._settle(AccountOpened(self._clock.exchange_now_ms(), read.balance.by_shard, openings, before))
 
     async def _ask_whose(self) -> None:
-        """What is not ours, and no person has let be, pauses us: also after a restart, which drops the hold."""
-        strange = self._ledger.not_ours()
-        if strange and self._ledger.find_hold(HoldKind.FOREIGN) is None:
-            named, left = strange[: limits.FOREIGN_NAMED_MAX], len(strange) - limits.FOREIGN_NAMED_MAX
-            cause = f"not ours: {', '.join(named)}" + (f" and {left} more" if left > 0 else "")
+        """What is not ours, and no person has let be, pauses us: also after a restart, which drops the hold.
+
+        Where other things are there than it was placed for, it says which: they are what a person's word is for.
+        """
+        held, cause = self._ledger.find_hold(HoldKind.FOREIGN), self._ledger.foreign_cause()
+        if cause and (held is None or held.cause != cause):
             await self._settle(hold(HoldKind.FOREIGN, cause, self._clock.now_ms()))
 
 

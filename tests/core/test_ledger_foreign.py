@@ -85,6 +85,18 @@ def test_a_foreign_fill_moves_the_money_and_holds() -> None:
     assert ledger.settled(0) == 1_000 * DOLLAR - 4_001_000
 
 
+def test_the_position_that_an_order_of_others_left_is_not_ours() -> None:
+    """It rested, was known, and filled: what it left holds as the order did, but not where the order is let be."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id="somebody"), seen(2, order_id="x2", client_order_id=""))
+    ledger.apply(ForeignIgnored(NOON, ("x2",), (), "ignore"))
+    ledger.apply(fill("a", 5, order_id="x2", client_order_id=""))
+    assert ledger.not_ours() == ["x1"]
+    ledger.apply(fill("b", 10, order_id="x1", client_order_id="somebody"))
+    ledger.apply(seen(order_id="x1", client_order_id="somebody", status="executed", filled=10))
+    assert (ledger.not_ours(), ledger.held) == ([M], True)
+    assert ledger.foreign_cause() == f"the position in {M} is not ours"
+
+
 def test_a_nameless_fill_is_foreign_when_nothing_of_ours_is_left_that_could_own_it() -> None:
     """It waits while an order of ours may be its own, and is judged when that one is refused."""
     ledger = ledger_of(intended(), sent(), fill("a", 5, client_order_id="", source="read"))

@@ -18,6 +18,7 @@ from kalshi_daemon.facts import (
     BalanceReading,
     BalanceReadingLearned,
     DayOpened,
+    HoldPlaced,
 )
 from kalshi_daemon.simulation.faulty_link import LOST, NEVER_ARRIVES, UNAVAILABLE, replaced
 from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide
@@ -89,9 +90,36 @@ async def test_positions_from_before_this_journal_are_taken_over_and_held(autoju
         assert world.ledger.position(A) == 3 * CONTRACT
         assert world.ledger.positions[A].cost == 120 * 10_000
         assert world.held() == ["foreign"]
-        assert world.ledger.holds[0].cause == f"not ours: {A}"
+        assert world.ledger.holds[0].cause == f"the position in {A} is not ours"
         await world.reader.read_orders_and_fills()
         assert world.ledger.fills_booked == 0
+
+
+async def test_the_foreign_hold_names_what_is_there_now(autojump_clock):
+    """An order by hand, another, and then both are filled: each audit names what a person's word would be for, and
+    since when it holds stays.
+    """
+    async with account_world() as world:
+        first = world.elsewhere(A, BookSide.BID, 40, 3)
+        assert await world.calibration.calibrate() == "agreed"
+        assert world.ledger.holds[0].cause == f"order {first.order_id} on {A} is not ours"
+        since_ms = world.ledger.holds[0].since_ms
+        await world.told()
+        placed = len(world.of(HoldPlaced))
+        second = world.elsewhere(B, BookSide.BID, 30, 1)
+        await trio.sleep(5)
+        assert await world.calibration.calibrate() == "agreed"
+        both = f"order {first.order_id} on {A}, order {second.order_id} on {B} are not ours"
+        assert world.ledger.holds[0].cause == both
+        assert await world.calibration.calibrate() == "agreed"
+        await world.told()
+        assert len(world.of(HoldPlaced)) == placed + 1
+        world.crowd(A, BookSide.ASK, 40, 3)
+        world.crowd(B, BookSide.ASK, 30, 1)
+        await trio.sleep(5)
+        assert await world.calibration.calibrate() == "agreed"
+        assert world.ledger.holds[0].cause == f"the position in {A}, the position in {B} are not ours"
+        assert world.ledger.holds[0].since_ms == since_ms
 
 
 @pytest.mark.parametrize("excludes_collateral", [True, False])

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 import trio
 from attrs import evolve
+from daemon_world import LIVELY
 
 from kalshi_daemon.core.holds import TABLE, hold
-from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.model import NewOrder, OrderStatus
-from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.facts import (
     AccountFact,
@@ -33,7 +32,6 @@ from kalshi_daemon.simulation.faulty_link import FaultyLink, refused
 from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
 from kalshi_daemon.units import BookSide, TimeInForce
 
-LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
 RESTS = OrderSpec("KXANY-1-A", BookSide.BID, 4_000, 100, TimeInForce.GOOD_TILL_CANCELED, True, False, None, 0)
 DOWN = refused("503 Service Unavailable", b"{}")
 Ask = Callable[..., Awaitable[object]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from stages import until, until_trading
 
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.world import WorldSettings
@@ -15,12 +16,6 @@ from kalshi_daemon.units import SECOND_MS
 
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=1.0))
 AHEAD_S, LASTS_S = 120, 120
-
-
-async def until(stage: Stage, state: str, seconds: float) -> None:
-    with trio.fail_after(seconds):
-        while not stage.daemon.runner.is_in(state):  # noqa: ASYNC110 - the virtual clock makes waiting free
-            await trio.sleep(0.1)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -35,7 +30,7 @@ def test_announced_maintenance_is_held_for_and_outlived(seed: int) -> None:
         begins_ms = exchange.now_ms + AHEAD_S * SECOND_MS
         exchange.announce_maintenance(begins_ms, begins_ms + LASTS_S * SECOND_MS)
         window.extend((trio.current_time() + AHEAD_S, trio.current_time() + AHEAD_S + LASTS_S))
-        await until(stage, "trading.normal", 60)
+        await until_trading(stage, 60)
         await until(stage, "paused.holding", AHEAD_S)
         assert exchange.hours.active
         held = ledger.find_hold(HoldKind.EXCHANGE)
@@ -45,7 +40,7 @@ def test_announced_maintenance_is_held_for_and_outlived(seed: int) -> None:
         await trio.sleep(LASTS_S)
         assert exchange.hours.maintenance
         assert stage.daemon.runner.is_in("paused")
-        await until(stage, "trading.normal", 200)
+        await until_trading(stage, 200)
         assert not exchange.hours.maintenance
         with trio.fail_after(600):
             booked = ledger.fills_booked

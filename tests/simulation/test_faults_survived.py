@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from stages import until_trading
 
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.fault_draw import draw_faults
@@ -42,12 +43,6 @@ FAULTS = {
     "commands refused": ("refused:18x3", "refused:27x2", "refused:1:subscribex1"),
 }
 DROPS = ("upgrade", "refused", "dns", "tls")  # they are met by what connects anew
-
-
-async def until_trading(stage: Stage, seconds: float) -> None:
-    with trio.fail_after(seconds):
-        while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - the virtual clock makes waiting free
-            await trio.sleep(0.1)
 
 
 Meet = Callable[[Stage], Awaitable[None]]

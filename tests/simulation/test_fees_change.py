@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from stages import LIVELY
 
 from kalshi_daemon.core.fees import fill_fee
 from kalshi_daemon.core.risk import worst_cost
-from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.events import Event, Filled
-from kalshi_daemon.emulator.world import WorldSettings
 from kalshi_daemon.errors import EXIT_STOPPED
 from kalshi_daemon.facts import OrderIntended, SeriesFees
 from kalshi_daemon.limits import MARKETS_READ_S
@@ -20,7 +19,6 @@ from kalshi_daemon.shell.event_bus import News
 from kalshi_daemon.simulation.virtual_day import Stage, run_virtually
 from kalshi_daemon.units import FeeType, Money, Ticker
 
-LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
 COMBO, MAKERS = FeeType.QUADRATIC_WITH_COMBO_MAKER_FEES, FeeType.QUADRATIC_WITH_MAKER_FEES
 ENOUGH = 3  # orders, and fills, of each phase
 ANNOUNCED_MS = round(1_250 * MARKETS_READ_S)  # before a change: a round reads of it by then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import trio
+from stages import until_trading
 
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention
 from kalshi_daemon.emulator.world import WorldSettings
@@ -19,8 +20,7 @@ def test_what_another_subaccount_trades_moves_nothing_of_ours() -> None:
         (account,) = (each for each in exchange.accounts.values() if not each.credit)
         other = exchange.open_subaccount(account, 1)
         exchange.deposit(other, 50 * DOLLAR)
-        while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - the virtual clock makes waiting free
-            await trio.sleep(1)
+        await until_trading(stage)
         market = next(iter(parts.universe.markets))
         for side, price in ((BookSide.BID, PRICE_ONE - 100), (BookSide.ASK, 100)):
             order = NewOrder(

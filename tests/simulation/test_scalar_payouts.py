@@ -6,7 +6,7 @@ import random
 
 import pytest
 import trio
-from test_faults_survived import until_trading
+from stages import until_trading
 from test_ten_thousand_orders import Restless
 
 from kalshi_daemon.emulator.crowd import CrowdSettings

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import trio
+from stages import LIVELY, until_trading
 
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.emulator.crowd import CrowdSettings
@@ -21,7 +22,6 @@ from kalshi_daemon.shell.event_bus import News
 from kalshi_daemon.simulation.virtual_day import HOST, PORT, Stage, VirtualRun, run_virtually
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, BookSide, TimeInForce
 
-LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=2.0))
 TO_TRADING = ("starting.preflight", "starting.connecting", "calibrating", "trading.normal")
 TO_THE_END = ("stopping.draining", "stopping.sealing", "stopped")
 RESTING = {"KALSHI_PRICING": "join"}
@@ -34,16 +34,6 @@ def settled(run: VirtualRun) -> VirtualRun:
     assert run.states[-3:] == TO_THE_END
     assert run.compared > 0
     return run
-
-
-def in_trading(stage: Stage) -> bool:
-    return stage.daemon.runner.is_in("trading.normal")
-
-
-async def until_trading(stage: Stage, seconds: float = 120.0) -> None:
-    with trio.fail_after(seconds):
-        while not in_trading(stage):  # noqa: ASYNC110 - the virtual clock makes waiting free
-            await trio.sleep(0.1)
 
 
 def test_the_straight_path() -> None:

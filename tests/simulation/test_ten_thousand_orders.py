@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 import trio
-from test_faults_survived import CALM_S, DROPS, FAULTS, KNOWN_S, until_trading
+from stages import until_trading
+from test_faults_survived import CALM_S, DROPS, FAULTS, KNOWN_S
 
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.fault_text import parse_fault

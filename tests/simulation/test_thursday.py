@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import trio
+from stages import until, until_trading
 
 from kalshi_daemon.emulator.crowd import CrowdSettings
 from kalshi_daemon.emulator.model import ExchangeSettings
@@ -22,17 +23,11 @@ def thursday(hour: int, minute: int) -> int:
     return int(at.timestamp() * 1_000)
 
 
-async def until(stage: Stage, state: str, seconds: float) -> None:
-    with trio.fail_after(seconds):
-        while not stage.daemon.runner.is_in(state):  # noqa: ASYNC110 - the virtual clock makes waiting free
-            await trio.sleep(0.1)
-
-
 def test_the_pause_is_known_ahead() -> None:
     """Held before the first second of the pause, by the clock; nothing of ours is sent in it."""
 
     async def scenario(stage: Stage) -> None:
-        await until(stage, "trading.normal", 30)
+        await until_trading(stage, 30)
         await trio.sleep(60 + 15)  # 02:59:15
         assert stage.daemon.runner.is_in("trading.normal")
         await until(stage, "paused.holding", 40)
@@ -55,7 +50,7 @@ def test_a_start_in_the_pause_waits_for_its_end() -> None:
         await until(stage, "paused.holding", 30)
         await trio.sleep(60)
         assert stage.daemon.runner.is_in("paused.holding")
-        await until(stage, "trading.normal", 200)
+        await until_trading(stage, 200)
         await trio.sleep(30)
 
     settings = WorldSettings(exchange=ExchangeSettings(weekly_pause=True), crowd=LIVELY)
@@ -68,7 +63,7 @@ def test_an_exchange_without_the_pause_is_traded_through_it() -> None:
     """As the demo's is: its schedule says so, and the daemon believes it."""
 
     async def scenario(stage: Stage) -> None:
-        await until(stage, "trading.normal", 5)
+        await until_trading(stage, 5)
         await trio.sleep(180)
 
     run = run_virtually(3, scenario, WorldSettings(crowd=LIVELY), start_ms=thursday(4, 0))

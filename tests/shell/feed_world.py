@@ -47,6 +47,10 @@ FAIR = {A: 8_100, B: 6_700, C: 5_600}
 WS_URLS = ("ws://first.test/trade-api/ws/v2", "ws://second.test/trade-api/ws/v2")
 
 
+def many(count: int) -> tuple[Ticker, ...]:
+    return tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(count))
+
+
 class FeedWorld:
     """What a test may look at and touch. `told` holds what the parts tell the daemon, by kind, in order."""
 

@@ -6,17 +6,11 @@ import json
 
 import pytest
 import trio
-from feed_world import FeedWorld, feeds
+from feed_world import FeedWorld, feeds, many
 from meddler import CUT
 
 from kalshi_daemon import limits
 from kalshi_daemon.shell.feeds import Role
-from kalshi_daemon.units import Ticker
-
-
-def many(count: int) -> tuple[Ticker, ...]:
-    return tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(count))
-
 
 MARKETS = many(30)
 

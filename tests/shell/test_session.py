@@ -8,13 +8,12 @@ from functools import partial
 
 import pytest
 import trio
-from feed_world import SILENCE_S, A, B, C, delta, feeds
+from feed_world import SILENCE_S, A, B, C, delta, feeds, many
 from meddler import CUT, DOWN, END, Frame, encode
 
 from kalshi_daemon import limits
 from kalshi_daemon.shell.feeds import Role
 from kalshi_daemon.shell.network import Network
-from kalshi_daemon.units import Ticker
 
 
 def refuse_channel(*channels: str, code: int = 8) -> Callable[[str], list[object]]:
@@ -103,10 +102,6 @@ async def test_a_gap_before_the_acknowledgement_is_a_gap(autojump_clock):
         await world.meddler.say(*held)
         await world.until_proven(30)
         world.assert_proven()
-
-
-def many(count: int) -> tuple[Ticker, ...]:
-    return tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(count))
 
 
 async def test_more_markets_than_one_command_takes(autojump_clock):

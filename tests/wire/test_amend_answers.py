@@ -6,24 +6,14 @@ import json
 
 import pytest
 from attrs import evolve
+from wire_samples import RESTING
 
 from kalshi_daemon.errors import ExchangeError, WireError
-from kalshi_daemon.facts import OrderSpec
 from kalshi_daemon.units import BookSide, TimeInForce
 from kalshi_daemon.wire import amendments
 from kalshi_daemon.wire.amendments import AmendAccepted, AmendDenied, AmendNotFound, AmendUnknown
 
-SPEC = OrderSpec(
-    market="KXTEST-1-A",
-    side=BookSide.ASK,
-    price=5_600,
-    count=1_025,
-    time_in_force=TimeInForce.GOOD_TILL_CANCELED,
-    post_only=True,
-    reduce_only=False,
-    expires_s=1781160260,
-    exchange_index=2,
-)
+SPEC = evolve(RESTING, side=BookSide.ASK)
 
 
 def body(**fields):

@@ -6,26 +6,14 @@ import json
 
 import pytest
 from attrs import evolve
-from wire_samples import demo, demo_status, needs_recordings
+from wire_samples import RESTING, demo, demo_status, needs_recordings
 
 from kalshi_daemon.errors import ExchangeError, WireError
-from kalshi_daemon.facts import OrderSpec
 from kalshi_daemon.units import BookSide, TimeInForce
 from kalshi_daemon.wire import orders
 from kalshi_daemon.wire.error_bodies import error_of
 from kalshi_daemon.wire.orders import CancelDenied, CancelNotFound, CancelUnknown, Duplicate, Lost, Refused
 
-RESTING = OrderSpec(
-    market="KXTEST-1-A",
-    side=BookSide.BID,
-    price=5_600,
-    count=1_025,
-    time_in_force=TimeInForce.GOOD_TILL_CANCELED,
-    post_only=True,
-    reduce_only=False,
-    expires_s=1781160260,
-    exchange_index=2,
-)
 TAKING = evolve(
     RESTING,
     side=BookSide.ASK,

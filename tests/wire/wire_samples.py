@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from kalshi_daemon.facts import OrderSpec
+from kalshi_daemon.units import BookSide, TimeInForce
+
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "kalshi" / "recordings"
 needs_recordings = pytest.mark.skipif(
     not RECORDINGS.is_dir(), reason="recordings of the exchange are not beside this repository (../shared/kalshi)"
@@ -17,6 +20,17 @@ MARKET_ID = "f5ed38e2-0991-4c8f-817e-08c4fd9cbfdb"
 TRADE = "f4a42159-b500-57c6-efa2-c31d94d916c1"
 ORDER = "97ec18b7-10d3-4557-9de0-8598aad625f0"
 AT_MS = 1_781_159_489_999
+RESTING = OrderSpec(
+    market="KXTEST-1-A",
+    side=BookSide.BID,
+    price=5_600,
+    count=1_025,
+    time_in_force=TimeInForce.GOOD_TILL_CANCELED,
+    post_only=True,
+    reduce_only=False,
+    expires_s=1781160260,
+    exchange_index=2,
+)
 
 
 def demo(name: str) -> bytes:

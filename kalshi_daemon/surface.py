@@ -32,6 +32,7 @@ from kalshi_daemon.shell.status_text import history_text, shortened, why
 from kalshi_daemon.units import SECOND_MS, Price, Ticker
 
 RESUMED: Final = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
+REASONED: Final = frozenset({"accept-divergence", "kill-clear", "group-reset"})  # commands that need a reason
 ENDING: Final = "the daemon is ending, and takes no more commands"
 SECOND_US: Final = 1_000_000
 
@@ -163,8 +164,6 @@ class Surface:
 
     async def _accept_divergence(self, request: ControlRequest) -> str:
         """The figures that are held as different are the exchange's from now on; the hold goes by audits that agree."""
-        if not request.why:
-            raise CommandRefused("accept-divergence needs a reason: accept-divergence REASON")
         await self._spoken(request)
         if self._parts.ledger.find_hold(HoldKind.DIVERGENCE) is None:
             return "there is nothing to accept: no divergence of the account is held"
@@ -175,8 +174,6 @@ class Surface:
 
     async def _clear_kill(self, request: ControlRequest) -> str:
         """The latch first: a start between the two finds the hold in the journal, and this command lifts it."""
-        if not request.why:
-            raise CommandRefused("kill-clear needs a reason: kill-clear REASON")
         await self._spoken(request)
         latched = bool(self._parts.kill_latch.reason())
         self._parts.kill_latch.clear()
@@ -185,8 +182,6 @@ class Surface:
 
     async def _reset_groups(self, request: ControlRequest) -> str:
         """The exchange first: a hold that goes before its group takes orders would let them be refused."""
-        if not request.why:
-            raise CommandRefused("group-reset needs a reason: group-reset REASON")
         await self._spoken(request)
         if not self._parts.ledger.triggered_groups:
             return "there is nothing to reset: no order group was triggered"
@@ -194,8 +189,7 @@ class Surface:
             reset = await self._parts.groups.reset()
         except BusEnded:
             raise CommandRefused(ENDING) from None
-        by = f"{request.command} by {request.who}: {request.why}"
-        await self._settle(HoldLifted(self._parts.clock.now_ms(), HoldKind.GUARD, "", by))
+        await self._settle(HoldLifted(self._parts.clock.now_ms(), HoldKind.GUARD, "", _by(request)))
         return f"order groups that take orders again: {reset}"
 
     async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> int:
@@ -207,8 +201,12 @@ class Surface:
         return len(lifted)
 
     async def _spoken(self, request: ControlRequest) -> None:
+        """Raises CommandRefused where a reason is missing: a person who reads the journal later has to know it."""
+        command = request.command
+        if command in REASONED and not request.why:
+            raise CommandRefused(f"{command} needs a reason: {command} REASON")
         now_ms = self._parts.clock.now_ms()
-        await self._settle(OperatorSpoke(now_ms, request.command, request.who, request.why))
+        await self._settle(OperatorSpoke(now_ms, command, request.who, request.why))
 
     async def _settle(self, fact: AccountFact) -> None:
         """Raises CommandRefused: what cannot be journaled does not take effect."""

@@ -70,7 +70,8 @@ class AmendWriter:
         """One request, and its answer as one fact."""
         try:
             self._ask(command.client_order_id)
-            answer = await (self._decrease(command) if _lowers(command) else self._amend(command))
+            lowers = only_lowers(command.before, command.spec)
+            answer = await (self._decrease(command) if lowers else self._amend(command))
         except Withheld as refusal:
             if refusal.code == UNREACHABLE:
                 self._breaker.failed(trio.current_time(), refusal.detail)
@@ -84,7 +85,6 @@ class AmendWriter:
         self._post(AmendWithheld(self._clock.now_ms(), command.client_order_id, code, detail))
 
     async def _amend(self, command: AmendOrder) -> AmendAnswer:
-        requests = self._rest.amends
         await self._lane.pay("POST", amend_path(command.order_id), increases=True)
 
         def leave() -> None:
@@ -92,10 +92,11 @@ class AmendWriter:
             self._lane.probe(command.spec.market)
             self._post(AmendSent(self._clock.now_ms(), command.client_order_id))
 
-        return await requests.amend_order(command.order_id, command.client_order_id, command.spec, before_send=leave)
+        return await self._rest.amends.amend_order(
+            command.order_id, command.client_order_id, command.spec, before_send=leave
+        )
 
     async def _decrease(self, command: AmendOrder) -> AmendAnswer:
-        requests = self._rest.amends
         await self._lane.pay("POST", decrease_path(command.order_id), increases=False)
 
         def leave() -> None:
@@ -103,7 +104,7 @@ class AmendWriter:
             self._post(AmendSent(self._clock.now_ms(), command.client_order_id))
 
         by = command.before.count - command.spec.count
-        return await requests.decrease_order(command.order_id, by, command.before, before_send=leave)
+        return await self._rest.amends.decrease_order(command.order_id, by, command.before, before_send=leave)
 
     def _check(self, command: AmendOrder) -> None:
         self._ask(command.client_order_id)
@@ -135,7 +136,3 @@ class AmendWriter:
                 return AmendMissing(now_ms, client_order_id)
             case AmendUnknown():
                 return AmendLost(now_ms, client_order_id, answer.cause)
-
-
-def _lowers(command: AmendOrder) -> bool:
-    return only_lowers(command.before, command.spec)

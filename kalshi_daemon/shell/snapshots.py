@@ -18,8 +18,8 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import trio
@@ -43,12 +43,6 @@ from kalshi_daemon.shell.snapshot_file import (
 )
 
 
-class Alarm(Protocol):
-    """A name, and what happened."""
-
-    def __call__(self, name: str, text: str, /) -> None: ...
-
-
 @frozen
 class Beginning:
     """Where the reading of the journal begins: behind event `seq`, whose checksum is `chain`; 0 and 0 at its start."""
@@ -59,7 +53,9 @@ class Beginning:
 
 
 class Snapshots:
-    def __init__(self, ledger: Ledger, where: str | Path, run_in_thread: RunInThread, alarm: Alarm) -> None:
+    def __init__(
+        self, ledger: Ledger, where: str | Path, run_in_thread: RunInThread, alarm: Callable[[str, str], None]
+    ) -> None:
         self.counts = Counter(written=0, failed=0, proven=0)
         self.beginning = Beginning()
         self._ledger = ledger

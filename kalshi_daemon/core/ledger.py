@@ -30,7 +30,7 @@ from kalshi_daemon.core.changes import (
 from kalshi_daemon.core.fill_processor import Hearing
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_holds import LedgerHolds
-from kalshi_daemon.core.ledger_view import FIGURES, PREFIX
+from kalshi_daemon.core.ledger_view import FIGURES, PREFIX, SOURCES
 from kalshi_daemon.core.order_inputs import is_known_reason
 from kalshi_daemon.core.order_record import RESTING, OrderRecord
 from kalshi_daemon.core.order_tracker import Told
@@ -63,6 +63,7 @@ class Ledger(LedgerHolds):
             facts.BalanceReadingLearned: self._reading_learned,
             facts.DayOpened: self._day_opened,
             facts.CashCorrected: self._cash_corrected,
+            facts.FeesRestated: lambda fact, _: self._fees_are_others(fact),
             facts.DriftSeen: lambda fact, _: self._drifted(fact),
             facts.PositionCorrected: lambda fact, _: self._positions.correct(fact),
             facts.ForeignAdopted: self._adopted,
@@ -112,7 +113,8 @@ class Ledger(LedgerHolds):
         self._cash.open(fact.settled)
         self.figures_known = fact.before is not None
         for each in fact.before or ():
-            for source in ("read", "stream"):
+            self._fees_before[each.market] = each.fees
+            for source in SOURCES:
                 self._figures[each.market, "realised", source] = each.realised
                 self._figures[each.market, "fees", source] = each.fees
         self._positions.open(fact.positions)
@@ -124,6 +126,14 @@ class Ledger(LedgerHolds):
     def _cash_corrected(self, fact: facts.CashCorrected, _changes: list[Change]) -> None:
         self._cash.move(fact.exchange_index, fact.change)
         self.session = self.session.corrected(fact.change)
+
+    def _fees_are_others(self, fact: facts.FeesRestated) -> None:
+        """Whose fill it was is not known. What was told of this market's fees before is corrected with it."""
+        self._cash.move(fact.exchange_index, -fact.change)
+        self._positions.restate_fees(fact.market, fact.change)
+        self.session = self.session.charged(fact.change)
+        for source in SOURCES:
+            self._figures[fact.market, "fees", source] = self._fees_before.get(fact.market, 0)
 
     def _drifted(self, fact: facts.DriftSeen) -> None:
         """A figure of a position that was told is what later ones are compared with. Cash and counts are corrected by

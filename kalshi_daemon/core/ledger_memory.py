@@ -37,6 +37,7 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "opening": tuple[tuple[int, int], ...],
         "figures_known": bool,
         "_figures": dict[tuple[str, str, str], int],
+        "_fees_before": dict[str, int],
         "fills_booked": int,
         "settlements_booked": int,
         "last_fill_ms": int,

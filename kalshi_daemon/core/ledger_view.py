@@ -23,6 +23,7 @@ from kalshi_daemon.limits import FOREIGN_NAMED_MAX
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
 
 FIGURES: Final = ("cost", "realised", "fees")  # of a position, that the exchange works out as well
+SOURCES: Final = ("read", "stream")  # of them
 PREFIX: Final = "kd"  # opens every client order id of ours
 
 
@@ -46,6 +47,7 @@ class LedgerView:
         self.figures_known = False  # whether the journal says with which figures positions began at the exchange
         # theirs less ours, by market, figure and source: from before the journal, and what was told since
         self._figures: dict[tuple[Ticker, str, str], Money] = {}
+        self._fees_before: dict[Ticker, Money] = {}  # what was charged before the journal, and we do not count
         self.fills_booked = 0
         self.settlements_booked = 0
         self.last_fill_ms: Milliseconds = 0  # the newest stamp of a fill that was booked
@@ -128,6 +130,12 @@ class LedgerView:
         """
         known = self.figures_known or what == "cost"
         return self._figures.get((market, what, source), 0) if known else None
+
+    def fees_restated(self, market: Ticker, theirs: Money) -> Money:
+        """By how much the exchange charges more for what we booked than it told; 0 where the journal does not say."""
+        if not self.figures_known or market not in self.positions:
+            return 0
+        return theirs - self.positions[market].fees - self._fees_before.get(market, 0)
 
     def settled(self, shard: int) -> Money:
         return self._cash.settled(shard)
@@ -220,6 +228,7 @@ class LedgerView:
             "opened_ms": self.opened_ms,
             "opening": self.opening,
             "figures_known": self.figures_known,
+            "fees_before": self._fees_before,
             "figures": [(*subject, gap) for subject, gap in self._figures.items()],
             "fills_booked": self.fills_booked,
             "settlements_booked": self.settlements_booked,

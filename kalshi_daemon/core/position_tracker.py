@@ -181,6 +181,10 @@ class PositionTracker:
         if market in self._recent:
             self._recent[market].drop_all()
 
+    def restate_fees(self, market: Ticker, change: Money) -> None:
+        position = self._positions.get(market) or Position(market, count=0, cost=0, realised=0, fees=0)
+        self._positions[market] = evolve(position, fees=position.fees + change)
+
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""
         recent = {market: (each.gone_ms, each.kept) for market, each in self._recent.items()}

@@ -164,11 +164,22 @@ class PositionCorrected:
     cause: str
 
 
+@frozen
+class FeesRestated:
+    """The exchange charges `change` more for a market's fills than it told with them, and the cash is so much less."""
+
+    at_ms: Milliseconds
+    market: Ticker
+    exchange_index: int
+    change: Money
+
+
 class DriftCause(StrEnum):
     """What a difference is likely to be, from what else differs."""
 
     TRANSFER = "transfer"  # between shards: it adds up to nothing
-    DEPOSIT = "deposit"  # or a withdrawal, or a fee or settlement that was restated: no position moved
+    DEPOSIT = "deposit"  # or a withdrawal, or a settlement that was restated: no position moved
+    RESTATED_FEE = "restated_fee"  # of cash: the fees of positions differ by as much
     MISSED_FILL = "missed_fill"
     MISSED_SETTLEMENT = "missed_settlement"
     RESTATED = "restated"  # a figure that the exchange works out: no cash and no contract is missing by it alone
@@ -336,6 +347,7 @@ AccountFact: TypeAlias = (
     | DayOpened
     | CashCorrected
     | PositionCorrected
+    | FeesRestated
     | DriftSeen
     | ForeignAdopted
     | ForeignIgnored

@@ -45,6 +45,7 @@ from kalshi_daemon.facts import (
     BalanceReading,
     BalanceReadingLearned,
     DayOpened,
+    FeesRestated,
     FiguresBefore,
     HoldKind,
     OrderSpec,
@@ -71,6 +72,7 @@ class Comparison:
     unsettled: tuple[str, ...]
     readings: tuple[BalanceReading, ...] = ()  # of the balance, those that this look leaves
     restated: tuple[Difference, ...] = ()  # figures of positions, which agree or not for themselves
+    fees: tuple[FeesRestated, ...] = ()  # by what positions that rested are charged otherwise than was told
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -164,7 +166,7 @@ class CalibrationService:
         else:
             if differed < limits.CALIBRATION_ROUNDS_MAX:
                 return "incomplete"
-        if lasts and await self._drift.corrected(compared.found):
+        if lasts and await self._drift.corrected(compared.found, compared.fees):
             return "agreed" if (await self.compare()).agreed else "incomplete"
         await self._drift.hold(compared.found)
         return "differs"
@@ -284,19 +286,22 @@ class CalibrationService:
                 found.append(difference)
             else:
                 unsettled.append(difference.text)
-        moved, restated = self._weigh_positions(read, before, after, found)
+        moved, restated, fees = self._weigh_positions(read, before, after, found)
         unsettled += moved
         unsettled += [f"order {each.client_order_id} is unknown" for each in self._ledger.live() if each.state == UNK]
-        return Comparison(tuple(found), tuple(unsettled), cash.readings, tuple(restated))
+        return Comparison(tuple(found), tuple(unsettled), cash.readings, tuple(restated), tuple(fees))
 
     def _weigh_positions(
         self, read: AccountRead, before: Standing, after: Standing, found: list[Difference]
-    ) -> tuple[list[str], list[Difference]]:
-        """Adds what differs to `found`; returns what is unsettled, and the figures that differ."""
+    ) -> tuple[list[str], list[Difference], list[FeesRestated]]:
+        """Adds what differs to `found`; returns what is unsettled, the figures that differ, and what is charged
+        otherwise.
+        """
         shown = {each.market: (each.count, each.cost) for each in read.positions}
         differing = {each.subject: each for each in compare_positions(self._ledger, shown)}
         unsettled: list[str] = []
         restated: list[Difference] = []
+        fees: list[FeesRestated] = []
         for market in sorted(shown.keys() | self._ledger.positions.keys()):
             difference = differing.get(market)
             rested = before.positions.get(market, 0) == after.positions.get(market, 0)
@@ -313,7 +318,9 @@ class CalibrationService:
             if known and _quiet(read, moved_ms):
                 theirs = {"cost": position.cost, "realised": position.realised, "fees": position.fees}
                 restated += self._figures.look(position.market, theirs)
-        return unsettled, restated
+                if change := self._ledger.fees_restated(position.market, position.fees):
+                    fees.append(FeesRestated(self._clock.now_ms(), position.market, position.exchange_index, change))
+        return unsettled, restated, fees
 
     def _steady(self, difference: Difference, read: AccountRead) -> bool:
         """Whether it differs by what lag has not explained for some looks. By how much has to be known."""

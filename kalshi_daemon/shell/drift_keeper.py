@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.account_comparison import Difference
-from kalshi_daemon.core.drift import corrections, is_transfer, likely_cause
+from kalshi_daemon.core.drift import corrections, is_restated_fee, is_transfer, likely_cause
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.errors import CommandRefused
-from kalshi_daemon.facts import AccountDiffers, AccountFact, CashCorrected, DriftSeen, HoldKind
+from kalshi_daemon.facts import AccountDiffers, AccountFact, CashCorrected, DriftSeen, FeesRestated, HoldKind
 from kalshi_daemon.shell.clock import Clock
 
 
@@ -47,8 +47,16 @@ class DriftKeeper:
         await self._settle(AccountDiffers(now_ms, texts))
         await self._settle(hold(HoldKind.DIVERGENCE, "; ".join(texts), now_ms))
 
-    async def corrected(self, found: tuple[Difference, ...]) -> bool:
-        """Whether the figures explained themselves, and were corrected."""
+    async def corrected(self, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...]) -> bool:
+        """Whether the figures explained themselves, and were corrected. `fees`: what is charged otherwise than told."""
+        if is_restated_fee(found, fees):
+            await self._see(found, fees)
+            shards = {int(each.subject) for each in found}
+            for fact in fees:
+                if fact.exchange_index in shards:
+                    await self._settle(fact)
+            self.forget()
+            return True
         if not is_transfer(found):
             return False
         await self._see(found)
@@ -84,11 +92,13 @@ class DriftKeeper:
         """Journals one figure with both values; it is neither held nor corrected."""
         await self._journal(difference, (difference,))
 
-    async def _see(self, found: tuple[Difference, ...]) -> None:
+    async def _see(self, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...] = ()) -> None:
         for each in found:
             if each not in self.held_for:
-                await self._journal(each, found)
+                await self._journal(each, found, fees)
 
-    async def _journal(self, each: Difference, found: tuple[Difference, ...]) -> None:
-        cause = likely_cause(each, found)
+    async def _journal(
+        self, each: Difference, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...] = ()
+    ) -> None:
+        cause = likely_cause(each, found, fees)
         await self._settle(DriftSeen(self._clock.now_ms(), each.what, each.subject, each.ours, each.theirs, cause))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import trio
-from account_world import A, World, account_world, begin
+from account_world import A, B, World, account_world, begin
 
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import CommandRefused
-from kalshi_daemon.facts import CashCorrected, DriftSeen, PositionCorrected
+from kalshi_daemon.facts import CashCorrected, DriftSeen, FeesRestated, PositionCorrected
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.simulation.faulty_link import refused
-from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, BookSide
+from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, BookSide, Ticker
 
 
 def forget_reads(world: World) -> None:
@@ -30,6 +30,15 @@ def restart(world: World) -> None:
     """Another process calibrates, which has seen nothing."""
     ledger, settle = world.ledger, world.bus.settle
     world.calibration = CalibrationService(world.reader, ledger, world.clock, settle, lambda: (0, ()), lambda *_: None)
+
+
+async def sell(world: World, market: Ticker, count: int) -> None:
+    """Close what is held, by an order of ours."""
+    await world.order(market, BookSide.ASK, 45, count)
+    world.crowd(market, BookSide.BID, 45, count)
+    await trio.sleep(1.5)  # reads lag
+    await world.reader.read_orders_and_fills()
+    assert world.ledger.position(market) == 0
 
 
 async def test_a_deposit_is_held_until_a_person_accepts_it(autojump_clock):
@@ -212,6 +221,55 @@ async def test_figures_that_differ_since_the_opening_are_told_by_a_process_that_
         restart(world)
         assert await world.calibration.calibrate() == "agreed"
         assert len(world.of(DriftSeen)) == 1
+
+
+@pytest.mark.parametrize("change", [3_000, 7 * CENT, -7 * CENT])
+@pytest.mark.parametrize("closed", [True, False])
+async def test_a_fee_that_the_exchange_restates_is_corrected(autojump_clock, change, closed):
+    """Less than a cent or more, dearer or cheaper, also of what is closed by then: the cash that differs is what the
+    exchange's own fees of the positions do. Journaled with its cause; nothing is held, and nothing is told again.
+    """
+    async with account_world() as world:
+        await world.position(A, 2)
+        await world.position(B, 3)
+        if closed:
+            await sell(world, B, 3)
+        await trio.sleep(10)
+        assert await world.calibration.calibrate() == "agreed"
+        world.account.cash[0] -= 3 * change
+        world.account.position(A).fees += change
+        world.account.position(B).fees += 2 * change
+        forget_reads(world)
+        assert await world.calibration.calibrate() == "agreed", world.calibration.detail
+        await world.told()
+        told = [(fact.market, fact.exchange_index, fact.change) for fact in world.of(FeesRestated)]
+        assert sorted(told) == [(A, 0, change), (B, 0, 2 * change)]
+        cash = [(fact.theirs - fact.ours, fact.cause) for fact in world.of(DriftSeen) if fact.what == "cash"]
+        assert cash == [(-3 * change, "restated_fee")]
+        assert (world.held(), world.of(CashCorrected)) == ([], [])
+        assert world.exact
+        count, alarms = len(world.of(DriftSeen)), len(world.alarms)
+        for _ in range(2):
+            assert await world.calibration.calibrate() == "agreed"
+            restart(world)
+        await world.told()
+        assert (len(world.of(DriftSeen)), len(world.alarms)) == (count, alarms)
+        assert replayed_equal(world)
+
+
+@pytest.mark.parametrize(("paid", "charged"), [(7, 6), (7, 0), (7, -7)])
+async def test_cash_that_fees_do_not_explain_to_the_micro_dollar_is_held(autojump_clock, paid, charged):
+    """A fee that was restated, and something else; or nothing but something else."""
+    async with account_world() as world:
+        await world.position(A, 2)
+        await trio.sleep(10)
+        world.account.cash[0] -= paid * CENT
+        world.account.position(A).fees += charged * CENT
+        forget_reads(world)
+        assert await world.calibration.calibrate() == "differs"
+        await world.told()
+        assert world.held() == ["divergence"]
+        assert world.of(FeesRestated) == []
 
 
 async def busy(world: World, minutes: int) -> None:

@@ -204,10 +204,9 @@ class CalibrationService:
         before, doubts = self._standing(), self._ledger.doubts
         read = await self._reader.read(settlements=settlements)
         if not self._ledger.opened:
-            resting = sum(1 for order in read.orders if order.status == "resting")
-            if resting:
+            if unready := self._unready(read):
                 await self._reader.fold((), read.orders, (), read.as_of_ms)  # whose they are, is told
-                return Comparison((), (f"{resting} {RESTING_AT_THE_OPENING}",))
+                return Comparison((), (unready,))
             await self._open(read)
             before = self._standing()
         await self._reader.fold(read.fills, read.orders, read.settlements, read.as_of_ms, read.archived)
@@ -265,9 +264,8 @@ class CalibrationService:
         found: list[Difference] = []
         unsettled: list[str] = []
         after = self._standing()
-        behind_ms = self._clock.exchange_now_ms() - read.as_of_ms
-        if behind_ms > limits.READS_AGE_MAX_MS:
-            unsettled.append(f"the exchange's reads are {behind_ms // SECOND_MS} s old")
+        if old := self._old(read):
+            unsettled.append(old)
         stamps = (*self._moved_ms.values(), self._ledger.last_fill_ms)
         calm = before.cash == after.cash and _quiet(read, max(stamps))
         told_ms = max((order.updated_ms for order in self._ledger.live()), default=0)
@@ -332,6 +330,24 @@ class CalibrationService:
         return self._gaps.lasts(figure, ours, ours + difference.change, read.as_of_ms - limits.READS_LAG_MS)
 
     # ------------------------------------------------------------------------------------------------ what comes of it
+
+    def _unready(self, read: AccountRead) -> str:
+        """Why the account cannot be opened with what was read; empty where it can. What moved so shortly before that
+        reads need not show it would be in the opening or not, and nobody could say which.
+        """
+        resting = sum(1 for order in read.orders if order.status == "resting")
+        if resting:
+            return f"{resting} {RESTING_AT_THE_OPENING}"
+        news = [fill.ts_ms for fill in read.fills] + [paid.ts_ms for paid in read.settlements]
+        moved = not _quiet(read, max([*news, self._ledger.last_fill_ms]))
+        return self._old(read) or (
+            "something was filled or paid a moment ago: an account is opened after" if moved else ""
+        )
+
+    def _old(self, read: AccountRead) -> str:
+        behind_ms = self._clock.exchange_now_ms() - read.as_of_ms
+        old = behind_ms > limits.READS_AGE_MAX_MS
+        return f"the exchange's reads are {behind_ms // SECOND_MS} s old" if old else ""
 
     async def _open(self, read: AccountRead) -> None:
         openings = tuple(

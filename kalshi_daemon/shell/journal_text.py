@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import msgspec
 
-from kalshi_daemon.facts import AccountFact
+from kalshi_daemon.facts import AccountFact, DriftSeen
 from kalshi_daemon.shell.journal import KINDS
 from kalshi_daemon.shell.journal_reader import Entry
 from kalshi_daemon.shell.logging import iso_time
@@ -81,7 +81,14 @@ def _fields_writer(kind: type) -> Callable[[Any], dict[str, object]]:
     return lambda value: {name: write(getattr(value, name)) for name, write in fields.items()}
 
 
-FACTS: Final = {kind: _fields_writer(kind) for kind in KINDS.values()}
+def _drift_fields(drift: DriftSeen) -> dict[str, object]:
+    """What its two figures are, a count or an amount, its `what` says."""
+    write = format_count if drift.what == "position" else format_money
+    return _PLAIN[DriftSeen](drift) | {"ours": write(drift.ours), "theirs": write(drift.theirs)}
+
+
+_PLAIN: Final = {kind: _fields_writer(kind) for kind in KINDS.values()}
+FACTS: Final[dict[type, Callable[[Any], dict[str, object]]]] = {**_PLAIN, DriftSeen: _drift_fields}
 
 
 def fields_of(fact: AccountFact) -> dict[str, object]:

@@ -9,6 +9,8 @@ from kalshi_daemon.facts import (
     AccountOpened,
     Alarmed,
     CashCorrected,
+    DriftCause,
+    DriftSeen,
     FillSeen,
     HoldKind,
     HoldPlaced,
@@ -47,6 +49,13 @@ def test_numbers_are_spelt_as_the_exchange_spells_them() -> None:
     }
     corrected = CashCorrected(AT_MS, 0, -1_230_000, "a withdrawal")
     assert fields_of(corrected)["change"] == "-1.230000"
+
+
+def test_the_figures_of_a_drift_are_what_it_is_about() -> None:
+    cash = fields_of(DriftSeen(AT_MS, "cash", "0", 4_950_640_600, 4_975_640_600, DriftCause.DEPOSIT))
+    assert (cash["ours"], cash["theirs"]) == ("4950.640600", "4975.640600")
+    position = fields_of(DriftSeen(AT_MS, "position", "M-1", -300, 50, DriftCause.UNKNOWN))
+    assert (position["ours"], position["theirs"]) == ("-3.00", "0.50")
 
 
 def test_what_is_inside_of_a_field_is_spelt_so_too() -> None:

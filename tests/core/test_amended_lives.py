@@ -7,7 +7,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from test_account_machine import FATES, HEARD, MARKETS, AccountLife
+from account_life import FATES, HEARD, MARKETS
+from test_account_machine import JudgedLife
 
 from kalshi_daemon.units import PRICE_ONE, BookSide
 
@@ -15,7 +16,7 @@ OUR_STEPS = ("decide", "send", "send", "hear", "hear", "hear", "amend", "amend",
 STEPS, LIVES = 250, 10
 
 
-class AmendedLife(AccountLife):
+class AmendedLife(JudgedLife):
     """One life, drawn; what must be so is asked after each step."""
 
     def live(self, draw: random.Random) -> None:

@@ -108,6 +108,10 @@ class Unreachable(OperatingError):
         self.status = status
 
 
+class NotSpoken(Unreachable):
+    """Whoever answers there does not speak the protocol that was asked for."""
+
+
 class Withheld(OperatingError):
     """A gate refused at the socket: nothing was sent."""
 

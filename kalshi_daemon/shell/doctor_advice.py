@@ -11,6 +11,7 @@ from kalshi_daemon.errors import (
     ConfigurationError,
     ExchangeError,
     KeyRefused,
+    NotSpoken,
     OperatingError,
     RateLimited,
     Unreachable,
@@ -63,6 +64,7 @@ def for_failure(step: str, error: OperatingError) -> str:
         ClockRefused: CLOCK,
         ConfigurationError: MARKETS,
         KeyRefused: ACCESS,
+        NotSpoken: WRONG_PLACE,
         RateLimited: TOO_MANY,
         WireError: STREAM_BROKEN,
     }

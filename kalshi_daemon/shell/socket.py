@@ -27,16 +27,17 @@ import h11
 import trio
 import trio_websocket
 from attrs import frozen
-from wsproto.utilities import LocalProtocolError, ProtocolError
+from wsproto.utilities import LocalProtocolError, ProtocolError, RemoteProtocolError
 
 from kalshi_daemon import limits
-from kalshi_daemon.errors import AccessRefused, ClockRefused, Unreachable, WireError
+from kalshi_daemon.errors import AccessRefused, ClockRefused, NotSpoken, Unreachable, WireError
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.tap import Tap
 from kalshi_daemon.wire.error_bodies import error_of
 
 KEY_REFUSED: Final = frozenset({401, 403})
 OVERSIZED: Final = f"Exceeded maximum message size: {limits.FRAME_MAX} bytes"  # the library's own word, in its close
+HTTP: Final = b"HTTP/"
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 
 
@@ -185,8 +186,7 @@ class Socket:
             if isinstance(refusal, ClockRefused):
                 refusal.date = dict(rejected.headers).get(b"date", b"").decode("latin-1")
         except* (ProtocolError, h11.ProtocolError) as errors:  # its answer to a broken peer may itself be impossible
-            error = errors.exceptions[0]
-            self._broken = f"the exchange broke the WebSocket protocol: {error.__context__ or error}"
+            self._broken = f"the exchange broke the WebSocket protocol: {_peers_fault(errors.exceptions[0])}"
         if self._tap.on_end is not None:
             raise refusal or _cut_off(self._tap.answer, self._broken)
 
@@ -217,4 +217,16 @@ def _cut_off(answer: bytes, broken: str) -> Exception:
     if status is not None and status[1] != b"101":
         return _refused(int(status[1]), body)
     said = f"after {head[:60]!r}" if head else "without an answer"
-    return Unreachable(broken or f"the connection ended during the WebSocket upgrade, {said}", maybe_done=False)
+    is_http = HTTP.startswith(head[: len(HTTP)])  # as far as it came
+    kind = Unreachable if is_http and not broken else NotSpoken
+    return kind(broken or f"the connection ended during the WebSocket upgrade, {said}", maybe_done=False)
+
+
+def _peers_fault(error: BaseException) -> str:
+    """What the peer did, where the libraries trip over it once more in saying so: the innermost of its faults."""
+    fault, inner = error, error.__context__
+    while inner is not None:
+        if isinstance(inner, RemoteProtocolError | h11.RemoteProtocolError):
+            fault = inner
+        inner = inner.__context__
+    return str(fault)[: limits.UPGRADE_ANSWER_SHOWN_MAX]

@@ -50,7 +50,7 @@ from kalshi_daemon.wire.fixed_point import (
     parse_price,
     parse_quote,
 )
-from kalshi_daemon.wire.reading import wire_error
+from kalshi_daemon.wire.reading import MOMENT_MAX_S, wire_error
 from kalshi_daemon.wire.sightings import fill_seen, order_seen
 
 Decoded: TypeAlias = (
@@ -122,9 +122,13 @@ def read_ranges(ranges: Sequence[frames.RangeBody]) -> tuple[PriceRange, ...]:
 
 
 def _snapshot(read: frames.Snapshot, _at_ms: Milliseconds) -> BookSnapshot:
+    """When it was sent only where that can be: every frame says it, and none is refused for it."""
     body = read.msg
     yes, no = read_levels(body.yes_dollars_fp), read_levels(body.no_dollars_fp)
-    return BookSnapshot(read.sid, read.seq, body.market_ticker, yes, no, body.clock, read.id, read.sending_ts_ms)
+    sending_ms = read.sending_ts_ms
+    if sending_ms is not None and sending_ms > MOMENT_MAX_S * SECOND_MS:
+        sending_ms = None
+    return BookSnapshot(read.sid, read.seq, body.market_ticker, yes, no, body.clock, read.id, sending_ms)
 
 
 def _trade(read: frames.Trade, _at_ms: Milliseconds) -> TradePrinted:

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from kalshi_daemon.wire.reading import Id, Signed, Whole, Word
+from kalshi_daemon.wire.reading import Id, Moment, MomentSeconds, Signed, Whole, Word
 from kalshi_daemon.wire.sightings import FillText, OrderText
 
 Leg: TypeAlias = Literal["yes", "no"]
@@ -43,7 +43,7 @@ class DeltaBody(msgspec.Struct, frozen=True, gc=False):
     price_dollars: str
     delta_fp: str
     side: Leg
-    ts_ms: Whole
+    ts_ms: Moment
     clock: Whole | None = None
 
 
@@ -73,7 +73,7 @@ class RangeBody(msgspec.Struct, frozen=True, gc=False):
 class LifecycleBody(msgspec.Struct, frozen=True, gc=False):
     market_ticker: Id
     event_type: Word
-    close_ts: Whole | None = None
+    close_ts: MomentSeconds | None = None
     result: Word | None = None
     settlement_value: str | None = None
     price_ranges: list[RangeBody] | None = None
@@ -100,7 +100,7 @@ class EventFeeUpdate(_Frame, frozen=True, gc=False, tag="event_fee_update"):
 class FillBody(FillText, frozen=True, gc=False):
     trade_id: Id
     market_ticker: Id
-    ts_ms: Whole
+    ts_ms: Moment
     client_order_id: Word = ""
     subaccount: Whole = 0
 
@@ -111,9 +111,9 @@ class Fill(_Frame, frozen=True, gc=False, tag="fill"):
 
 
 class UserOrderBody(OrderText, frozen=True, gc=False):
-    created_ts_ms: Whole | None = None
-    last_updated_ts_ms: Whole | None = None
-    expiration_ts_ms: Whole | None = None
+    created_ts_ms: Moment | None = None
+    last_updated_ts_ms: Moment | None = None
+    expiration_ts_ms: Moment | None = None
     subaccount_number: Whole = 0
 
 
@@ -199,7 +199,7 @@ class ComboLifecycle(_Unused, frozen=True, gc=False, tag="multivariate_market_li
 class OrderGroupBody(msgspec.Struct, frozen=True, gc=False):
     event_type: Word
     order_group_id: Id
-    ts_ms: Whole
+    ts_ms: Moment
     contracts_limit_fp: str | None = None  # of a group that is made or has another limit
 
 

@@ -1,7 +1,8 @@
 """What the readers of frames and bodies share: strict JSON decoding, and the kinds of a `WireError`.
 
 Rules: a decoder's own exceptions end here. The kinds are few and stable, because they label metrics and alarms.
-Integers are bounded to what JSON readers agree on (2^53), so that whatever was read can also be journaled.
+Integers are bounded to what JSON readers agree on (2^53), so that whatever was read can also be journaled; times to the
+year 3000, so that whoever asks a calendar is answered, and a time in another unit is an error where it comes in.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ KINDS: Final[frozenset[str]] = frozenset(
 ERROR_TEXT_MAX: Final = 200  # characters of a decoder's message that we keep: it may quote the input
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
+MOMENT_MAX_S: Final = 32_503_680_000  # the year 3000
 
 Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Word: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Signed: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+Moment: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MOMENT_MAX_S * 1_000)]  # milliseconds
+MomentSeconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MOMENT_MAX_S)]
 Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 T = TypeVar("T")

@@ -212,6 +212,21 @@ async def test_an_address_that_is_not_the_apis_is_named(tmp_path, autojump_clock
     assert (found.outcome, found.todo) == (Outcome.FAILED, advice.WRONG_PLACE)
 
 
+async def test_a_stream_that_is_not_a_websocket_is_named(tmp_path, autojump_clock):
+    """Something else answers at its address, in another protocol: there is nothing to wait for."""
+
+    async def greet(stream):
+        if await stream.receive_some():  # the steps before the upgrade only connect
+            await stream.send_all(b"220 mail.test ready\r\n")
+
+    site = Site(tmp_path, hosts=(FIRST,))
+    site.network.serve(SECOND, 443, greet)
+    site.variables["KALSHI_WS_URLS"] = f"wss://{SECOND}/trade-api/ws/v2"
+    (found,) = of(await site.examined(), "upgrade")
+    assert (found.outcome, found.todo) == (Outcome.FAILED, advice.WRONG_PLACE)
+    assert "ended during the WebSocket upgrade, after b'220 mail.test ready" in found.detail
+
+
 async def test_a_key_that_may_not_trade_is_named(tmp_path, autojump_clock):
     """Everything can be read, and no order could be placed: a person mends it."""
     report = await Site(tmp_path, server=ServerSettings(key_scopes=("read",))).examined()

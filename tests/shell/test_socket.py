@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
-from kalshi_daemon.errors import AccessRefused, ClockRefused, OperatingError, Unreachable, WireError
+from kalshi_daemon.errors import AccessRefused, ClockRefused, NotSpoken, OperatingError, Unreachable, WireError
 from kalshi_daemon.limits import FRAME_MAX, PINGS_IN_FLIGHT_MAX, SOCKET_CLOSE_S
 from kalshi_daemon.shell.socket import Address, Socket
 
@@ -298,11 +298,11 @@ NESTED = b'{"error":{"code":"%s","message":"m","details":"%s"}}'
         (http("401 Unauthorized", b"cut", length=500), AccessRefused, "401 upgrade_refused: cut"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\nno length", Unreachable, "with 503: no length"),
         (b"HTTP/1.1 50", Unreachable, "ended during the WebSocket upgrade, after b'HTTP/1.1 50'"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Unreachable, "the exchange broke the WebSocket protocol: "),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", NotSpoken, "broke the WebSocket protocol: illegal status line: "),
         (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-            Unreachable,
-            "the exchange broke the WebSocket protocol: ",
+            NotSpoken,
+            "the exchange broke the WebSocket protocol: Bad accept token",
         ),
         (b"", Unreachable, "ended during the WebSocket upgrade, without an answer"),
     ],

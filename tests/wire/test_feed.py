@@ -71,6 +71,13 @@ def test_a_snapshot():
     )
 
 
+def test_a_snapshot_that_says_it_was_sent_when_it_cannot_have_been():
+    """The book counts, and has no time; every frame would be refused otherwise, were the unit changed one day."""
+    read = feed.decode_frame(text(SNAPSHOT | {"sending_ts_ms": 1_792_418_400_000_000}), AT_MS)
+    assert isinstance(read, facts.BookSnapshot)
+    assert read.sending_ms is None
+
+
 def test_a_snapshot_of_an_empty_book():
     """An absent side is an empty side; clock and sending time may be absent too; a reply carries its command's id."""
     frame = changed(SNAPSHOT | {"id": 12}, yes_dollars_fp=..., no_dollars_fp=..., clock=...)
@@ -252,6 +259,10 @@ def test_frames_that_say_nothing_to_us_still_count(kind):
         (changed(DELTA, ts_ms=...), "missing_field"),
         (changed(DELTA, side="both"), "unknown_word"),
         (changed(DELTA, market_ticker=""), "wrong_type"),
+        (changed(DELTA, ts_ms=1_792_418_400_000_000), "wrong_type"),  # in another unit: no calendar has that day
+        (changed(FILL, ts_ms=1_792_418_400_000_000), "wrong_type"),
+        (changed(USER_ORDER, last_updated_ts_ms=2**53), "wrong_type"),
+        (changed(LIFECYCLE, close_ts=1_792_418_400_000), "wrong_type"),
         (changed(DELTA, price_dollars=0.96), "wrong_type"),
         (changed(DELTA, price_dollars="1.0000"), "bad_number"),
         (changed(FILL, book_side="buy"), "unknown_word"),

@@ -25,7 +25,7 @@ from kalshi_daemon.emulator.grid import LINEAR_CENT
 from kalshi_daemon.emulator.markets import DEMO_FAIR, demo_series, invented_market
 from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder, Placed
 from kalshi_daemon.emulator.server import EmulatorServer
-from kalshi_daemon.emulator.settings import ServerSettings
+from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_CENT, BookSide, TimeInForce
 
 START_MS = 1_800_000_000_000
@@ -34,6 +34,8 @@ A, B = "DEMOTEMP-DAY1-T58", "DEMOTEMP-DAY1-T60"  # one event
 C = "DEMOGAME-HEROWL-HER"  # another, with maker fees
 Frame = dict[str, object]
 V2 = "/trade-api/v2/portfolio/events/orders"
+AMPLE = ServerSettings(limits=RateLimits(write_rate=10_000, write_capacity=10_000))
+BARE = ServerSettings(send_clock=False, send_sending_ts=False)
 
 
 def now_ms() -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from emulator_world import START_MS, V2, A, C, keys, now_ms, part, rows, world
+from emulator_world import AMPLE, START_MS, V2, A, C, keys, now_ms, part, rows, world
 from trio.testing import MockClock
 
-from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.units import BookSide
 
-AMPLE = ServerSettings(limits=RateLimits(write_rate=10_000, write_capacity=10_000))
 V1 = "/trade-api/v2/portfolio/orders"
 
 

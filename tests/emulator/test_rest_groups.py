@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from emulator_world import A, keys, world
+from emulator_world import AMPLE, A, keys, world
 from trio.testing import MockClock
 
-from kalshi_daemon.emulator.settings import RateLimits, ServerSettings
 from kalshi_daemon.units import BookSide
 
-AMPLE = ServerSettings(limits=RateLimits(write_rate=10_000, write_capacity=10_000))
 GROUPS = "/portfolio/order_groups"
 PATH = "/trade-api/v2" + GROUPS
 

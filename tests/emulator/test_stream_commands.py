@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from emulator_world import A, B, C, Frame, ask, heard, now_ms, part, say, seqs, world
+from emulator_world import BARE, A, B, C, Frame, ask, heard, now_ms, part, say, seqs, world
 from trio.testing import MockClock
 
 from kalshi_daemon.emulator.channels import CHANNELS, ERRORS
@@ -15,8 +15,6 @@ from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import Series
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.units import BookSide, FeeType
-
-BARE = ServerSettings(send_clock=False, send_sending_ts=False)
 
 
 def refused(request_id: int, code: int, **more: object) -> Frame:

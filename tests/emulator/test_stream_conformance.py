@@ -15,7 +15,7 @@ from itertools import pairwise
 import pytest
 import trio
 from attrs import evolve
-from emulator_world import SHARED, V2, A, B, C, Frame, Taken, World, ask, heard, now_ms, part, say, world
+from emulator_world import BARE, SHARED, V2, A, B, C, Frame, Taken, World, ask, heard, now_ms, part, say, world
 from small_exchange import World as SmallWorld
 from spec_schemas import Specification
 from trio.testing import MockClock
@@ -28,13 +28,11 @@ from kalshi_daemon.emulator.grid import DECI_CENT, LINEAR_CENT
 from kalshi_daemon.emulator.keyring import KeyTerms, Reader
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention, Series
-from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, BookSide, FeeType, TimeInForce
 
 LATE, COMBO = "DEMORATE-MEET-CUT", "KXMVEDEMO-S1-A"
 RECORDINGS = SHARED / "recordings"
-UNRECORDED = ServerSettings(send_clock=False, send_sending_ts=False)
 # What the specification lets the exchange send, and the emulator does not: outside values and requests for quotes.
 SILENT = {
     *("cfbenchmarksValue", "cfbenchmarksValue5Hz", "pythValue"),
@@ -272,7 +270,7 @@ class Replay:
         self.session = StreamSession(
             self.world.exchange,
             Reader("nobody", KeyTerms()),
-            UNRECORDED,
+            BARE,
             lambda: self.world.now_ms,
             self.outlet,
             FaultSchedule(lambda: self.world.now_ms, random.Random(1)),

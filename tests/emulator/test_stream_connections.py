@@ -6,7 +6,7 @@ import json
 
 import pytest
 import trio
-from emulator_world import A, Tap, ask, heard, part, recording, say, seqs, world
+from emulator_world import BARE, A, Tap, ask, heard, part, recording, say, seqs, world
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, ConnectionRejected
 
@@ -14,7 +14,6 @@ from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.limits import STREAM_SEND_S
 from kalshi_daemon.units import BookSide
 
-BARE = ServerSettings(send_clock=False, send_sending_ts=False)
 PING = b"\x89\x09heartbeat"  # a ping frame of nine bytes
 
 

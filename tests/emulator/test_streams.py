@@ -6,15 +6,12 @@ import random
 from collections import Counter
 
 import trio
-from emulator_world import A, B, C, Frame, ask, heard, now_ms, part, say, seqs, world
+from emulator_world import BARE, A, B, C, Frame, ask, heard, now_ms, part, say, seqs, world
 from trio.testing import MockClock
 
 from kalshi_daemon.emulator.grid import LINEAR_CENT
 from kalshi_daemon.emulator.markets import invented_market
-from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.units import BookSide
-
-BARE = ServerSettings(send_clock=False, send_sending_ts=False)
 
 
 def error(request_id: int, code: int, text: str, **more: object) -> Frame:

@@ -11,11 +11,14 @@ it comes to a named point. At the point `never` it does not.
 | `sending:WRITE`, `half:WRITE` | before the first byte of a write to the exchange, between its head and its body |
 | `sent:WRITE`, `answered:WRITE` | when all of it has left; when its answer is here, and nobody was told |
 | `heard:fill` | when a frame with a fill is here, and nobody was told |
+| `snapshotting`, `snapshotted` | before and after a snapshot of the account is written beside the journal |
+| `restored` | when the account has been restored from one, and the rest of the journal was not read |
 
 Rules: the points are in what the daemon is handed, a journal and a network; nothing of the daemon knows of them. The
 policy is called `rules` in the configuration, and draws: else a minute would pass between two orders. A request that
-has left is on this machine's loopback: it arrives within `LIFE_MS`, or never, and nobody waits a minute for it. How
-long a decision takes is not looked at, since a slow machine would open the policy's breaker.
+has left is on this machine's loopback: it arrives within `LIFE_MS`, or never, and nobody waits a minute for it. A
+snapshot is taken every `SNAPSHOT_EVENTS`, so that most starts begin from one. How long a decision takes is not looked
+at, since a slow machine would open the policy's breaker.
 """
 
 from __future__ import annotations
@@ -31,11 +34,12 @@ from attrs import define, evolve, frozen
 
 from kalshi_daemon import cli, limits, parts, run
 from kalshi_daemon.config import Config
-from kalshi_daemon.core import order_tracker
+from kalshi_daemon.core import order_amends, order_tracker
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation
 from kalshi_daemon.seams import Seams, View
 from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.snapshots import Beginning, Snapshots
 
 WRITES: Final = {  # by the first bytes of the request
     b"POST /trade-api/v2/portfolio/events/orders ": "ORDER",
@@ -45,6 +49,7 @@ WRITES: Final = {  # by the first bytes of the request
 }
 BODY: Final = b"\r\ncontent-length: "
 LIFE_MS: Final = 3_000  # in the place of REQUEST_LIFE_MS
+SNAPSHOT_EVENTS: Final = 40
 EAGERNESS: Final = 0.3  # the share of decisions that are not to hold
 FILL: Final = b'"type":"fill"'
 
@@ -98,6 +103,25 @@ def doomed_journal(doom: Doom) -> type[Journal]:
             doom.come("closed")
 
     return DoomedJournal
+
+
+def doomed_snapshots(doom: Doom) -> type[Snapshots]:
+    class DoomedSnapshots(Snapshots):
+        def restore(self, journal: Journal) -> Beginning:
+            beginning = super().restore(journal)
+            if beginning.seq:
+                doom.come("restored")
+            return beginning
+
+        async def _write(self) -> None:
+            taken = self._taken is not None
+            if taken:
+                doom.come("snapshotting")
+            await super()._write()
+            if taken:
+                doom.come("snapshotted")
+
+    return DoomedSnapshots
 
 
 class DoomedStream(trio.abc.Stream):
@@ -164,12 +188,13 @@ class EagerSelector:
         return np.where(self._draw.random(len(mask)) < EAGERNESS, wanted, 0)
 
 
-def shorten_life() -> None:
-    limits.REQUEST_LIFE_MS = order_tracker.REQUEST_LIFE_MS = LIFE_MS  # type: ignore[misc]
+def lower_limits() -> None:
+    limits.REQUEST_LIFE_MS = order_tracker.REQUEST_LIFE_MS = order_amends.REQUEST_LIFE_MS = LIFE_MS  # type: ignore[misc]
+    limits.SNAPSHOT_EVENTS = SNAPSHOT_EVENTS  # type: ignore[misc]
 
 
 def main(point: str, nth: str, *arguments: str) -> int:
-    shorten_life()
+    lower_limits()
     doom = Doom(point, int(nth))
     system_seams = run.system_seams
 
@@ -179,6 +204,7 @@ def main(point: str, nth: str, *arguments: str) -> int:
 
     run.system_seams = doomed_seams
     parts.Journal = doomed_journal(doom)  # type: ignore[misc]
+    parts.Snapshots = doomed_snapshots(doom)  # type: ignore[misc]
     parts.choose_selector = lambda _name: EagerSelector()  # type: ignore[assignment]
     return cli.main(arguments)
 

@@ -25,7 +25,7 @@ from doomed import LIFE_MS
 from processes import PATIENCE_S, ROOT, Running, clean_environment, running, until
 
 from kalshi_daemon.config import load
-from kalshi_daemon.core import order_tracker
+from kalshi_daemon.core import order_amends, order_tracker
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.errors import EXIT_STOPPED
@@ -240,7 +240,10 @@ class Account:
 def compare(facts: list[AccountFact], books: Books) -> None:
     """Every order, fill, position and dollar is on both sides, once."""
     ledger = Ledger()
-    with patch.object(order_tracker, "REQUEST_LIFE_MS", LIFE_MS):
+    with (
+        patch.object(order_tracker, "REQUEST_LIFE_MS", LIFE_MS),
+        patch.object(order_amends, "REQUEST_LIFE_MS", LIFE_MS),
+    ):
         for fact in facts:
             ledger.apply(fact)
     _compare_orders(facts, ledger, books)

@@ -27,6 +27,7 @@ SEEDS: Final = range(SEED, SEED + KILLS // (AT_ONCE * EACH))
 BEFORE_TRADING: Final = (
     *(f"{where}:{kind}" for kind in ("RunStarted", "AccountOpened") for where in COMMIT),
     *("committed:AccountAgreed", "checkpoint", "checkpointed", "sent:GROUP", "answered:GROUP"),
+    *(f"{where}:OrderGroupMade" for where in COMMIT),
 )
 TRADING: Final = (
     *(f"{where}:{kind}" for kind in ("OrderIntended", "OrderSent") for where in COMMIT),
@@ -34,7 +35,15 @@ TRADING: Final = (
     *(f"{where}:{kind}" for kind in ("OrderAcknowledged", "OrderSeen") for where in ("begin", "committed")),
     *AT_A_FILL,
 )
-NTHS: Final = (1,) if KILLS <= AT_ONCE * EACH else (1, 2, 3)
+NIGHTLY: Final = KILLS > AT_ONCE * EACH
+ALL_AMENDING: Final = (
+    *(f"{where}:{kind}" for kind in ("AmendIntended", "AmendSent") for where in COMMIT),
+    *(f"{where}:AMEND" for where in ("sending", "half", "sent", "answered")),
+    *(f"{where}:AmendAcknowledged" for where in ("begin", "committed")),
+)
+AMENDING: Final = ALL_AMENDING if NIGHTLY else ("committed:AmendIntended", "sent:AMEND", "answered:AMEND")
+SNAPSHOTS: Final = ("snapshotting", "snapshotted", "restored")
+NTHS: Final = (1, 2, 3) if NIGHTLY else (1,)
 
 
 def side_by_side(seed: int, folder: Path, lives: list[Callable[[Account], object]], pricing: list[str]) -> int:
@@ -90,6 +99,7 @@ def test_killed_at_each_point_where_something_has_just_happened_or_is_about_to(n
         [(point, nth) for point in TRADING[:8]],
         [(point, nth) for point in TRADING[8:16]],
         [(point, 1) for point in AT_THE_STOP],
+        [(point, nth) for point in AMENDING] + [(point, 1) for point in SNAPSHOTS],
     ]
 
     def doomed(points: list[tuple[str, int]]) -> Callable[[Account], None]:

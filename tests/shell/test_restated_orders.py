@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
+
 import pytest
+import trio
 from account_world import A, account_world
 from attrs import evolve
 from daemon_world import LIVELY, RESTING, exchange_site
@@ -11,6 +15,8 @@ from kalshi_daemon.commands import CancelOrder
 from kalshi_daemon.core.fees import dearest_fee
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.emulator.amendments import Amendment, Decrease
+from kalshi_daemon.emulator.model import OrderStatus
+from kalshi_daemon.emulator.refusals import Refused
 from kalshi_daemon.facts import OrderSeen
 from kalshi_daemon.units import CONTRACT, PRICE_CENT, SECOND_MS, BookSide
 
@@ -88,6 +94,44 @@ async def test_an_order_seen_on_another_side_is_no_change_of_it(autojump_clock):
         await world.told()
         assert world.record(order) == before
         assert world.held() == ["divergence"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_two_hands_on_the_same_orders_leave_one_account(autojump_clock, seed):
+    """Somebody amends and decreases what we place and cancel, while it fills and reads lag: in the end what is counted,
+    and what is reserved, is the exchange's, to the micro-dollar.
+    """
+    draw = random.Random(seed)
+    async with account_world(lag_ms=draw.choice([0, 700])) as world:
+        for _ in range(40):
+            step = draw.randrange(6)
+            resting = [each for each in world.account.orders.values() if each.status is OrderStatus.RESTING]
+            order = draw.choice(resting) if resting else None
+            if step == 0 or order is None:
+                await world.order(A, BookSide.BID, draw.randrange(30, 40), draw.randrange(2, 9))
+            elif step == 1 and order.remaining > CONTRACT:
+                left = order.remaining - CONTRACT
+                world.exchange.decrease_order(world.account, order.order_id, Decrease(to=left, market=A))
+            elif step == 2:
+                price, count = draw.randrange(30, 40) * PRICE_CENT, order.filled + draw.randrange(1, 9) * CONTRACT
+                terms = Amendment(A, BookSide.BID, price, count)
+                with suppress(Refused):  # where it would cross
+                    world.exchange.amend_order(world.account, order.order_id, terms)
+            elif step == 3:
+                world.crowd(A, BookSide.ASK, order.price // PRICE_CENT, draw.randrange(1, 4))
+            elif step == 4:
+                world.writer.accept(CancelOrder(order.client_order_id, order.order_id, A, 0, "a test"))
+                await world.written()
+            await trio.sleep(draw.random() * 2)
+            if draw.random() < 0.5:
+                await world.reader.read_orders_and_fills()
+        await trio.sleep(10)
+        assert await world.calibration.calibrate() == "agreed", world.calibration.detail
+        rests = [each for each in world.account.orders.values() if each.status is OrderStatus.RESTING]
+        kept = {each.order_id: (each.spec.price, each.owed) for each in world.ledger.live()}
+        assert kept == {each.order_id: (each.price, each.remaining) for each in rests}
+        assert world.exact
+        assert world.ledger.counts["orders_restated"] > 0
 
 
 async def test_the_stream_tells_of_another_hand_at_once(autojump_clock):

@@ -35,7 +35,7 @@ RATES = {
     MARKETS[1]: Rates(taker=Fraction("0.035"), maker=Fraction("0.00875")),
 }
 REASONS = ("", "ExpiryCancel", "SelfTradeCancel", "MarginCancel", "HaltCancel", "CloseCancel", "ReduceOnlyCancel")
-OUR_STEPS = ("decide", "send", "send", "hear", "hear", "cancel", "cancel", "amend", "amend", "withhold", "start")
+OUR_STEPS = ("place", "place", "decide", "send", "hear", "hear", "cancel", "amend", "amend", "withhold", "start")
 THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "somebody places", "settle")
 HEARD = ("news", "news", "news", "old page", "new page", "nowhere")
 FATES = ("arrives", "arrives", "arrives", "refused", "never")
@@ -132,10 +132,12 @@ class AccountLife(RuleBasedStateMachine):
         orders = self.exchange.orders
         if step == "decide":
             self.decide(market, side, price, count, takes=flag)
+        elif step == "place":
+            self.decide(market, side, price, count, takes=False)
+            self.send(self.exchange.orders[-1], "arrives", some)
+            self.hear(self.exchange.orders[-1], lost=False)
         elif step == "send" and (order := one(self.waiting(), pick)):
-            order.sent_ms = self.exchange.tick()
-            self.tell(facts.OrderSent(order.sent_ms, order.key))
-            self.exchange.arrive(order, fate, some * order.spec.count // 1_000, some // 4)
+            self.send(order, fate, some)
         elif step == "hear" and (order := one([each for each in orders if each.answer], pick)):
             self.hear(order, lost=flag and some < 500)
         elif step == "cancel" and (order := one(self.cancellable(), pick)):
@@ -166,6 +168,11 @@ class AccountLife(RuleBasedStateMachine):
         order = Truth(spec, self.ledger.client_order_id(number), f"o{len(self.exchange.orders)}", worst(spec))
         self.exchange.orders.append(order)
         self.tell(facts.OrderIntended(self.exchange.tick(), number, order.key, spec, order.worst, "policy", 1, "m", ""))
+
+    def send(self, order: Truth, fate: str, some: int) -> None:
+        order.sent_ms = self.exchange.tick()
+        self.tell(facts.OrderSent(order.sent_ms, order.key))
+        self.exchange.arrive(order, fate, some * order.spec.count // 1_000, some // 4)
 
     def amend(self, order: Truth, price: int, count: int, some: int, fate: str) -> None:
         """To another price or count, or both; `some` thousandths of what is left fill while it is on its way."""

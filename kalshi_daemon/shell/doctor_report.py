@@ -18,8 +18,8 @@ from kalshi_daemon.errors import EXIT_ABSENT, EXIT_CONFIGURATION, EXIT_FAILED
 
 EXIT_WELL: Final = 0
 EXIT_IMPAIRED: Final = 1
-REST_STEP: Final = "rest private"  # what a host's REST side is needed for
-STREAM_STEP: Final = "subscription"
+# what some host must give, or no start comes to trade: the REST side, what the key may do, and the stream
+NEEDED_STEPS: Final = ("rest private", "key's scopes", "subscription")
 DETAIL_MAX: Final = 200  # characters of what an answer says
 
 
@@ -66,7 +66,7 @@ class Report:
             return EXIT_FAILED
         if Blame.UNREACHABLE not in blamed:
             return EXIT_WELL
-        served = all(self._passed(step) for step in (REST_STEP, STREAM_STEP))
+        served = all(map(self._passed, NEEDED_STEPS))
         return EXIT_IMPAIRED if served else EXIT_ABSENT
 
     @property

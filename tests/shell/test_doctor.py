@@ -135,6 +135,7 @@ FAILED = [  # fault, the step that it meets, what is said, what to do, the exit 
     ("half-open:0", "rest public", "no answer within 10 s", advice.DOWN, 69),
     ("reset:0", "rest public", "the connection broke", advice.DOWN, 69),
     ("error:503:/account/limits", "rest private", "503", advice.DOWN, 69),
+    ("garbled:/api_keys", "key's region", "cannot be read", advice.PROXY, 69),
     ("upgrade:503", "upgrade", "service_unavailable", advice.STREAM_DOWN, 69),
     ("upgrade:502", "upgrade", "502", advice.PROXY, 69),
     ("upgrade:429", "upgrade", "429", advice.STREAM_DOWN, 69),

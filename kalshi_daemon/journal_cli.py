@@ -84,7 +84,7 @@ def _count(text: str) -> int:
 
 
 def _kind(text: str) -> str:
-    from kalshi_daemon.shell.journal import KINDS
+    from kalshi_daemon.shell.journal_schema import KINDS
 
     if text not in KINDS:
         raise argparse.ArgumentTypeError(f"{text} is not one of {', '.join(sorted(KINDS))}")

@@ -9,7 +9,7 @@ One SQLite file in WAL mode with synchronous=FULL, one table, one row a fact:
 | kind | the fact's class name |
 | body | its fields, JSON |
 | checksum | crc32 of the row and of the checksum before it: no row can change, go or trade places unseen |
-| schema | the version that wrote it |
+| schema | the version that wrote it (journal_schema.py) |
 
 Rules:
 - One writer. The directory is locked while the journal is open, the file is ours alone (state_directory.py).
@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import typing
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -35,16 +34,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
-import msgspec
 import trio
 
 from kalshi_daemon import limits
 from kalshi_daemon.errors import JournalCorrupt, OperatingError
 from kalshi_daemon.facts import AccountFact
 from kalshi_daemon.shell.journal_file import APPLICATION_ID, MEND, examine
+from kalshi_daemon.shell.journal_schema import SCHEMA, Unreadable, read_fact, write_fact
 from kalshi_daemon.shell.state_directory import KeptFiles, advice, lock_directory, make_private
 
-SCHEMA: Final = 1
 MEMORY: Final = ":memory:"
 CREATE: Final = (
     "CREATE TABLE events (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL,"
@@ -55,12 +53,6 @@ COLUMNS: Final = "seq, at_ms, kind, body, checksum, schema"
 LEAST: Final = -(2**63)  # a row in front of the first would be damage too
 SELECT: Final = f"SELECT {COLUMNS} FROM events WHERE seq >= ? ORDER BY seq"  # noqa: S608 - made of the lines above
 DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-
-KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(AccountFact)}
-_DECODERS: Final[dict[str, msgspec.json.Decoder[typing.Any]]] = {
-    name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()
-}
-_encode: Final = msgspec.json.Encoder().encode
 
 T = TypeVar("T")
 
@@ -188,9 +180,7 @@ class Journal:
         rows = []
         checksum = self._checksum
         for seq, fact in enumerate(facts, self.last_seq + 1):
-            kind = type(fact).__name__
-            assert kind in KINDS, f"{kind} is not a fact of the account"
-            body = _encode(fact)
+            kind, body = write_fact(fact)
             checksum = _checksum(checksum, seq, fact.at_ms, kind, SCHEMA, body)
             rows.append((seq, fact.at_ms, kind, body, checksum, SCHEMA))
         return rows
@@ -301,22 +291,14 @@ def prove(row: tuple[object, ...], expected: int, previous: int, where: str) -> 
         raise JournalCorrupt(
             f"event {expected} of the journal {where} is missing, the next is event {seq} ({kind}); {MEND}"
         )
-    if schema != SCHEMA:
-        raise JournalCorrupt(
-            f"{name} has schema {schema}, this version reads {SCHEMA}: start the version that wrote it"
-        )
-    if not (isinstance(at_ms, int) and isinstance(kind, str) and isinstance(body, bytes)):
+    if not (isinstance(at_ms, int) and isinstance(kind, str) and isinstance(body, bytes) and isinstance(schema, int)):
         raise JournalCorrupt(f"{name} holds values of the wrong type; {MEND}")
-    if checksum != _checksum(previous, expected, at_ms, kind, SCHEMA, body):
+    if checksum != _checksum(previous, expected, at_ms, kind, schema, body):
         raise JournalCorrupt(f"{name} does not match its checksum; {MEND}")
-    decoder = _DECODERS.get(kind)
-    if decoder is None:
-        raise JournalCorrupt(f"{name} is of an unknown kind: start the version that wrote it")
     try:
-        fact: AccountFact = decoder.decode(body)
-    except msgspec.DecodeError as error:
-        raise JournalCorrupt(f"{name} cannot be read: {error}: start the version that wrote it") from error
-    return fact
+        return read_fact(kind, body, schema)
+    except Unreadable as why:
+        raise JournalCorrupt(f"{name} {why}") from why
 
 
 def _checksum(previous: int, seq: int, at_ms: int, kind: str, schema: int, body: bytes) -> int:

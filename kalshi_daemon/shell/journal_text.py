@@ -17,8 +17,8 @@ import attrs
 import msgspec
 
 from kalshi_daemon.facts import AccountFact, DriftSeen
-from kalshi_daemon.shell.journal import KINDS
 from kalshi_daemon.shell.journal_reader import Entry
+from kalshi_daemon.shell.journal_schema import KINDS
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.units import Milliseconds
 from kalshi_daemon.wire.fixed_point import format_count, format_money, format_price

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from kalshi_daemon.errors import JournalCorrupt, JournalLocked, OperatingError
 from kalshi_daemon.facts import AccountAgreed, AccountFact, Alarmed, OrderSent, RunStarted
-from kalshi_daemon.shell.journal import KINDS, MEMORY, Journal, in_place
+from kalshi_daemon.shell.journal import MEMORY, Journal, in_place
 from kalshi_daemon.shell.journal_reader import read_journal
+from kalshi_daemon.shell.journal_schema import KINDS
 
 FACTS: list[AccountFact] = [
     RunStarted(1_000, "0t64csg00001", "0.1.0"),
@@ -155,7 +156,7 @@ DAMAGE: dict[str, tuple[str, str]] = {
     "head": ("DELETE FROM events WHERE seq = 1", r"event 1 .* is missing, the next is event 2"),
     "renumbered": ("UPDATE events SET seq = 40 WHERE seq = 4", r"event 4 .* is missing, the next is event 40"),
     "checksum": ("UPDATE events SET checksum = checksum + 1 WHERE seq = 4", r"event 4 \(Alarmed\) .* checksum"),
-    "schema": ("UPDATE events SET schema = 2 WHERE seq = 3", r"event 3 .* has schema 2, this version reads 1"),
+    "schema": ("UPDATE events SET schema = 2 WHERE seq = 3", r"event 3 \(AccountAgreed\) .* checksum"),
 }
 
 

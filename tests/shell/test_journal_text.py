@@ -18,8 +18,8 @@ from kalshi_daemon.facts import (
     OrderSpec,
     PositionOpening,
 )
-from kalshi_daemon.shell.journal import KINDS
 from kalshi_daemon.shell.journal_reader import Entry
+from kalshi_daemon.shell.journal_schema import KINDS
 from kalshi_daemon.shell.journal_text import FACTS, fields_of, json_line, outline, text_line
 from kalshi_daemon.units import BookSide, TimeInForce
 

@@ -334,6 +334,7 @@ class Surface:
             "journal_slowest_commit_milliseconds": round(parts.journal.slowest_commit_s * SECOND_MS)
             if parts.journal
             else 0,
+            "journal_file_bytes": parts.journal.file_bytes if parts.journal else 0,
             "policy_inference_microseconds": round(parts.actor.inference_s * SECOND_US) if parts.actor else 0,
         }
 

@@ -159,6 +159,11 @@ class Journal:
             self._busy = False
         return self.last_seq
 
+    @property
+    def file_bytes(self) -> int:
+        """Of the journal and of the log beside it."""
+        return file_bytes(Path(self._where))
+
     def lost(self) -> str:
         """Which of its files is gone or replaced, in words; empty while none is."""
         return self._kept.lost()
@@ -272,6 +277,12 @@ def check_structure(connection: sqlite3.Connection, where: str) -> None:
         raise damaged(where, error) from error
     if found != "ok":
         raise damaged(where, found.splitlines()[-1])
+
+
+def file_bytes(path: Path) -> int:
+    """Of a journal with the log beside it, as far as they are there."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(each.stat().st_size for each in files if each.exists())
 
 
 def is_damage(error: sqlite3.Error) -> bool:

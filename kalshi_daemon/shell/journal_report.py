@@ -24,6 +24,7 @@ from kalshi_daemon.facts import FillSeen, OrderIntended, RunStarted
 from kalshi_daemon.limits import VIOLATIONS_KEPT
 from kalshi_daemon.shell.account_identity import foreign
 from kalshi_daemon.shell.clock import eastern_day
+from kalshi_daemon.shell.journal import file_bytes
 from kalshi_daemon.shell.journal_file import examine
 from kalshi_daemon.shell.journal_reader import Entry, JournalReader, find_journal, open_journal
 from kalshi_daemon.shell.journal_text import iso
@@ -295,7 +296,7 @@ class Stats:
     def as_dict(self, path: Path) -> dict[str, object]:
         return {
             "journal": str(path),
-            "bytes": path.stat().st_size,
+            "bytes": file_bytes(path),
             "events": self.events,
             "body_bytes": self.bodies,
             "runs": self.runs,

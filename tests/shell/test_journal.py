@@ -136,6 +136,16 @@ def test_a_second_daemon_is_refused_and_told_who_the_first_is(path: Path) -> Non
     Journal.open(path, in_place).close()
 
 
+def test_what_it_takes_on_the_disk_is_the_log_too(path: Path) -> None:
+    """Most of a young journal is still in the log; closing folds it in."""
+    journal = Journal.open(path, in_place)
+    journal.write(FACTS)
+    assert journal.file_bytes == path.stat().st_size + Path(f"{path}-wal").stat().st_size > path.stat().st_size
+    journal.close()
+    assert journal.file_bytes == path.stat().st_size
+    assert Journal.open(MEMORY, in_place).file_bytes == 0
+
+
 def test_it_can_be_read_while_the_daemon_writes(path: Path) -> None:
     """Showing a journal takes no lock and sees every commit."""
     journal = Journal.open(path, in_place)

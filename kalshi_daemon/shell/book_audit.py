@@ -5,12 +5,13 @@ Rules:
   A round looks at every proven book once, those that are nearest to a trade first.
 - A difference counts only when every look shows one and the stream was quiet from the first to the last: reads lag what
   it has shown. A book that moves, or that the answer leaves out, proves nothing until the next round.
-- What differs is told to its feed, which holds all its books for lost.
+- What differs is told to its feed, which holds all its books for lost; what has differed is looked at each time, until
+  it is found equal, in up to half of a read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import trio
@@ -34,8 +35,15 @@ class Audited(Protocol):
     def is_proven(self, market: Ticker) -> bool:
         """A snapshot and contiguous changes of one socket."""
 
+    @property
+    def disputed(self) -> Sequence[Ticker]:
+        """Proven books that were not what REST showed, and have not been found equal since."""
+
     def disprove(self, market: Ticker) -> None:
         """Its book is not what REST shows."""
+
+    def agree(self, market: Ticker) -> None:
+        """Its book is what REST shows."""
 
 
 class BookAudit:
@@ -89,7 +97,9 @@ class BookAudit:
         """The next of this round, which is over with the last of them."""
         proven = {market: None for feed in self._feeds for market in feed.markets if feed.is_proven(market)}
         ranked = dict.fromkeys(market for market in self._nearest() if market in proven) | proven
-        chosen = [market for market in ranked if market not in self._looked][: limits.POLL_CHUNK]
+        disputed = [market for feed in self._feeds for market in feed.disputed][: limits.POLL_CHUNK // 2]
+        chosen = [market for market in ranked if market not in self._looked and market not in disputed]
+        chosen = disputed + chosen[: limits.POLL_CHUNK - len(disputed)]
         self._looked.update(chosen)
         if not proven.keys() - self._looked:
             self._looked.clear()
@@ -102,6 +112,8 @@ class BookAudit:
             return False
         if dict(read.yes) == book.yes.counts and dict(read.no) == book.no.counts:
             self._table.counts["audits"] += 1
+            if feed := self._feed_of(market):
+                feed.agree(market)
             return False
         return True
 

@@ -10,6 +10,9 @@ Rules:
   subscription are proven, those that get no snapshot are set aside instead, and asked for now and then.
 - Prices of the NO leg come in NO prices; a crossed book is what a flipped orientation would look like, and is lost like
   one with a level below zero. So is one whose clock goes back without a snapshot.
+- A book that was not what REST shows is decided on again when a look has shown it equal, whatever snapshot came since:
+  where the two contradict each other for good, as they would if the orientation of the NO leg changed on a market
+  below 50 cents, its new snapshot is as wrong.
 - Chart events are pokes: that all is proven is looked at again after each step, so that snapshots which outran the
   step they belong after are not waited for twice.
 """
@@ -67,6 +70,7 @@ class OrderBookFeed:
         self._counts = seams.table.counts
         self._proven: set[Ticker] = set()
         self._set_aside: set[Ticker] = set()  # no snapshot of theirs comes, while others' do
+        self._disputed: dict[Ticker, None] = {}  # not what REST showed, and no look has found them equal since
         self._read_s: dict[Ticker, float] = {}  # the books that were read by REST, and when they were asked for
         self._delays = Delays(seams.rng)
         self._snapshot_rounds = 0
@@ -105,11 +109,12 @@ class OrderBookFeed:
 
     def usable(self, market: Ticker) -> bool:
         """May an order be decided on this market's book now?"""
+        proven = market in self._proven and market not in self._disputed
         if self.streamed:
-            return market in self._proven
+            return proven
         if not self._runner.is_in("polling.fresh"):
             return False
-        return market in self._proven or trio.current_time() - self._read_at_s(market) < limits.POLLED_AGE_MAX_S
+        return proven or trio.current_time() - self._read_at_s(market) < limits.POLLED_AGE_MAX_S
 
     @property
     def any_usable(self) -> bool:
@@ -145,6 +150,7 @@ class OrderBookFeed:
         for market in self.markets.keys() - set(markets):
             self._proven.discard(market)
             self._set_aside.discard(market)
+            self._disputed.pop(market, None)
             self._read_s.pop(market, None)
         self.markets = dict.fromkeys(markets)
         self._tell_if_proven()
@@ -245,8 +251,25 @@ class OrderBookFeed:
         """By the stream."""
         return market in self._proven
 
+    @property
+    def disputed(self) -> Sequence[Ticker]:
+        """Those to be looked at before others."""
+        return [market for market in self._disputed if market in self._proven]
+
+    def agree(self, market: Ticker) -> None:
+        self._disputed.pop(market, None)
+
     def disprove(self, market: Ticker) -> None:
-        self._lose("mismatch_found", "mismatches", f"the book of {market} is not what REST shows")
+        """The first time all books of the subscription are lost by it; after that its own snapshot was as wrong."""
+        text = f"the book of {market} is not what REST shows"
+        if market not in self._disputed:
+            self._disputed[market] = None
+            self._lose("mismatch_found", "mismatches", text)
+            return
+        self._counts["mismatches"] += 1
+        self._seams.on_alarm("book_disputed", f"{text}, nor is its new snapshot: it is not traded until they agree")
+        if self._session is not None:
+            self._session.request_snapshots([market])
 
     def take_read(self, market: Ticker, read: BookRead | None, asked_s: float) -> None:
         """A market that the exchange leaves out of its answer, or whose book cannot be one, has no polled book."""

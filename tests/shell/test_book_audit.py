@@ -6,7 +6,9 @@ import trio
 from feed_world import feeds
 
 from kalshi_daemon import limits
+from kalshi_daemon.emulator import streams
 from kalshi_daemon.shell.rest_client import BOOKS_PATH
+from kalshi_daemon.units import BookSide
 
 MARKETS = tuple(f"DEMOTEMP-DAY1-M{number}" for number in range(250))
 
@@ -43,8 +45,8 @@ async def test_every_book_is_audited_once_in_a_round_the_nearest_first(autojump_
 
 
 async def test_a_wrong_book_costs_its_own_feed_alone(autojump_clock):
-    """A change bent in transit on one of two sockets: its books are lost until their snapshots, the others go on, and
-    the audit with them.
+    """A change bent in transit on one of two sockets: its books are lost until their snapshots, the bent one until a
+    look has found it equal; the others go on, and the audit with them.
     """
     async with feeds(markets=MARKETS[:40], socket_markets=20) as world:
         await world.until_proven()
@@ -58,11 +60,37 @@ async def test_a_wrong_book_costs_its_own_feed_alone(autojump_clock):
             feed._forget = lambda feed=feed, forget=feed._forget: lost.append(feed) or forget()
         most_s = limits.AUDIT_INTERVAL_S + limits.AUDIT_ATTEMPTS_MAX * limits.AUDIT_QUIET_S + 1
         await world.until(lambda: world.books.counts["mismatches"] == 1, most_s)
-        await world.until_proven(1)
+        await world.until(lambda: len(world.usable()) == 39, 1)
+        await world.until(lambda: len(world.usable()) == 40, limits.AUDIT_INTERVAL_S + 1)
         world.assert_proven()
         assert [MARKETS[3] in feed.markets for feed in lost] == [True]
         audits = world.books.counts["audits"]
         await world.until(lambda: world.books.counts["audits"] == audits + 40, 2 * limits.AUDIT_INTERVAL_S + 1)
+
+
+async def test_a_book_whose_snapshots_are_wrong_is_not_decided_on(autojump_clock, monkeypatch):
+    """An exchange that turns the NO leg round, on a market where that crosses nothing: after the first look the book is
+    not usable, said so, while the other goes on; when the exchange is as before a look brings it back.
+    """
+    turned = True
+    flag = streams.read.flag
+    monkeypatch.setattr(
+        streams.read, "flag", lambda params, name: turned if name == "use_yes_price" else flag(params, name)
+    )
+    async with feeds(markets=MARKETS[:2]) as world:
+        world.place(MARKETS[0], 28, 10)
+        world.place(MARKETS[0], 32, 10, side=BookSide.ASK)
+        first_s = trio.current_time() + limits.AUDIT_INTERVAL_S + limits.AUDIT_ATTEMPTS_MAX * limits.AUDIT_QUIET_S + 1
+        await world.until(lambda: MARKETS[0] in world.differing(), 5)
+        await trio.sleep_until(first_s)
+        while trio.current_time() < first_s + 600:
+            assert MARKETS[0] not in world.usable()
+            await trio.sleep(0.1)
+        assert "book_disputed" in {alarm for alarm, _ in world.told}
+        turned = False
+        world.server.drop_streams()
+        await world.until(lambda: len(world.usable()) == 2, 2 * limits.AUDIT_INTERVAL_S + 5)
+        world.assert_proven()
 
 
 async def test_a_read_that_fails_says_nothing(autojump_clock):

@@ -438,7 +438,8 @@ async def test_the_stream_is_newer_than_a_read(autojump_clock):
 
 
 async def test_the_audit_finds_what_no_sequence_shows(autojump_clock):
-    """A change bent in transit, provable by every number: the audit sees the level, and snapshots mend it."""
+    """A change bent in transit, provable by every number: the audit sees the level, snapshots mend it, and it
+    is decided on when a look has found it equal."""
     async with feeds() as world:
         await world.until_proven()
         bend_one(world, lambda frame: [with_msg(frame, delta_fp="6.00")])
@@ -447,7 +448,8 @@ async def test_the_audit_finds_what_no_sequence_shows(autojump_clock):
         assert world.differing() == [B]
         most_s = limits.AUDIT_INTERVAL_S + limits.AUDIT_ATTEMPTS_MAX * limits.AUDIT_QUIET_S + 1
         await world.until(lambda: world.books.counts["mismatches"] == 1, most_s)
-        await world.until_proven(1)
+        await world.until(lambda: world.usable() == [A, C], 1)
+        await world.until(lambda: world.usable() == [A, B, C], limits.AUDIT_INTERVAL_S + 1)
         world.assert_proven()
         assert world.events("orderbook_feed")[-2:] == ["mismatch_found", "books_proven"]
         assert len(world.meddler.dials_s) == 1

@@ -5,7 +5,9 @@ Rules:
 - A read is repeated a bounded number of times, where the exchange did not answer or asked to wait.
 - While the breaker of reads is not closed each is made once and none is repeated, but for the status: it sheds
   repetitions, never a question (docs/decisions/0011-what-the-breakers-hold-back.md).
-- Hosts are tried in order; a write goes to another only where nothing of it has left, and is not repeated here.
+- Hosts are tried in order, and one that gave no answer or a 5xx comes last from then on: they are doors of one
+  exchange. A write goes to another only where nothing of it has left, and is not repeated here; the next one begins
+  at the next door.
 - `before_send` is called in the step that writes the first byte, once for each time that it is written; what it raises
   is raised, and nothing was sent. (Under TLS trio encrypts in that step, and lets others run once before the socket.)
 - A list is read to its last page, or it is an error: incomplete is not empty.
@@ -109,7 +111,8 @@ class Requests:
             wait_s=limits.READ_PROBE_WAIT_S,
             probe_s=limits.READ_PROBE_S,
         )
-        self._base_urls = [url.rstrip("/") for url in base_urls]
+        self._base_urls = tuple(url.rstrip("/") for url in base_urls)
+        self._hosts = list(self._base_urls)  # in the order in which they are asked now
         self._signer = signer
         self._clock = clock
         self._rng = rng
@@ -189,15 +192,18 @@ class Requests:
 
     async def over_hosts(self, call: Call[T]) -> T:
         """Ask one host after another, until one answers or, for a write, something has left."""
-        for base_url in self._base_urls[:-1]:
+        hosts = tuple(self._hosts)
+        for base_url in hosts:
             try:
                 return await self._counted(base_url, call)
             except Unreadable:
                 raise
             except Unreachable as error:
-                if call.writes and error.maybe_done:
+                if self._hosts[0] == base_url:  # else others who asked it have found the same
+                    self._hosts.append(self._hosts.pop(0))
+                if base_url == hosts[-1] or (call.writes and error.maybe_done):
                     raise
-        return await self._counted(self._base_urls[-1], call)
+        raise AssertionError("the last host answers or raises")
 
     async def _counted(self, base_url: str, call: Call[T]) -> T:
         try:

@@ -286,7 +286,8 @@ async def test_the_next_host_is_asked_where_one_is_not_there(autojump_clock, nur
         assert await create(world) == answers.Acknowledged("o-1", 0, 1_000, 7)
     assert [host for _when, host in world.arrivals] == [HOSTS[1]] * 2
     assert HOSTS[1] in world.client.fallback
-    assert world.outcomes("create") == {"unreachable": 1, "ok": 1}
+    assert world.outcomes("as_of") == {"unreachable": 1, "ok": 1}
+    assert world.outcomes("create") == {"ok": 1}
 
 
 async def test_a_write_that_has_left_goes_to_no_other_host(autojump_clock, world):
@@ -296,6 +297,37 @@ async def test_a_write_that_has_left_goes_to_no_other_host(autojump_clock, world
     assert isinstance(lost, answers.Lost)
     assert "503" in lost.cause
     assert len(world.requests) == 1
+
+
+@pytest.mark.parametrize("bad", [DOWN, silence], ids=["503", "silent"])
+async def test_a_host_that_gave_no_answer_is_asked_last(autojump_clock, nursery, bad):
+    """Of a write too, whose own outcome stays open: what comes after it begins at the other host, which stays first."""
+    world = World()
+    world.serve(*HOSTS)
+    await nursery.start(world.network.run)
+    world.answers = [bad, answer(CREATED, 201)]
+    async with world.client:
+        assert isinstance(await create(world), answers.Lost)
+        assert await create(world) == answers.Acknowledged("o-1", 0, 1_000, 7)
+        assert await create(world) == answers.Acknowledged("o-1", 0, 1_000, 7)
+        assert [host for _when, host in world.arrivals] == [HOSTS[0], HOSTS[1], HOSTS[1]]
+        assert HOSTS[1] in world.client.fallback
+
+
+async def test_many_that_find_a_host_silent_turn_away_from_it_once(autojump_clock, nursery):
+    """Reads at the same time: each ends at the other host, and so does the next one at once."""
+    world = World(lanes=4)
+    world.serve(*HOSTS)
+    await nursery.start(world.network.run)
+    world.answers = [silence] * 3 + [answer(AS_OF)]
+    async with world.client:
+        async with trio.open_nursery() as reads:
+            for _ in range(3):
+                reads.start_soon(world.client.as_of_ms)
+        before = trio.current_time()
+        assert await world.client.as_of_ms() == AS_OF_MS
+        assert trio.current_time() - before < 1
+    assert [host for _when, host in world.arrivals] == [HOSTS[0]] * 3 + [HOSTS[1]] * 4
 
 
 async def test_an_answer_that_does_not_come(autojump_clock, world):

@@ -252,7 +252,9 @@ async def test_an_answer_that_is_packed_is_unpacked_within_the_same_bound(autoju
     )
     for body, headers, cause in cases:
         world.answers = [answer(body, 201, **headers)]
-        assert await create(world) == answers.Lost(f"POST first.test/portfolio/events/orders: {cause}")
+        lost = await create(world)
+        assert isinstance(lost, answers.Lost)
+        assert lost.cause.partition(".test")[2] == f"/portfolio/events/orders: {cause}"  # each the fault of its host
 
 
 async def test_no_proxy_is_taken_from_the_environment(autojump_clock, world, monkeypatch):

@@ -369,6 +369,7 @@ MEMBER_STREAMS_MAX: Final = 200  # WebSockets of one member; the exchange's defa
 SUBACCOUNTS_MAX: Final = 63  # beside the primary one; the exchange's number
 ORDER_GROUPS_MAX: Final = 100_000  # of one member; the exchange's number
 EMULATOR_BARS_MAX: Final = 10_080  # minutes of candlesticks kept of each market: a week
+EMULATOR_MARKETS_MAX: Final = 20_000  # listed by hand up to this many in all
 EMULATOR_FEE_CHANGES_MAX: Final = 1_000  # changes of fees listed: those made, and as many to come
 EMULATOR_TRADES_MAX: Final = 1_000  # public prints kept of each market: one page of the list
 CROWD_LAG_MAX_MS: Final[Milliseconds] = 5_000  # a crowd further behind leaves out what it missed

@@ -47,3 +47,11 @@ def whole(body: Body, name: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise NotDone(400, f'{{"{name}": N}} is needed: a whole number from {least} to {most}')
     return value
+
+
+def shard_of(body: Body, shards: Collection[int]) -> int:
+    """The one that is named, 0 where none is. Raises NotDone."""
+    shard = whole(body, "shard", 0, max(shards)) if "shard" in body else 0
+    if shard not in shards:
+        raise NotDone(400, f"there is no shard {shard}: {', '.join(map(str, shards))}")
+    return shard

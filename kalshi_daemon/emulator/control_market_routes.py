@@ -5,22 +5,29 @@ Rule: what does not suit where a market stands is refused and changes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
+from attrs import evolve
+
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.bodies import Body, price_text
-from kalshi_daemon.emulator.control_body import NotDone, only, text, whole, word
+from kalshi_daemon.emulator.control_body import NotDone, only, shard_of, text, whole, word
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import STRUCTURES, contains
 from kalshi_daemon.emulator.lifecycle import BEFORE_CLOSE
+from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import FeeChange, MarketStatus
+from kalshi_daemon.limits import EMULATOR_MARKETS_MAX
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, FeeType, Milliseconds, Price, Ticker
 
 SECONDS_MAX: Final = 366 * 24 * 3_600
 MULTIPLIER_PPM_MAX: Final = 100_000_000  # real ones are 0, 0.5 and 1
 OPEN: Final = (*BEFORE_CLOSE, MarketStatus.CLOSED)
 RESULT: Final = ("result", "value")
+LISTING: Final = ("ticker", "opens_in", "seconds", "shard")
+TICKER: Final = re.compile(r"[A-Z0-9]{1,20}(-[A-Z0-9.]{1,20}){2}")  # of a series, its event and the market
 
 
 class MarketControl:
@@ -39,6 +46,22 @@ class MarketControl:
             "dispute": (self._dispute, ()),
             "amend": (self._amend, RESULT),
         }
+
+    def list_market(self, body: Body) -> Body:
+        """One more market of a series that is known, with an empty book; it opens and closes by itself."""
+        ticker = text(body, "ticker", "SERIES-EVENT-MARKET")
+        series = self._exchange.series
+        if not TICKER.fullmatch(ticker) or ticker.partition("-")[0] not in series:
+            raise NotDone(400, f"{ticker[:60]} is not SERIES-EVENT-MARKET of one of {', '.join(series)}")
+        if ticker in self._exchange.markets or len(self._exchange.markets) >= EMULATOR_MARKETS_MAX:
+            raise NotDone(409, f"{ticker} is listed, or {EMULATOR_MARKETS_MAX} markets are")
+        shard = shard_of(body, self._exchange.settings.exchange_indexes)
+        now_ms = self._exchange.now_ms
+        opens_ms = now_ms + whole(body, "opens_in", 0, SECONDS_MAX) * SECOND_MS
+        closes_ms = opens_ms + whole(body, "seconds", 1, SECONDS_MAX) * SECOND_MS
+        market = invented_market(ticker, f"Listed by hand: {ticker}", "linear_cent", now_ms)
+        self._exchange.add_market(evolve(market, open_ms=opens_ms, close_ms=closes_ms, exchange_index=shard))
+        return {"status": self._exchange.market(ticker).status}
 
     def knows(self, name: str) -> bool:
         return name in self._actions

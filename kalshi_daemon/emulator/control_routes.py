@@ -16,15 +16,15 @@ import msgspec
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.bodies import Body, balance_text, time_text
 from kalshi_daemon.emulator.channels import CHANNELS
-from kalshi_daemon.emulator.control_body import NotDone, only, text, whole, word
-from kalshi_daemon.emulator.control_market_routes import SECONDS_MAX, MarketControl
+from kalshi_daemon.emulator.control_body import NotDone, only, shard_of, text, whole, word
+from kalshi_daemon.emulator.control_market_routes import LISTING, SECONDS_MAX, MarketControl
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
 from kalshi_daemon.emulator.faults import HANDSHAKE, NETWORK
 from kalshi_daemon.emulator.refusals import Refused
-from kalshi_daemon.limits import MAINTENANCE_WINDOWS_MAX
+from kalshi_daemon.limits import MAINTENANCE_WINDOWS_MAX, SUBACCOUNTS_MAX
 from kalshi_daemon.shell.http_server import Request, Response
 from kalshi_daemon.units import CENT, SECOND_MS, dollars
 
@@ -60,7 +60,8 @@ class ControlRoutes:
             ("POST", "exchange", "start"): (lambda _body: self._work(active=True), ()),
             ("POST", *maintenance): (self._announce, ("in_seconds", "seconds")),
             ("DELETE", *maintenance): (lambda _body: {"withdrawn": exchange.withdraw_maintenance()}, ()),
-            ("POST", "account", "deposit"): (self._deposit, ("cents", "shard")),
+            ("POST", "account", "deposit"): (self._deposit, ("cents", "shard", "subaccount")),
+            ("POST", "markets"): (self._markets.list_market, LISTING),
             ("POST", "streams", "drop"): (lambda _body: {"dropped": streams.drop_streams()}, ()),
             ("POST", "streams", "fail"): (self._fail, ("channel",)),
         }
@@ -98,26 +99,28 @@ class ControlRoutes:
 
     def _trade(self, body: Body, *, active: bool) -> Body:
         """Of one shard, or of all of them; whether orders are taken there now."""
-        shard = None if "shard" not in body else self._shard(body)
+        shard = None if "shard" not in body else shard_of(body, self._exchange.settings.exchange_indexes)
         (self._exchange.resume_trading if active else self._exchange.pause_trading)(shard)
         return {"trading_active": self._exchange.hours.trades(shard or 0)}
 
     def _deposit(self, body: Body) -> Body:
-        """Cash of the first member, behind the back of whoever trades with it; below zero it is withdrawn."""
-        cents, shard = whole(body, "cents", -CENTS_MAX, CENTS_MAX), self._shard(body)
-        account = next(each for each in self._exchange.accounts.values() if not each.credit)
+        """Cash of a subaccount of the first member, behind the back of whoever trades with it; below zero it is
+        withdrawn.
+        """
+        cents, shard = (
+            whole(body, "cents", -CENTS_MAX, CENTS_MAX),
+            shard_of(body, self._exchange.settings.exchange_indexes),
+        )
+        member = next(each for each in self._exchange.accounts.values() if not each.credit)
+        number = whole(body, "subaccount", 0, SUBACCOUNTS_MAX) if "subaccount" in body else 0
+        account = member.family.get(number)
+        if account is None:
+            raise NotDone(409, f"there is no subaccount {number}: begin with --set subaccounts=N")
         free = dict(self._exchange.balance(account).shown)[shard]
         if cents < 0 and free < -cents * CENT:
             raise NotDone(409, f"shard {shard} has {dollars(free)} that no order holds")
         self._exchange.deposit(account, cents * CENT, shard)
         return {"balance_dollars": balance_text(account.cash[shard])}
-
-    def _shard(self, body: Body) -> int:
-        shards = self._exchange.settings.exchange_indexes
-        shard = whole(body, "shard", 0, max(shards)) if "shard" in body else 0
-        if shard not in shards:
-            raise NotDone(400, f"there is no shard {shard}: {', '.join(map(str, shards))}")
-        return shard
 
     def _work(self, *, active: bool) -> Body:
         if active:

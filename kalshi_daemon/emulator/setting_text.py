@@ -88,6 +88,7 @@ SERVER: Final[dict[str, tuple[str, Read]]] = {  # the field of ServerSettings, a
     "command_delay_ms": ("command_delay_ms", _milliseconds),
     "clock": ("send_clock", _switch),
     "sending_ts": ("send_sending_ts", _switch),
+    "yes_prices": ("yes_prices", _switch),
     "tier": ("limits", _tier),
     "scopes": ("key_scopes", _scopes),
     "archive_after_ms": ("archive_after_ms", _milliseconds),

@@ -71,6 +71,7 @@ class ServerSettings:
     `commands_per_s`: of one stream, before error 27; `markets_max`: of one subscription, before error 26.
     `key_scopes`: what the key of a member who joins may do.
     `key_region_ends_s`: when the location attested for the keys ends, in Unix seconds; None: none was attested.
+    `yes_prices`: books give the NO side in YES prices to who does not say `use_yes_price`, as the exchange announces.
     `streams_max`: WebSockets of one member, before an upgrade is refused with 429.
     `subaccounts`: how many a member who joins has beside the primary one, numbered from 1.
     `command_delay_ms`: each command waits a random time up to this, so that answers come out of order; 0: none waits.
@@ -87,5 +88,6 @@ class ServerSettings:
     key_region_ends_s: int | None = None
     key_scopes: tuple[str, ...] = (READ, WRITE)
     command_delay_ms: Milliseconds = field(default=0, validator=ge(0))
+    yes_prices: bool = False
     streams_max: int = field(default=MEMBER_STREAMS_MAX, validator=ge(1))
     subaccounts: int = field(default=0, validator=[ge(0), le(SUBACCOUNTS_MAX)])

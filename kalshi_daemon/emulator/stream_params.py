@@ -41,9 +41,8 @@ def params_of(command: Params) -> Params:
     return params
 
 
-def flag(params: Params, name: str) -> bool:
-    """A switch that is off unless it is set."""
-    value = params.get(name, False)
+def flag(params: Params, name: str, *, unsaid: bool = False) -> bool:
+    value = params.get(name, unsaid)
     if not isinstance(value, bool):
         raise CommandRefused(11)
     return value

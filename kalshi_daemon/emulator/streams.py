@@ -150,7 +150,7 @@ class StreamSession:
         self._check_size(known, wanted)
         subscription = known or self._subscriptions.open(
             channel,
-            use_yes_price=read.flag(params, "use_yes_price"),
+            use_yes_price=read.flag(params, "use_yes_price", unsaid=self._settings.yes_prices),
             skips_list=read.flag(params, "skip_ticker_ack"),
         )
         new = subscription.add(wanted)

@@ -10,6 +10,7 @@ from trio_websocket import ConnectionClosed
 
 from kalshi_daemon.emulator.bodies import balance_text
 from kalshi_daemon.emulator.model import ExchangeSettings
+from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX, MAINTENANCE_WINDOWS_MAX
 from kalshi_daemon.units import CENT, DOLLAR, FeeType
 
@@ -71,6 +72,8 @@ async def test_faults_do_not_reach_the_door(autojump_clock: MockClock) -> None:
         ("POST", f"/emulator/markets/{A}/explode", {}, 404, "is not here"),
         ("POST", "/emulator/account/deposit", {"cents": 1.5}, 400, '"cents"'),
         ("POST", "/emulator/account/deposit", {"cents": 1, "shard": 9}, 400, '"shard"'),
+        ("POST", "/emulator/markets", {"ticker": "NO-SUCH-SERIES", "opens_in": 1, "seconds": 1}, 400, "of one of"),
+        ("POST", "/emulator/markets", {"ticker": A, "opens_in": 1}, 409, "is listed"),
         ("POST", "/emulator/markets/NONE/halt", {}, 404, "market not found"),
         ("POST", f"/emulator/markets/{A}/resume", {}, 409, f"{A} is active: this takes one that is inactive"),
         ("POST", f"/emulator/markets/{A}/dispute", {}, 409, "determined"),
@@ -155,6 +158,32 @@ async def test_cash_is_paid_in_and_out(autojump_clock: MockClock) -> None:
         assert (refused.status, "that no order holds" in str(refused.json["error"])) == (409, True)
         assert (await asked(emulator, "POST", path, {"cents": -2_500, "shard": 0})).status == 200
         assert account.cash[0] == before
+
+
+async def test_a_subaccount_is_paid_in_to(autojump_clock: MockClock) -> None:
+    """It may trade then; without one there is nothing to pay to."""
+    async with world(ServerSettings(subaccounts=1)) as emulator:
+        path, cents = "/emulator/account/deposit", {"cents": 5_000}
+        assert (await emulator.create(subaccount=1)).status == 400
+        assert (await asked(emulator, "POST", path, cents | {"subaccount": 1})).json == {"balance_dollars": "50.0000"}
+        assert (await emulator.create(subaccount=1)).status == 201
+        assert (await asked(emulator, "POST", path, cents | {"subaccount": 2})).status == 409
+
+
+async def test_a_market_is_listed_and_opens_by_itself(autojump_clock: MockClock) -> None:
+    """Whoever follows the lifecycle hears that it is listed; it closes in its time."""
+    async with world() as emulator, emulator.stream() as socket:
+        await ask(socket, 1, "subscribe", channels=["market_lifecycle_v2"])
+        ticker = f"{A.rpartition('-')[0]}-NEW"
+        body = {"ticker": ticker, "opens_in": 60, "seconds": 600}
+        assert (await asked(emulator, "POST", "/emulator/markets", body)).json == {"status": "initialized"}
+        assert (await asked(emulator, "POST", "/emulator/markets", body)).status == 409
+        await trio.sleep(61)
+        assert (await emulator.create(ticker=ticker)).status == 201
+        await trio.sleep(600)
+        assert (await emulator.create(ticker=ticker)).status == 409
+        told = [part(frame, "msg")["event_type"] for frame in await heard(socket) if ticker in str(frame)]
+        assert told == ["created"]  # that a market opens or closes is never told
 
 
 async def test_a_market_is_halted_resumed_and_settled(autojump_clock: MockClock) -> None:

@@ -23,6 +23,7 @@ def test_every_setting_reaches_its_field() -> None:
         "subscription_markets=7",
         "streams=2",
         "subaccounts=3",
+        "yes_prices=on",
         "shards=2",
         "balance_grain=0.01",
         "balance_excludes_collateral=off",
@@ -41,6 +42,7 @@ def test_every_setting_reaches_its_field() -> None:
         markets_max=7,
         streams_max=2,
         subaccounts=3,
+        yes_prices=True,
     )
     assert exchange_with(ExchangeSettings(), chosen) == ExchangeSettings(
         places_crossing_post_only=True,

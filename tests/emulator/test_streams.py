@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 import trio
+from attrs import evolve
 from emulator_world import BARE, A, B, C, Frame, ask, heard, now_ms, part, say, seqs, world
 from trio.testing import MockClock
 
@@ -79,6 +81,20 @@ async def test_use_yes_price_turns_the_no_side(autojump_clock: MockClock) -> Non
                 shown[turned] = (part(snapshot, "msg")["no_dollars_fp"], delta["side"], delta["price_dollars"])
     assert shown[False] == ([["0.4500", "7.00"], ["0.4800", "2.00"]], "no", "0.4000")
     assert shown[True] == ([["0.5200", "2.00"], ["0.5500", "7.00"], ["0.6000", "1.00"]], "no", "0.6000")
+
+
+@pytest.mark.parametrize(
+    ("said", "level"), [({}, "0.5200"), ({"use_yes_price": False}, "0.4800")], ids=["unsaid", "off"]
+)
+async def test_the_orientation_of_who_does_not_say_it_is_a_setting(
+    autojump_clock: MockClock, said: dict[str, bool], level: str
+) -> None:
+    """The exchange announces that it will turn; what a client says outranks it."""
+    async with world(evolve(BARE, yes_prices=True)) as emulator, emulator.stream() as socket:
+        emulator.trade(A, 2, side=BookSide.ASK, cents=52)
+        params = {"channels": ["orderbook_delta"], "market_tickers": [A], **said}
+        snapshot = part((await ask(socket, 1, "subscribe", **params))[1], "msg")
+        assert snapshot["no_dollars_fp"] == [[level, "2.00"]]
 
 
 async def test_subscribing_again_widens_and_is_answered_ok(autojump_clock: MockClock) -> None:

@@ -19,6 +19,7 @@ the model has and what is wanted. Reading the file is the shell's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from attrs import frozen
 
@@ -90,6 +91,9 @@ def check(model: ModelDescription, sizes: Sequence[Count], pricing: Pricing, *, 
     )
 
 
+SAID_BY: Final = {"sizes": "KALSHI_ORDER_SIZES", "pricing": "KALSHI_PRICING"}
+
+
 def _check_metadata(metadata: Mapping[str, str], sizes: Sequence[Count], pricing: Pricing, *, production: bool) -> None:
     wanted = {
         "observation_schema": schema_hash(),
@@ -99,7 +103,7 @@ def _check_metadata(metadata: Mapping[str, str], sizes: Sequence[Count], pricing
     }
     for key, value in wanted.items():
         if metadata.get(key) != value:
-            raise _refused(f"metadata {key}", metadata.get(key), value)
+            raise _refused(f"metadata {key}", metadata.get(key), value, SAID_BY.get(key, ""))
     for key in ("trained_on", "created"):
         if not metadata.get(key):
             raise _refused(f"metadata {key}", metadata.get(key), "a text")
@@ -123,5 +127,7 @@ def _check_tensor(what: str, tensors: Mapping[str, Tensor], name: str, kind: str
         raise _refused(f"the shape of {what} {name}", shape, wanted)
 
 
-def _refused(part: str, has: object, wanted: object) -> ModelRefused:
-    return ModelRefused(f"the model does not fit: {part} is {has!r}, wanted {wanted!r}; use another, or train one anew")
+def _refused(part: str, has: object, wanted: object, said_by: str = "") -> ModelRefused:
+    what = f"the model does not fit: {part} is {has!r}, wanted {wanted!r}"
+    change = f" by {said_by}: set it to what the model was trained for," if said_by else ";"
+    return ModelRefused(f"{what}{change} use another, or train one anew")

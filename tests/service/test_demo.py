@@ -78,8 +78,8 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Demo]]
     os.close(reader)
     with Path("/dev/full").open("w") as full:
         found = {
-            "json": Demo(home / "json", "--seconds", "8", "--seed", "1", "--json"),
-            "text": Demo(home / "text", "--seconds", "8", "--seed", "2"),
+            "json": Demo(home / "json", "--seconds", "16", "--seed", "1", "--json"),
+            "text": Demo(home / "text", "--seconds", "16", "--seed", "2"),
             "faulty": Demo(home / "faulty", "--seconds", "20", "--json", *FAULTY),
             "hold": Demo(home / "hold", "--seconds", "6", "--policy", "hold", "--json"),
             "gone": Demo(home / "gone", "--seconds", "8", stdout=gone),

@@ -68,7 +68,7 @@ def test_shipped() -> None:
     assert model.contract.reference
     with pytest.raises(ModelRefused, match="metadata reference is 'true'"):
         load(SHIPPED, SIZES, Pricing.TAKE, production=True)
-    with pytest.raises(ModelRefused, match="metadata sizes is '5', wanted '1,5'"):
+    with pytest.raises(ModelRefused, match="metadata sizes is '5', wanted '1,5' by KALSHI_ORDER_SIZES: set it to what"):
         load(SHIPPED, (100, 500), Pricing.TAKE, production=False)
 
 

@@ -74,9 +74,11 @@ async def test_a_book_whose_snapshots_are_wrong_is_not_decided_on(autojump_clock
     """
     turned = True
     flag = streams.read.flag
-    monkeypatch.setattr(
-        streams.read, "flag", lambda params, name: turned if name == "use_yes_price" else flag(params, name)
-    )
+
+    def bent(params, name, **unsaid):
+        return turned if name == "use_yes_price" else flag(params, name, **unsaid)
+
+    monkeypatch.setattr(streams.read, "flag", bent)
     async with feeds(markets=MARKETS[:2]) as world:
         world.place(MARKETS[0], 28, 10)
         world.place(MARKETS[0], 32, 10, side=BookSide.ASK)

@@ -227,7 +227,8 @@ def _signals_held() -> Iterator[None]:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from kalshi_daemon.config import CONFIRMATION, load
+    from kalshi_daemon.config import load
+    from kalshi_daemon.config_checks import CONFIRMATION
 
     confirmed = {"KALSHI_PRODUCTION_CONFIRMATION": CONFIRMATION} if chosen.dry_run else {}  # it risks no money
     config = load({**os.environ, **confirmed})

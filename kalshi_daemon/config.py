@@ -17,34 +17,12 @@ import environ
 from attrs import frozen
 
 from kalshi_daemon import config_values as values
+from kalshi_daemon import limits
+from kalshi_daemon.config_checks import CONFIRMATION, check_together
 from kalshi_daemon.config_defaults import CREDENTIAL, derived_defaults
-from kalshi_daemon.config_values import MARKET, Address, Selection
+from kalshi_daemon.config_values import Address, Selection
 from kalshi_daemon.errors import ConfigurationError
-from kalshi_daemon.hosts import PRODUCTION_DOMAIN, REST_URLS, WS_URLS, Environment
-from kalshi_daemon.limits import (
-    CASH_RESERVE_BPS,
-    CLOSE_HOURS_CAP,
-    CONTROL_PATH_MAX,
-    MARKETS_DEFAULT,
-    MARKETS_MAX,
-    NAMES_ALIKE,
-    OPEN_ORDERS_ACCOUNT_CAP,
-    OPEN_ORDERS_ACCOUNT_MAX,
-    OPEN_ORDERS_MARKET_CAP,
-    OPEN_ORDERS_MARKET_MAX,
-    ORDER_COST_BPS,
-    ORDER_COST_BPS_CAP,
-    ORDER_COST_CAP,
-    ORDER_COST_MAX,
-    ORDER_COUNT_CAP,
-    ORDER_COUNT_MAX,
-    ORDER_SIZES_MAX,
-    SELECTIONS_MAX,
-    SOCKET_MARKETS,
-    SOCKET_MARKETS_LEAST,
-    SOCKET_MARKETS_MOST,
-    SOCKETS_MAX,
-)
+from kalshi_daemon.hosts import REST_URLS, WS_URLS, Environment
 from kalshi_daemon.units import (
     CONTRACT,
     DOLLAR,
@@ -56,11 +34,9 @@ from kalshi_daemon.units import (
     Milliseconds,
     Money,
     Price,
-    contracts,
 )
 
 PREFIX: Final = "KALSHI_"
-CONFIRMATION: Final = "I trade real money"
 SHIPPED_MODEL: Final = Path(__file__).parent / "policy" / "policy.onnx"
 PERCENT_BPS: Final = 100
 
@@ -136,16 +112,16 @@ class Config:
     )
     markets: tuple[Selection, ...] = _setting(
         "MARKETS",
-        values.distinct(values.selection, most=MARKETS_MAX + SELECTIONS_MAX),
-        f"up to {MARKETS_MAX} tickers of markets and {SELECTIONS_MAX} of event:TICKER or series:TICKER, separated by "
-        "commas, each once",
+        values.distinct(values.selection, most=limits.MARKETS_MAX + limits.SELECTIONS_MAX),
+        f"up to {limits.MARKETS_MAX} tickers of markets and {limits.SELECTIONS_MAX} of event:TICKER or series:TICKER, "
+        "separated by commas, each once",
     )
     markets_max: int = _setting(
         "MARKETS_MAX",
-        values.whole(1, MARKETS_MAX),
-        f"1 to {MARKETS_MAX}",
+        values.whole(1, limits.MARKETS_MAX),
+        f"1 to {limits.MARKETS_MAX}",
         unit="markets at a time",
-        default=str(MARKETS_DEFAULT),
+        default=str(limits.MARKETS_DEFAULT),
     )
     volume_min: Count = _setting(
         "MARKETS_VOLUME_MIN",
@@ -163,17 +139,17 @@ class Config:
     )
     close_min_ms: Milliseconds = _setting(
         "MARKETS_CLOSE_MINUTES_MIN",
-        lambda text: values.whole(0, CLOSE_HOURS_CAP)(text) * MINUTE_MS,
-        f"0 to {CLOSE_HOURS_CAP}",
+        lambda text: values.whole(0, limits.CLOSE_HOURS_CAP)(text) * MINUTE_MS,
+        f"0 to {limits.CLOSE_HOURS_CAP}",
         unit="minutes from now to the closing, at least",
         default="5",
     )
     close_max_ms: Milliseconds = _setting(
         "MARKETS_CLOSE_HOURS_MAX",
-        lambda text: values.whole(1, CLOSE_HOURS_CAP)(text) * HOUR_MS,
-        f"1 to {CLOSE_HOURS_CAP}",
+        lambda text: values.whole(1, limits.CLOSE_HOURS_CAP)(text) * HOUR_MS,
+        f"1 to {limits.CLOSE_HOURS_CAP}",
         unit="hours from now to the closing, at most",
-        default=str(CLOSE_HOURS_CAP),
+        default=str(limits.CLOSE_HOURS_CAP),
     )
     rest_urls: tuple[str, ...] = _setting(
         "REST_URLS",
@@ -189,17 +165,17 @@ class Config:
     )
     sockets: int = _setting(
         "SOCKETS",
-        values.whole(1, SOCKETS_MAX),
+        values.whole(1, limits.SOCKETS_MAX),
         "1, 2 (market data, account) or 3 (order books, fills, positions)",
         unit="sockets that carry the feeds",
         default="2",
     )
     socket_markets: int = _setting(
         "SOCKET_MARKETS",
-        values.whole(SOCKET_MARKETS_LEAST, SOCKET_MARKETS_MOST),
-        f"{SOCKET_MARKETS_LEAST} to {SOCKET_MARKETS_MOST}",
+        values.whole(limits.SOCKET_MARKETS_LEAST, limits.SOCKET_MARKETS_MOST),
+        f"{limits.SOCKET_MARKETS_LEAST} to {limits.SOCKET_MARKETS_MOST}",
         unit="markets that one socket carries; further ones have sockets of their own",
-        default=str(SOCKET_MARKETS),
+        default=str(limits.SOCKET_MARKETS),
     )
     policy: str = _setting(
         "POLICY",
@@ -221,52 +197,52 @@ class Config:
     )
     order_sizes: tuple[Count, ...] = _setting(
         "ORDER_SIZES",
-        values.distinct(values.amount(CONTRACT, 1, ORDER_COUNT_CAP), most=ORDER_SIZES_MAX),
-        f"1 to {ORDER_SIZES_MAX} sizes, separated by commas, each once, none over KALSHI_ORDER_CONTRACTS_MAX",
+        values.distinct(values.amount(CONTRACT, 1, limits.ORDER_COUNT_CAP), most=limits.ORDER_SIZES_MAX),
+        f"1 to {limits.ORDER_SIZES_MAX} sizes, separated by commas, each once, none over KALSHI_ORDER_CONTRACTS_MAX",
         unit="contracts",
         default="5",
     )
     order_count_max: Count = _setting(
         "ORDER_CONTRACTS_MAX",
-        values.amount(CONTRACT, 1, ORDER_COUNT_CAP),
-        f"0.01 to {ORDER_COUNT_CAP // CONTRACT}",
+        values.amount(CONTRACT, 1, limits.ORDER_COUNT_CAP),
+        f"0.01 to {limits.ORDER_COUNT_CAP // CONTRACT}",
         unit="contracts per order",
-        default=str(ORDER_COUNT_MAX // CONTRACT),
+        default=str(limits.ORDER_COUNT_MAX // CONTRACT),
     )
     order_cost_max: Money = _setting(
         "ORDER_COST_MAX",
-        values.amount(DOLLAR, DOLLAR, ORDER_COST_CAP),
-        f"1 to {ORDER_COST_CAP // DOLLAR}",
+        values.amount(DOLLAR, DOLLAR, limits.ORDER_COST_CAP),
+        f"1 to {limits.ORDER_COST_CAP // DOLLAR}",
         unit="dollars per order, worst fee included",
-        default=str(ORDER_COST_MAX // DOLLAR),
+        default=str(limits.ORDER_COST_MAX // DOLLAR),
     )
     order_cost_bps: int = _setting(
         "ORDER_COST_PERCENT",
-        values.amount(PERCENT_BPS, 1, ORDER_COST_BPS_CAP),
-        f"0.01 to {ORDER_COST_BPS_CAP // PERCENT_BPS}",
+        values.amount(PERCENT_BPS, 1, limits.ORDER_COST_BPS_CAP),
+        f"0.01 to {limits.ORDER_COST_BPS_CAP // PERCENT_BPS}",
         unit="percent of the bankroll per order",
-        default=str(ORDER_COST_BPS // PERCENT_BPS),
+        default=str(limits.ORDER_COST_BPS // PERCENT_BPS),
     )
     cash_reserve_bps: int = _setting(
         "CASH_RESERVE_PERCENT",
         values.amount(PERCENT_BPS, 0, 100 * PERCENT_BPS),
         "0 to 100",
         unit="percent of the bankroll that no increase may touch",
-        default=str(CASH_RESERVE_BPS // PERCENT_BPS),
+        default=str(limits.CASH_RESERVE_BPS // PERCENT_BPS),
     )
     open_orders_market_max: int = _setting(
         "OPEN_ORDERS_MARKET_MAX",
-        values.whole(1, OPEN_ORDERS_MARKET_CAP),
-        f"1 to {OPEN_ORDERS_MARKET_CAP}",
+        values.whole(1, limits.OPEN_ORDERS_MARKET_CAP),
+        f"1 to {limits.OPEN_ORDERS_MARKET_CAP}",
         unit="orders",
-        default=str(OPEN_ORDERS_MARKET_MAX),
+        default=str(limits.OPEN_ORDERS_MARKET_MAX),
     )
     open_orders_account_max: int = _setting(
         "OPEN_ORDERS_ACCOUNT_MAX",
-        values.whole(1, OPEN_ORDERS_ACCOUNT_CAP),
-        f"1 to {OPEN_ORDERS_ACCOUNT_CAP}",
+        values.whole(1, limits.OPEN_ORDERS_ACCOUNT_CAP),
+        f"1 to {limits.OPEN_ORDERS_ACCOUNT_CAP}",
         unit="orders",
-        default=str(OPEN_ORDERS_ACCOUNT_MAX),
+        default=str(limits.OPEN_ORDERS_ACCOUNT_MAX),
     )
     state_dir: Path = _setting(
         "STATE_DIR",
@@ -276,8 +252,8 @@ class Config:
     )
     control_socket: Path = _setting(
         "CONTROL_SOCKET",
-        values.short_path(CONTROL_PATH_MAX),
-        f"an absolute path of at most {CONTROL_PATH_MAX} bytes",
+        values.short_path(limits.CONTROL_PATH_MAX),
+        f"an absolute path of at most {limits.CONTROL_PATH_MAX} bytes",
         derived="control.sock in $RUNTIME_DIRECTORY (systemd), else in control/ of KALSHI_STATE_DIR",
     )
     metrics_address: Address | None = _setting(
@@ -304,7 +280,7 @@ def load(variables: Mapping[str, str]) -> Config:
     """The configuration that an environment asks for. Raises ConfigurationError for the first problem."""
     given = {name: value for name, value in variables.items() if name.startswith(PREFIX)}
     for name in sorted(given.keys() - VARIABLES.keys()):
-        nearest = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=NAMES_ALIKE)
+        nearest = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=limits.NAMES_ALIKE)
         hint = f"the nearest known variable is {nearest[0]}" if nearest else "allowed: those of .env.example"
         raise ConfigurationError(f"{name} is not known; {hint}")
     complete = {**derived_defaults(variables), **given}
@@ -312,53 +288,5 @@ def load(variables: Mapping[str, str]) -> Config:
         if variable.default is None and variable.name not in complete:
             raise ConfigurationError(f"{variable.name} is not set; allowed: {variable.allowed}")
     config = environ.to_config(Config, complete)
-    _check_together(config)
+    check_together(config)
     return config
-
-
-def _check_together(config: Config) -> None:
-    """What no variable says alone: production (risk P24), hosts that fit it, and limits that fit each other."""
-    production = config.environment is Environment.PRODUCTION
-    if production and config.production_confirmation != CONFIRMATION:
-        raise ConfigurationError(
-            f"KALSHI_PRODUCTION_CONFIRMATION is empty; with KALSHI_ENVIRONMENT=production allowed: {CONFIRMATION}"
-        )
-    for name, urls in (("KALSHI_REST_URLS", config.rest_urls), ("KALSHI_WS_URLS", config.ws_urls)):
-        for url in urls:
-            host = values.host_of(url)
-            if production != (host == PRODUCTION_DOMAIN or host.endswith("." + PRODUCTION_DOMAIN)):
-                wanted = f"only hosts of {PRODUCTION_DOMAIN}" if production else f"no host of {PRODUCTION_DOMAIN}"
-                raise ConfigurationError(
-                    f"{name} names the host {host}; with KALSHI_ENVIRONMENT={config.environment} allowed: {wanted}"
-                )
-    if production and config.policy not in {"onnx", "hold"}:
-        raise ConfigurationError(f"KALSHI_POLICY is {config.policy!r}; in production allowed: onnx or hold")
-    _check_markets(config)
-    size, most = max(config.order_sizes), config.order_count_max
-    if size > most:
-        raise ConfigurationError(
-            f"KALSHI_ORDER_SIZES has a size of {contracts(size)}; "
-            f"allowed: up to KALSHI_ORDER_CONTRACTS_MAX, {contracts(most)}"
-        )
-    if config.open_orders_market_max > config.open_orders_account_max:
-        raise ConfigurationError(
-            f"KALSHI_OPEN_ORDERS_MARKET_MAX is {config.open_orders_market_max}; "
-            f"allowed: up to KALSHI_OPEN_ORDERS_ACCOUNT_MAX, {config.open_orders_account_max}"
-        )
-
-
-def _check_markets(config: Config) -> None:
-    """As many selections as can be read, and named markets as may be in."""
-    named = sum(each.kind == MARKET for each in config.markets)
-    if named > config.markets_max:
-        raise ConfigurationError(
-            f"KALSHI_MARKETS names {named} markets; allowed: up to KALSHI_MARKETS_MAX, {config.markets_max}"
-        )
-    wide = len(config.markets) - named
-    if wide > SELECTIONS_MAX:
-        raise ConfigurationError(f"KALSHI_MARKETS has {wide} events and series; allowed: up to {SELECTIONS_MAX}")
-    if config.close_min_ms >= config.close_max_ms:
-        raise ConfigurationError(
-            f"KALSHI_MARKETS_CLOSE_MINUTES_MIN is {config.close_min_ms // MINUTE_MS}; "
-            f"allowed: less than KALSHI_MARKETS_CLOSE_HOURS_MAX, {config.close_max_ms // HOUR_MS} h"
-        )

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import trio
 
-from kalshi_daemon.config import CONFIRMATION, Config, load
+from kalshi_daemon.config import Config, load
+from kalshi_daemon.config_checks import CONFIRMATION
 from kalshi_daemon.errors import ConfigurationError, KeyRefused
 from kalshi_daemon.hosts import REST_URLS, WS_URLS, Environment
 from kalshi_daemon.shell.clock import Clock, SystemClock

@@ -59,7 +59,8 @@ def _statement(chosen: argparse.Namespace) -> int:
 async def _read(variables: Mapping[str, str], since_ms: Milliseconds, settled: Mapping[Ticker, Count]) -> AccountLists:
     """The exchange's lists, of the account that the variables name. Raises OperatingError."""
     from kalshi_daemon import limits
-    from kalshi_daemon.config import CONFIRMATION, load
+    from kalshi_daemon.config import load
+    from kalshi_daemon.config_checks import CONFIRMATION
     from kalshi_daemon.shell.clock import SystemClock
     from kalshi_daemon.shell.network import SystemNetwork
     from kalshi_daemon.shell.rest_client import RestClient

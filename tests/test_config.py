@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from kalshi_daemon import config_values as values
 from kalshi_daemon.config import (
-    CONFIRMATION,
     SHIPPED_MODEL,
     VARIABLES,
     Address,
     Selection,
     load,
 )
+from kalshi_daemon.config_checks import CONFIRMATION
 from kalshi_daemon.config_defaults import SERVICE_SOCKET, control_sockets
 from kalshi_daemon.errors import EXIT_CONFIGURATION, ConfigurationError
 from kalshi_daemon.hosts import REST_URLS, Environment

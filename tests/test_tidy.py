@@ -39,6 +39,7 @@ FLOORS = {
     "kalshi_daemon/limits.py": 2,
     "kalshi_daemon/config.py": 2,
     "kalshi_daemon/hosts.py": 2,
+    "kalshi_daemon/config_checks.py": 2,
     "kalshi_daemon/config_defaults.py": 2,
     "kalshi_daemon/config_values.py": 2,
     "kalshi_daemon/wire/": 3,

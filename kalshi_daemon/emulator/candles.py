@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
+from kalshi_daemon.emulator.bounds import EMULATOR_BARS_MAX
 from kalshi_daemon.emulator.events import Event, TickerChanged, Traded
 from kalshi_daemon.emulator.model import DayFigures
-from kalshi_daemon.limits import EMULATOR_BARS_MAX
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, Count, Milliseconds, Money, Price, Ticker
 
 MINUTE_S = 60

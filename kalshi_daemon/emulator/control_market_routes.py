@@ -13,13 +13,13 @@ from attrs import evolve
 
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.bodies import Body, price_text
+from kalshi_daemon.emulator.bounds import EMULATOR_MARKETS_MAX
 from kalshi_daemon.emulator.control_body import NotDone, only, shard_of, text, whole, word
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.grid import STRUCTURES, contains
 from kalshi_daemon.emulator.lifecycle import BEFORE_CLOSE
 from kalshi_daemon.emulator.markets import invented_market
 from kalshi_daemon.emulator.model import FeeChange, MarketStatus
-from kalshi_daemon.limits import EMULATOR_MARKETS_MAX
 from kalshi_daemon.units import PRICE_ONE, SECOND_MS, FeeType, Milliseconds, Price, Ticker
 
 SECONDS_MAX: Final = 366 * 24 * 3_600

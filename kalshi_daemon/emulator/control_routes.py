@@ -15,6 +15,7 @@ import msgspec
 
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.bodies import Body, balance_text, time_text
+from kalshi_daemon.emulator.bounds import MAINTENANCE_WINDOWS_MAX, SUBACCOUNTS_MAX
 from kalshi_daemon.emulator.channels import CHANNELS
 from kalshi_daemon.emulator.control_body import NotDone, only, shard_of, text, whole, word
 from kalshi_daemon.emulator.control_market_routes import LISTING, SECONDS_MAX, MarketControl
@@ -24,7 +25,6 @@ from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
 from kalshi_daemon.emulator.faults import HANDSHAKE, NETWORK
 from kalshi_daemon.emulator.refusals import Refused
-from kalshi_daemon.limits import MAINTENANCE_WINDOWS_MAX, SUBACCOUNTS_MAX
 from kalshi_daemon.shell.http_server import Request, Response
 from kalshi_daemon.units import CENT, SECOND_MS, dollars
 

@@ -19,10 +19,10 @@ from attrs import define, field, frozen
 
 from kalshi_daemon.emulator import grid
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.bounds import CROWD_LAG_MAX_MS
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.model import MarketStatus, NewOrder
 from kalshi_daemon.emulator.refusals import Refused
-from kalshi_daemon.limits import CROWD_LAG_MAX_MS
 from kalshi_daemon.units import (
     CONTRACT,
     PRICE_ONE,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from kalshi_daemon.emulator import admission, refusals
 from kalshi_daemon.emulator.accounts import Account
 from kalshi_daemon.emulator.amendments import Amended, Amendment, Decrease, QueuePlace
+from kalshi_daemon.emulator.bounds import SUBACCOUNTS_MAX
 from kalshi_daemon.emulator.group_desk import GroupDesk
 from kalshi_daemon.emulator.model import (
     Balance,
@@ -34,7 +35,6 @@ from kalshi_daemon.emulator.model import (
 from kalshi_daemon.emulator.operations import Operations
 from kalshi_daemon.emulator.recorded import RecordedBook
 from kalshi_daemon.emulator.trading import Trading
-from kalshi_daemon.limits import SUBACCOUNTS_MAX
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Milliseconds, Money, Price, Ticker
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Final
 
-from kalshi_daemon.limits import FAULT_BYTES_MAX, FAULT_SECONDS_MAX
+from kalshi_daemon.emulator.bounds import FAULT_BYTES_MAX, FAULT_SECONDS_MAX
 
 NUMBER: Final = re.compile(r"-?\d+(\.\d*)?|-?\.\d+", re.ASCII)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 
 from attrs import define
 
+from kalshi_daemon.emulator.bounds import FAULTS_MAX
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.faults import Fault, Kind, PlannedFault
-from kalshi_daemon.limits import FAULTS_MAX
 from kalshi_daemon.units import Milliseconds
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from kalshi_daemon.emulator.bounds import FAULT_TEXT_MAX, FAULT_TIMES_MAX
 from kalshi_daemon.emulator.fault_figures import FaultRefused, seconds
 from kalshi_daemon.emulator.faults import KINDS, NEEDED, STATE, Fault, PlannedFault
-from kalshi_daemon.limits import FAULT_TEXT_MAX, FAULT_TIMES_MAX
 from kalshi_daemon.units import SECOND_MS
 
 

@@ -13,9 +13,9 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import trio
 
+from kalshi_daemon.emulator.bounds import HALF_OPEN_MAX_S
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faults import HALF_OPEN, RESET, STALLED, Fault
-from kalshi_daemon.limits import HALF_OPEN_MAX_S
 
 LINGER_NOT: Final = struct.pack("ii", 1, 0)  # closing discards what is unsent and sends a reset
 READ_SIZE: Final = 16 * 1024

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
+from kalshi_daemon.emulator.bounds import EMULATOR_FEE_CHANGES_MAX
 from kalshi_daemon.emulator.events import EventFeesChanged
 from kalshi_daemon.emulator.model import FeeChange
 from kalshi_daemon.emulator.venue import Venue
-from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX
 
 FEES = "fees"  # the calendar's kind for a change that was announced
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from kalshi_daemon.emulator import admission, refusals
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.bounds import ORDER_GROUPS_MAX
 from kalshi_daemon.emulator.execution import Execution
 from kalshi_daemon.emulator.order_groups import OrderGroup
 from kalshi_daemon.emulator.venue import Venue
-from kalshi_daemon.limits import ORDER_GROUPS_MAX
 from kalshi_daemon.units import Count
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.bodies import Body, count_text
+from kalshi_daemon.emulator.bounds import BATCH_SECONDS
 from kalshi_daemon.emulator.call import Call
 from kalshi_daemon.emulator.order_bodies import (
     amended_body,
@@ -37,7 +38,6 @@ from kalshi_daemon.emulator.requests import (
     seconds,
     whole,
 )
-from kalshi_daemon.limits import BATCH_SECONDS
 
 CREATE_COST: Final = 10
 CANCEL_COST: Final = 2

@@ -14,10 +14,10 @@ from typing import TypeAlias
 from attrs import Factory, define, evolve
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.bounds import READ_QUEUE_MAX
 from kalshi_daemon.emulator.events import Event, Filled, MarketMoved, OrderUpdated, PositionChanged
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.model import Balance, Fill, Order, PositionRecord, Settlement
-from kalshi_daemon.limits import READ_QUEUE_MAX
 from kalshi_daemon.units import Milliseconds, Ticker
 
 Shown: TypeAlias = Order | PositionRecord | Balance

@@ -16,9 +16,9 @@ import msgspec
 
 from kalshi_daemon.emulator import refusals
 from kalshi_daemon.emulator.amendments import Amendment, Decrease
+from kalshi_daemon.emulator.bounds import SUBACCOUNTS_MAX
 from kalshi_daemon.emulator.model import NewOrder, SelfTradePrevention
 from kalshi_daemon.emulator.refusals import ErrorShape, Refused
-from kalshi_daemon.limits import SUBACCOUNTS_MAX
 from kalshi_daemon.shell.http_server import Request
 from kalshi_daemon.units import CONTRACT, PRICE_ONE, BookSide, Count, Price, TimeInForce
 

@@ -21,6 +21,7 @@ from wsproto.events import Ping
 
 from kalshi_daemon.emulator import requests
 from kalshi_daemon.emulator.auth import KEY_HEADER, KeyPair, PublicKey, make_key
+from kalshi_daemon.emulator.bounds import EMULATOR_CONNECTIONS_MAX, EMULATOR_TICK_S, STREAM_PING_S
 from kalshi_daemon.emulator.control_routes import ControlRoutes
 from kalshi_daemon.emulator.events import Event
 from kalshi_daemon.emulator.exchange import Exchange
@@ -35,7 +36,6 @@ from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession
 from kalshi_daemon.emulator.tls import Tls
 from kalshi_daemon.emulator.websocket import Outbox, accept, serve_frames
-from kalshi_daemon.limits import EMULATOR_CONNECTIONS_MAX, EMULATOR_TICK_S, STREAM_PING_S
 from kalshi_daemon.shell.http_server import Request, Response, serve_http
 from kalshi_daemon.units import Milliseconds, Money
 

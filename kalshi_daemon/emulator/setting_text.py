@@ -10,16 +10,16 @@ from typing import Any, Final, TypeAlias
 
 from attrs import evolve
 
-from kalshi_daemon.emulator.keyring import READ, SCOPES, TRADE, WRITE
-from kalshi_daemon.emulator.model import ExchangeSettings
-from kalshi_daemon.emulator.settings import TIERS, RateLimits, ServerSettings
-from kalshi_daemon.limits import (
+from kalshi_daemon.emulator.bounds import (
     FAULT_TEXT_MAX,
     MEMBER_STREAMS_MAX,
     STREAM_COMMANDS_PER_S,
     SUBACCOUNTS_MAX,
     SUBSCRIPTION_MARKETS_MAX,
 )
+from kalshi_daemon.emulator.keyring import READ, SCOPES, TRADE, WRITE
+from kalshi_daemon.emulator.model import ExchangeSettings
+from kalshi_daemon.emulator.settings import TIERS, RateLimits, ServerSettings
 from kalshi_daemon.units import CENT, FEE_GRAIN, Money
 
 LAG_MAX_MS: Final = 3_600_000  # an hour: what is longer is no lag

@@ -8,14 +8,14 @@ from typing import Final
 from attrs import field, frozen
 from attrs.validators import ge, le, optional
 
-from kalshi_daemon.emulator.keyring import READ, WRITE
-from kalshi_daemon.limits import (
+from kalshi_daemon.emulator.bounds import (
     MEMBER_STREAMS_MAX,
     STREAM_COMMANDS_PER_S,
     STREAM_QUEUE_MAX,
     SUBACCOUNTS_MAX,
     SUBSCRIPTION_MARKETS_MAX,
 )
+from kalshi_daemon.emulator.keyring import READ, WRITE
 from kalshi_daemon.units import Milliseconds
 
 TIERS: Final = {  # tokens a second, read and write (api.md 5)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from kalshi_daemon.emulator import stream_params as read
 from kalshi_daemon.emulator.bodies import Body
+from kalshi_daemon.emulator.bounds import STREAM_DELAYED_MAX, STREAM_NAMES_MAX
 from kalshi_daemon.emulator.buckets import TokenBucket
 from kalshi_daemon.emulator.channels import (
     BOOK,
@@ -33,7 +34,6 @@ from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.stream_events import StreamEvents
 from kalshi_daemon.emulator.stream_params import Params
 from kalshi_daemon.emulator.subscriptions import CommandRefused, Outlet, Selection, Subscription, Subscriptions
-from kalshi_daemon.limits import STREAM_DELAYED_MAX, STREAM_NAMES_MAX
 from kalshi_daemon.units import Milliseconds
 
 

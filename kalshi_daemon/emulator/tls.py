@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import trio
 from attrs import frozen
 
+from kalshi_daemon.emulator.bounds import EMULATOR_HANDSHAKE_S
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.faults import CERTIFICATE_WRONG
-from kalshi_daemon.limits import EMULATOR_HANDSHAKE_S
 
 
 @frozen(eq=False)

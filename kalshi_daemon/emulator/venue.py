@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from attrs import define, evolve, field
 
 from kalshi_daemon.emulator.accounts import Account
+from kalshi_daemon.emulator.bounds import EMULATOR_TRADES_MAX
 from kalshi_daemon.emulator.events import Event, LevelChanged, MarketMoved, TickerChanged
 from kalshi_daemon.emulator.hours import Hours
 from kalshi_daemon.emulator.matching import Book, LevelChange
@@ -30,7 +31,6 @@ from kalshi_daemon.emulator.model import (
 from kalshi_daemon.emulator.order_groups import OrderGroup
 from kalshi_daemon.emulator.orders import LiveOrder
 from kalshi_daemon.emulator.recorded import RecordedBook
-from kalshi_daemon.limits import EMULATOR_TRADES_MAX
 from kalshi_daemon.units import PRICE_ONE, Count, Milliseconds, Money, Price, Ticker
 
 

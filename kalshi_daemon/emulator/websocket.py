@@ -19,7 +19,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, Tex
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import generate_accept_token
 
-from kalshi_daemon.limits import STREAM_COMMAND_MAX, STREAM_SEND_S
+from kalshi_daemon.emulator.bounds import STREAM_COMMAND_MAX, STREAM_SEND_S
 from kalshi_daemon.shell.http_server import SWITCHING_PROTOCOLS, Request, Response
 
 READ_SIZE: Final = 16 * 1024

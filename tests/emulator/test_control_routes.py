@@ -9,9 +9,9 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from kalshi_daemon.emulator.bodies import balance_text
+from kalshi_daemon.emulator.bounds import EMULATOR_FEE_CHANGES_MAX, MAINTENANCE_WINDOWS_MAX
 from kalshi_daemon.emulator.model import ExchangeSettings
 from kalshi_daemon.emulator.settings import ServerSettings
-from kalshi_daemon.limits import EMULATOR_FEE_CHANGES_MAX, MAINTENANCE_WINDOWS_MAX
 from kalshi_daemon.units import CENT, DOLLAR, FeeType
 
 FAULTS = "/emulator/faults"

@@ -7,12 +7,12 @@ import random
 import pytest
 from small_exchange import START_MS, World, rebuilt
 
+from kalshi_daemon.emulator.bounds import CROWD_LAG_MAX_MS
 from kalshi_daemon.emulator.crowd import Crowd, CrowdSettings
 from kalshi_daemon.emulator.events import LevelChanged, Traded
 from kalshi_daemon.emulator.grid import on_grid
 from kalshi_daemon.emulator.markets import CLOSING_TICKER, DEMO_FAIR, demo_markets, demo_series
 from kalshi_daemon.emulator.model import BookView, MarketStatus, NewOrder, OrderStatus
-from kalshi_daemon.limits import CROWD_LAG_MAX_MS
 from kalshi_daemon.units import BookSide, TimeInForce
 
 LIVELY = CrowdSettings(events_per_s=20.0)

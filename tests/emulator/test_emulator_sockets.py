@@ -8,8 +8,8 @@ import httpx
 from emulator_world import V2, A, order_body, world
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
+from kalshi_daemon.emulator.bounds import EMULATOR_CONNECTIONS_MAX
 from kalshi_daemon.emulator.server import run_emulator
-from kalshi_daemon.limits import EMULATOR_CONNECTIONS_MAX
 
 
 async def test_a_real_client_trades_over_a_real_socket() -> None:

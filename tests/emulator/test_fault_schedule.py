@@ -7,12 +7,12 @@ import random
 import pytest
 from attrs import define
 
+from kalshi_daemon.emulator.bounds import FAULTS_MAX
 from kalshi_daemon.emulator.fault_draw import draw_faults
 from kalshi_daemon.emulator.fault_figures import FaultRefused
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault, write_fault
 from kalshi_daemon.emulator.faults import FRAME_LOST, MAINTENANCE, OVERFLOW, REQUEST_REFUSED
-from kalshi_daemon.limits import FAULTS_MAX
 
 
 @define

@@ -10,10 +10,10 @@ import trio.testing
 from emulator_world import START_MS, now_ms
 from trio.testing import MockClock
 
+from kalshi_daemon.emulator.bounds import HALF_OPEN_MAX_S
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
 from kalshi_daemon.emulator.fault_text import parse_fault
 from kalshi_daemon.emulator.faulty_stream import FaultyStream
-from kalshi_daemon.limits import HALF_OPEN_MAX_S
 from kalshi_daemon.simulation.network import MemoryStream, stream_pair
 
 DATA = bytes(range(100))

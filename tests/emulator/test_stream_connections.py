@@ -10,8 +10,8 @@ from emulator_world import BARE, A, Tap, ask, heard, part, recording, say, seqs,
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, ConnectionRejected
 
+from kalshi_daemon.emulator.bounds import STREAM_SEND_S
 from kalshi_daemon.emulator.settings import ServerSettings
-from kalshi_daemon.limits import STREAM_SEND_S
 from kalshi_daemon.units import BookSide
 
 PING = b"\x89\x09heartbeat"  # a ping frame of nine bytes

@@ -15,6 +15,7 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage
 
+from kalshi_daemon.emulator.bounds import STREAM_COMMAND_MAX, STREAM_NAMES_MAX
 from kalshi_daemon.emulator.channels import CHANNELS, OUTSIDE
 from kalshi_daemon.emulator.exchange import Exchange
 from kalshi_daemon.emulator.fault_schedule import FaultSchedule
@@ -25,7 +26,6 @@ from kalshi_daemon.emulator.model import ExchangeSettings, NewOrder
 from kalshi_daemon.emulator.settings import ServerSettings
 from kalshi_daemon.emulator.streams import StreamSession
 from kalshi_daemon.emulator.websocket import Outbox, serve_frames
-from kalshi_daemon.limits import STREAM_COMMAND_MAX, STREAM_NAMES_MAX
 from kalshi_daemon.units import BookSide, TimeInForce
 
 Frame = dict[str, object]

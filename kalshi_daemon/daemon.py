@@ -257,8 +257,8 @@ class Daemon:
             self._crashes = 0
             self._delays.reset()
             self.parts.recovery.steady()
-        if chart == "actor" and step.event == "policy_failed" and self.parts.actor is not None:
-            self.parts.actor.failed("the decision loop crashed")
+        if chart == "actor" and step.event == "policy_failed" and self.parts.policy.actor is not None:
+            self.parts.policy.actor.failed("the decision loop crashed")
         if not step.entered and not step.exited:
             return
         self.surface.stepped(chart, step)

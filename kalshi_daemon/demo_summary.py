@@ -126,7 +126,7 @@ def sum_up(daemon: Daemon, began_ms: Milliseconds, code: int) -> Summary:
         states=states,
         seconds_to_trading=next((each.at_s for each in states if each.state.startswith("trading")), None),
         deltas=parts.books.counts["deltas"],
-        decisions=parts.actor.decisions if parts.actor else 0,
+        decisions=parts.policy.actor.decisions if parts.policy.actor else 0,
         orders=sum(record.state not in NEVER_SENT for record in ledger.orders.values()),
         fills=ledger.fills_booked,
         refused={**parts.gates.refused, **reporter.refused_by_exchange},

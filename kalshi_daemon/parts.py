@@ -27,14 +27,11 @@ from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
 from kalshi_daemon.facts import AccountFact, AmendSent, DriftSeen, OrderSent, PositionReported
-from kalshi_daemon.hosts import Environment
-from kalshi_daemon.policy.action_selector import Selector, choose_selector
-from kalshi_daemon.policy.pricing import Pricing
+from kalshi_daemon.policy_parts import PolicyParts
 from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.account_identity import AccountIdentity
 from kalshi_daemon.shell.account_poller import AccountPoller
 from kalshi_daemon.shell.account_reader import AccountReader
-from kalshi_daemon.shell.actor_service import ActorService
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import EASTERN
 from kalshi_daemon.shell.door import Door
@@ -49,7 +46,6 @@ from kalshi_daemon.shell.journal import Journal
 from kalshi_daemon.shell.kill_latch import KillLatch
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.market_watch import MarketWatch
-from kalshi_daemon.shell.model import load
 from kalshi_daemon.shell.notify import Notifier
 from kalshi_daemon.shell.order_groups import OrderGroups
 from kalshi_daemon.shell.order_writer import OrderWriter
@@ -113,7 +109,7 @@ class Parts:
         )
         self._build_feeds()
         self._build_money()
-        self._build_policy()
+        self.policy = PolicyParts(config, seams, self.books, self.inputs, self.increases_allowed)
         self.preflight = Preflight(
             ledger=self.ledger,
             hours=self.hours,
@@ -124,7 +120,7 @@ class Parts:
             snapshots=self.snapshots,
             clock=clock,
             open_key=self.signer.load,
-            load_model=self._load_model,
+            load_model=self.policy.load,
             latched=self.kill_latch.reason,
             settle=self.bus.settle,
             find_markets=self.market_watch.prepare,
@@ -226,10 +222,6 @@ class Parts:
             reachable=self.recovery.reachable,
         )
 
-    def _build_policy(self) -> None:
-        self.selector: Selector | None = None
-        self.actor: ActorService | None = None
-
     def _compare_figures(self, told: PositionReported) -> None:
         """What the stream says of a position that rests. It holds nothing, and corrects nothing."""
         theirs = {"cost": told.cost, "realised": told.realised, "fees": told.fees}
@@ -280,8 +272,8 @@ class Parts:
         """
         yield from (market for market, position in self.ledger.positions.items() if position.count)
         yield from (record.spec.market for record in self.ledger.live())
-        if self.actor is not None:
-            yield from self.actor.last_decided()
+        if self.policy.actor is not None:
+            yield from self.policy.actor.last_decided()
 
     def _is_open(self, ticker: Ticker) -> bool:
         market = self.universe.market(ticker)
@@ -302,26 +294,6 @@ class Parts:
     async def _append(self, facts: Sequence[AccountFact]) -> int:
         assert self.journal is not None, "the bus runs when the journal is open"
         return await self.journal.append(facts)
-
-    def _load_model(self) -> str:
-        config = self.config
-        pricing = Pricing(config.pricing)
-        if config.policy == "onnx":
-            production = config.environment is Environment.PRODUCTION and self.seams.practice is None
-            self.selector = load(config.model, config.order_sizes, pricing, production=production)
-        else:
-            self.selector = choose_selector(config.policy)
-        self.actor = ActorService(
-            self.books,
-            self.inputs,
-            self.selector,
-            config.order_sizes,
-            pricing,
-            self.clock,
-            self.increases_allowed,
-            self.seams.stopwatch,
-        )
-        return f"{self.selector.name}: {self.selector.model[:12]}"
 
     def session_seams(self) -> SessionSeams:
         return SessionSeams(

@@ -6,8 +6,7 @@ a fact in the journal, with who and why, before it takes effect.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -25,16 +24,15 @@ from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
 from kalshi_daemon.shell.logging import iso_time
-from kalshi_daemon.shell.session import Session
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
 from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
 from kalshi_daemon.shell.status_text import history_text, shortened, why
-from kalshi_daemon.units import SECOND_MS, Price, Ticker
+from kalshi_daemon.surface_counts import counters, gauges, labelled
+from kalshi_daemon.units import Price, Ticker
 
 RESUMED: Final = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
 REASONED: Final = frozenset({"accept-divergence", "kill-clear", "group-reset"})  # commands that need a reason
 ENDING: Final = "the daemon is ending, and takes no more commands"
-SECOND_US: Final = 1_000_000
 
 
 class Surface:
@@ -235,10 +233,10 @@ class Surface:
             best=self._best,
             reserve_threshold=parts.reserve,
             last_refusal=self._last_refusal,
-            counters=self._counters,
-            gauges=self._gauges,
-            labelled=self._labelled,
-            model=lambda: parts.selector.model[:12] if parts.selector else "",
+            counters=lambda: counters(parts, self._chart_counts()),
+            gauges=lambda: gauges(parts),
+            labelled=lambda: labelled(parts),
+            model=lambda: parts.policy.selector.model[:12] if parts.policy.selector else "",
             now_ms=parts.clock.now_ms,
             now_s=trio.current_time,
         )
@@ -271,7 +269,7 @@ class Surface:
     def _breakers(self) -> list[CircuitBreaker]:
         """Those of one kind each (a dry run reads from two exchanges), and those of markets that are not closed."""
         parts = self._parts
-        policy = [parts.actor.breaker] if parts.actor else []
+        policy = [parts.policy.actor.breaker] if parts.policy.actor else []
         reads = [rest.breaker for rest in dict.fromkeys((parts.market_rest, parts.rest))]
         return [parts.breaker, *reads, *policy, *parts.market_breakers.shut()]
 
@@ -285,90 +283,6 @@ class Surface:
             return None
         at_ms, market, refusal = last
         return RefusalStatus(at_ms, market, refusal.code, refusal.control, refusal.figure, refusal.limit)
-
-    def _counters(self) -> Mapping[str, int]:
-        """Everything that a part counts, under the part's name."""
-        parts = self._parts
-        sessions = parts.coordinator.sessions
-        counted: dict[str, Mapping[str, int]] = {
-            "book": parts.books.counts,
-            "session": {"reconnects": sum(each.reconnects for each in sessions), **_summed(sessions)},
-            "bus": parts.bus.counts,
-            "poller": parts.account_poller.counts,
-            "journal": parts.journal.counts if parts.journal else {},
-            "snapshots": parts.snapshots.counts,
-            "writer": parts.writer.counts,
-            "sync": parts.sync.counts,
-            "calibration": parts.calibration.counts,
-            "stream": parts.stream_figures.counts,
-            "market": parts.universe.counts,
-            "discovery": parts.market_watch.counts,
-            "fees": parts.market_watch.fees.counts,
-            "forecast": parts.fee_forecast.counts,
-            "invariants": {"checked": parts.invariants.checked, "violated": parts.invariants.violations},
-            "notify": {"failed": parts.notifier.failures},
-            "policy": self._policy_counts(),
-            "chart": self._chart_counts(),
-            "clock": {"frames_disbelieved": parts.clock.frames_disbelieved},
-        }
-        return {f"{part}_{name}": count for part, counts in counted.items() for name, count in counts.items()}
-
-    def _policy_counts(self) -> Mapping[str, int]:
-        actor, selector = self._parts.actor, self._parts.selector
-        if actor is None or selector is None:
-            return {}
-        return {"decisions": actor.decisions, "batches": actor.batches, "senseless": selector.senseless}
-
-    def _gauges(self) -> Mapping[str, int]:
-        parts = self._parts
-        return {
-            "bus_waiting": parts.bus.waiting,
-            "writer_waiting": parts.writer.waiting,
-            "writer_on_the_wire": parts.writer.on_the_wire,
-            "clock_offset_milliseconds": parts.clock.offset_ms,
-            "stream_lag_milliseconds": max([session.lag_ms for session in parts.coordinator.sessions], default=0),
-            **self._book_gauges(),
-            "bankroll_microdollars": parts.ledger.bankroll,
-            "fees_off_forecast_microdollars": parts.fee_forecast.off,
-            "rest_latency_milliseconds": round(parts.rest.latency_s * SECOND_MS),
-            "journal_slowest_commit_milliseconds": round(parts.journal.slowest_commit_s * SECOND_MS)
-            if parts.journal
-            else 0,
-            "journal_file_bytes": parts.journal.file_bytes if parts.journal else 0,
-            "policy_inference_microseconds": round(parts.actor.inference_s * SECOND_US) if parts.actor else 0,
-        }
-
-    def _book_gauges(self) -> Mapping[str, int]:
-        """Of the markets that are open; the age is the greatest of a usable book's evidence."""
-        books = self._parts.books
-        usable = [market for market in books.open_markets if books.usable(market)]
-        age_s = max([books.evidence_age_s(market) for market in usable], default=0.0)
-        return {
-            "books_open": len(books.open_markets),
-            "books_usable": len(usable),
-            "books_polled": sum(1 for market in usable if books.is_polled(market)),
-            "books_left_out": books.reader.left_out,
-            "book_audit_round_milliseconds": round(books.audit.round_s * SECOND_MS),
-            "book_evidence_milliseconds": round(age_s * SECOND_MS),
-        }
-
-    def _labelled(self) -> Mapping[str, Mapping[str, int]]:
-        parts = self._parts
-        return {
-            "refused": parts.gates.refused,
-            "frames_malformed": parts.faults.counts,
-            "errors": parts.rest.tally.by_fault,
-            "unknown_codes": parts.rest.tally.unknown_codes,
-            "requests": {f"{kind} {outcome}": count for (kind, outcome), count in parts.rest.counts.items()},
-            "actions": {str(action): count for action, count in parts.actor.actions.items()} if parts.actor else {},
-        }
-
-
-def _summed(sessions: Iterable[Session]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for session in sessions:
-        total.update(session.counts)
-    return total
 
 
 def _by(request: ControlRequest) -> str:

@@ -162,7 +162,7 @@ class Tasks:
 
     async def _act(self) -> None:
         """The actor's chart, inside the trading state's nursery; its gate is shut when that nursery is left."""
-        actor = self.parts.actor
+        actor = self.parts.policy.actor
         assert actor is not None, "preflight has loaded the policy"
 
         with self.parts.gates.opened(self._post, increases=True) as gate:
@@ -253,7 +253,7 @@ class Tasks:
             self._stop()
 
     def _find_stuck_actor(self) -> None:
-        actor, runner = self.parts.actor, self.actor_runner
+        actor, runner = self.parts.policy.actor, self.actor_runner
         if actor is None or runner is None or not runner.is_in("running"):
             return
         if trio.current_time() - actor.beat_s > limits.HEARTBEAT_S:

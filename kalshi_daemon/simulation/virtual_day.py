@@ -116,7 +116,7 @@ async def _run(
         trace=trace.digest(),
         facts=trace.facts,
         states=tuple(line.state for line in daemon.surface.reporter.history() if line.label == "trader"),
-        decisions=parts.actor.decisions if parts.actor else 0,
+        decisions=parts.policy.actor.decisions if parts.policy.actor else 0,
         intents=trace.intents,
         fills=parts.ledger.fills_booked,
         reconnects=sum(session.reconnects for session in parts.coordinator.sessions),

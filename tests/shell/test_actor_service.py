@@ -39,7 +39,7 @@ async def test_a_market_is_decided_when_it_changes_and_not_too_often(autojump_cl
     async with exchange_site(LIVELY) as site:
         running = site.start()
         await running.until("trading.normal")
-        actor = running.parts.actor
+        actor = running.parts.policy.actor
         times = {}
         due = actor._due
 
@@ -64,7 +64,7 @@ async def test_news_are_looked_at_at_once_and_no_faster_than_the_spacing(autojum
     async with exchange_site(LIVELY) as site:
         running = site.start()
         await running.until("trading.normal")
-        actor, looks = running.parts.actor, []
+        actor, looks = running.parts.policy.actor, []
         due = actor._due
 
         def noted():
@@ -90,7 +90,7 @@ async def test_orders_carry_their_decision_model_and_observation(autojump_clock)
         running = site.start()
         seen = facts_of(running, OrderIntended)
         await running.until(lambda: len(seen) >= 5)
-        actor = running.parts.actor
+        actor = running.parts.policy.actor
         for _, intent in seen:
             if intent.purpose == "policy":
                 assert 0 < intent.decision <= actor.decisions
@@ -125,9 +125,9 @@ async def test_a_loop_that_hangs_is_disabled_and_probed(autojump_clock, monkeypa
             patch.setattr(limits, "DECISION_SPACING_S", 1_000.0)
             await running.until(lambda: actor_states(running)[-1] == "disabled", limits.HEARTBEAT_S + 2)
         await running.until(lambda: actor_states(running)[-1] == "running", 40)
-        before = running.parts.actor.decisions
+        before = running.parts.policy.actor.decisions
         await trio.sleep(5)
-        assert running.parts.actor.decisions > before
+        assert running.parts.policy.actor.decisions > before
         assert running.in_state("trading.normal")
         assert await running.stop() == 0
 
@@ -162,7 +162,7 @@ async def test_a_policy_that_is_slow_is_disabled_by_its_breaker(autojump_clock):
         running = site.start(stopwatch=lambda: next(seconds) if slow[0] else 0.0)
         await running.until("trading.normal")
         await running.until(lambda: actor_states(running)[-1] == "disabled")
-        actor = running.parts.actor
+        actor = running.parts.policy.actor
         assert actor.breaker.state == "open"
         assert "an inference took 1000 ms, allowed 50" in actor.breaker.cause or "crashed" in actor.breaker.cause
         slow[0] = False
@@ -180,7 +180,7 @@ async def test_a_policy_that_crashes_is_disabled_and_trading_goes_on(autojump_cl
     async with exchange_site(LIVELY) as site:
         running = site.start()
         await running.until("trading.normal")
-        actor = running.parts.actor
+        actor = running.parts.policy.actor
         select, crashes = actor._selector.select, Counter()
 
         def crash(observation, mask):
@@ -209,7 +209,7 @@ async def test_nothing_is_decided_outside_trading(autojump_clock):
         await trio.sleep(10)
         await running.parts.bus.settle(hold(HoldKind.OPERATOR, "a test", site.clock.now_ms()))
         await running.until("paused.holding")
-        decisions, proposals = running.parts.actor.decisions, running.parts.bus.counts["proposals"]
+        decisions, proposals = running.parts.policy.actor.decisions, running.parts.bus.counts["proposals"]
         await trio.sleep(60)
-        assert (running.parts.actor.decisions, running.parts.bus.counts["proposals"]) == (decisions, proposals)
+        assert (running.parts.policy.actor.decisions, running.parts.bus.counts["proposals"]) == (decisions, proposals)
         assert await running.stop() == 0

@@ -21,6 +21,6 @@ async def test_what_we_have_something_on_comes_first_and_then_the_last_decision(
         ours = {*held(), *ordered}
         assert nearest[: len(held())] == held()
         assert set(nearest[: len(ours)]) == ours
-        assert nearest[len(ours) :] == [market for market in parts.actor.last_decided() if market not in ours]
+        assert nearest[len(ours) :] == [market for market in parts.policy.actor.last_decided() if market not in ours]
         assert set(nearest) == set(site.world.tickers)
         assert await running.stop() == 0

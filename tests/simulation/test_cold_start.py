@@ -144,8 +144,8 @@ class Past:
             with trio.move_on_after(seconds):
                 while True:
                     await trio.sleep(0.5)
-                    if daemon.parts.actor is not None:
-                        daemon.parts.actor._selector = RandomOrders(self.draw)
+                    if daemon.parts.policy.actor is not None:
+                        daemon.parts.policy.actor._selector = RandomOrders(self.draw)
                     if ledger.find_hold(HoldKind.FOREIGN) is not None and self.draw.random() < 0.5:
                         now_ms = self.site.clock.now_ms()
                         await daemon.parts.bus.settle(HoldLifted(now_ms, HoldKind.FOREIGN, "", "adopt by a test"))

@@ -113,7 +113,7 @@ def unknown(stage: Stage) -> bool:
 
 
 async def choose_at_random(stage: Stage, chaos: Chaos) -> None:
-    while (actor := stage.daemon.parts.actor) is None:  # noqa: ASYNC110
+    while (actor := stage.daemon.parts.policy.actor) is None:  # noqa: ASYNC110
         await trio.sleep(0.01)
     actor._selector = RandomOrders(chaos.draw)
 

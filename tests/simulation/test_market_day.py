@@ -85,8 +85,8 @@ def test_a_day_of_markets_that_come_and_go_is_traded_to_the_micro_dollar(
             assert (len(parts.universe.schedules.series), len(parts.universe.schedules.events)) == (0, 0)
             assert parts.market_watch.selection.places == {}
             assert parts.books.books == parts.books.histories == {}
-            assert parts.actor is not None
-            assert parts.actor.last_decided() == []
+            assert parts.policy.actor is not None
+            assert parts.policy.actor.last_decided() == []
             assert not any(each.count for each in parts.ledger.positions.values())
             traded.update(record.spec.market for record in parts.ledger.orders.values())
             nursery.cancel_scope.cancel()

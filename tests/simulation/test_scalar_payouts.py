@@ -32,8 +32,8 @@ def test_scalars_between_cents_pay_to_the_micro_dollar(seed: int, grain: int) ->
         parts, exchange = stage.daemon.parts, stage.world.server.exchange
         parts.bus.listen(lambda news: facts.append(news.fact))
         await until_trading(stage, 60)
-        assert parts.actor is not None
-        parts.actor._selector = Restless(draw)
+        assert parts.policy.actor is not None
+        parts.policy.actor._selector = Restless(draw)
         markets = stage.world.tickers[:2]
         for market in markets:
             with trio.fail_after(SOON_S):

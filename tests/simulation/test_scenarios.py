@@ -202,7 +202,7 @@ def test_orders_that_rest_follow_the_price() -> None:
 
         parts.bus.listen(note)
         await until_trading(stage)
-        parts.actor._selector = Buyer()
+        parts.policy.actor._selector = Buyer()
         await trio.sleep(30)
 
     run = settled(run_virtually(7, scenario, LIVELY, RESTING))

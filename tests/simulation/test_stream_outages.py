@@ -92,8 +92,9 @@ def test_a_day_of_refused_upgrades_ends_in_trading(slower: pytest.MonkeyPatch) -
         with trio.fail_after(130):
             while not stage.daemon.runner.is_in("trading.normal"):  # noqa: ASYNC110 - waiting is free here
                 await trio.sleep(0.1)
-        assert stage.daemon.parts.actor is not None
-        stage.daemon.parts.actor._selector = Restless(random.Random(1))  # the books are as calm as they were all day
+        actor = stage.daemon.parts.policy.actor
+        assert actor is not None
+        actor._selector = Restless(random.Random(1))  # the books are as calm as they were all day
         with trio.fail_after(600):
             while not stage.daemon.parts.ledger.orders:  # noqa: ASYNC110 - as above
                 await trio.sleep(1)

@@ -93,8 +93,8 @@ def test_the_account_is_exact_after_thousands_of_orders() -> None:
     async def scenario(stage: Stage) -> None:
         stage.daemon.parts.bus.listen(lambda news: facts.append(news.fact))
         await until_trading(stage, 60)
-        assert stage.daemon.parts.actor is not None
-        stage.daemon.parts.actor._selector = Restless(draw)
+        assert stage.daemon.parts.policy.actor is not None
+        stage.daemon.parts.policy.actor._selector = Restless(draw)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one_by_one, stage, draw, bitten)
             nursery.start_soon(settle_what_is_held, stage)

@@ -7,7 +7,8 @@ first page.
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,14 +17,14 @@ Item = TypeVar("Item")
 def page(rows: Iterable[tuple[int, Item]], cursor: str, size: int) -> tuple[list[Item], str]:
     """At most `size` items after the cursor, and the next cursor. `rows` are (place, item), places ascending."""
     after = _place(cursor)
-    found = [row for row in rows if after is None or row[0] > after]
+    found = list(islice((row for row in rows if after is None or row[0] > after), size + 1))
     shown = found[:size]
     return [item for _place_of, item in shown], _cursor(shown[-1][0]) if len(found) > size else ""
 
 
-def newest_first(oldest_first: list[Item]) -> list[tuple[int, Item]]:
+def newest_first(oldest_first: Sequence[Item]) -> Iterator[tuple[int, Item]]:
     """Rows of a list that grows at its end, the last item first: places count up from the most negative."""
-    return [(-place, oldest_first[place]) for place in range(len(oldest_first) - 1, -1, -1)]
+    return zip(range(1 - len(oldest_first), 1), reversed(oldest_first), strict=True)
 
 
 def _cursor(place: int) -> str:

@@ -7,7 +7,7 @@ Lists are of all subaccounts unless one is named, positions of the primary one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, TypeVar
 
@@ -44,39 +44,39 @@ def list_orders(call: Call, *, archived: bool = False) -> Body:
     if status and status not in set(OrderStatus):
         raise refusals.invalid_parameters(f"status: one of {', '.join(OrderStatus)}")
     asked, in_time = _asked(call), _in_time(call, "GetOrders")
-    rows = [
+    rows = (
         (place, order)
         for place, order in newest_first(call.reads.orders(call.account))
-        if _is_archived(call, order) is archived
-        and asked(order)
+        if status in {"", order.status}
         and in_time(order.created_ms)
-        and status in {"", order.status}
-    ]
+        and asked(order)
+        and _is_archived(call, order) is archived
+    )
     return _listed(call, "GetOrders", "orders", rows, order_body)
 
 
 def list_fills(call: Call, *, archived: bool = False) -> Body:
     asked, in_time = _asked(call), _in_time(call, "GetFills")
     order_id = parameter(call.request, "order_id")
-    rows = [
+    rows = (
         (place, fill)
         for place, fill in newest_first(call.reads.fills(call.account))
-        if (fill.ts_ms < call.cutoff_ms) is archived
-        and asked(fill)
+        if order_id in {"", fill.order_id}
         and in_time(fill.ts_ms)
-        and order_id in {"", fill.order_id}
-    ]
+        and asked(fill)
+        and (fill.ts_ms < call.cutoff_ms) is archived
+    )
     return _listed(call, "GetFills", "fills", rows, fill_body)
 
 
 def list_settlements(call: Call) -> Body:
     """An archived one is not listed any more; its position is shown among the archived ones."""
     asked, in_time = _asked(call), _in_time(call, "GetSettlements")
-    rows = [
+    rows = (
         (place, settlement)
         for place, settlement in newest_first(call.reads.settlements(call.account))
         if settlement.ts_ms >= call.cutoff_ms and asked(settlement) and in_time(settlement.ts_ms)
-    ]
+    )
     return _listed(call, "GetSettlements", "settlements", rows, settlement_body)
 
 
@@ -165,6 +165,6 @@ def _in_time(call: Call, params: str) -> Callable[[Milliseconds], bool]:
     return lambda at_ms: (least is None or at_ms >= least * SECOND_MS) and (most is None or at_ms <= most * SECOND_MS)
 
 
-def _listed(call: Call, params: str, name: str, rows: list[tuple[int, Item]], body: Callable[[Item], Body]) -> Body:
+def _listed(call: Call, params: str, name: str, rows: Iterable[tuple[int, Item]], body: Callable[[Item], Body]) -> Body:
     items, cursor = page(rows, parameter(call.request, "cursor"), page_size(call.request, params))
     return {"cursor": cursor, name: [body(item) for item in items]}

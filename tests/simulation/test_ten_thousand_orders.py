@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -51,10 +52,6 @@ class Restless:
         return only_allowed(np.array(rows, dtype=np.int64), mask)
 
 
-def of(kind: type[AccountFact], facts: list[AccountFact]) -> int:
-    return sum(isinstance(fact, kind) for fact in facts)
-
-
 async def one_by_one(stage: Stage, draw: random.Random, bitten: set[str]) -> None:
     """All the faults in turn and without end, in an order of chance; in between it comes back to trading."""
     faults = stage.world.server.faults
@@ -91,14 +88,16 @@ def test_the_account_is_exact_after_thousands_of_orders() -> None:
     bitten: set[str] = set()
 
     async def scenario(stage: Stage) -> None:
+        seen: Counter[type[AccountFact]] = Counter()
         stage.daemon.parts.bus.listen(lambda news: facts.append(news.fact))
+        stage.daemon.parts.bus.listen(lambda news: seen.update((type(news.fact),)))
         await until_trading(stage, 60)
         assert stage.daemon.parts.policy.actor is not None
         stage.daemon.parts.policy.actor._selector = Restless(draw)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one_by_one, stage, draw, bitten)
             nursery.start_soon(settle_what_is_held, stage)
-            while of(OrderSent, facts) < ORDERS or not of(SettlementSeen, facts):  # noqa: ASYNC110 - virtual time
+            while seen[OrderSent] < ORDERS or not seen[SettlementSeen]:  # noqa: ASYNC110 - virtual time
                 await trio.sleep(5)
             nursery.cancel_scope.cancel()
         stage.world.server.faults.clear()
@@ -112,7 +111,7 @@ def test_the_account_is_exact_after_thousands_of_orders() -> None:
     assert (run.exit_code, run.violated) == (EXIT_STOPPED, ())
     assert run.compared > 0
     assert {fact.exchange_index for fact in facts if isinstance(fact, FillSeen)} == {0, 1}
-    assert of(SettlementSeen, facts) == 1
+    assert sum(isinstance(fact, SettlementSeen) for fact in facts) == 1
     assert bitten
     if ORDERS >= ALL_BITTEN:
         assert bitten == {kind.word for kind in KINDS}

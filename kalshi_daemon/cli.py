@@ -1,4 +1,5 @@
-"""The command line: `run`, `demo`, `emulator`, `doctor`, `journal`, `charts`, `version`, and what a daemon is told.
+"""The command line: what runs (`run`, `demo`, `emulator`, `replay`), what looks (`doctor`, `journal`, `statement`,
+`charts`, `version`), and what a daemon is told.
 
 Rules: what the world did wrong is one line on standard error and the exit code of its error; a traceback is a mistake
 of ours. Results go to standard output and nothing else does. Heavy parts are imported by the command that needs them,
@@ -12,16 +13,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kalshi_daemon import __version__
 from kalshi_daemon.charts.crashes import leaves_of_group
+from kalshi_daemon.cli_arguments import number, port, seed
 from kalshi_daemon.client_cli import add_client
 from kalshi_daemon.errors import ConfigurationError, OperatingError
 from kalshi_daemon.journal_cli import add_journal
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
+from kalshi_daemon.replay_cli import add_replay
 from kalshi_daemon.standard_streams import complain, open_streams, say
 from kalshi_daemon.statement_cli import add_statement
 
@@ -33,10 +36,6 @@ if TYPE_CHECKING:
 LIBRARY_VARIABLES: Final = {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
 INTERRUPTED: Final = 130
 FINDINGS: Final = 1  # of `charts lint`, and of a demo that fell short
-PORT_MAX: Final = 65_535
-SEED_MAX: Final = 2**32 - 1
-DIGITS_MAX: Final = 18  # of any whole number among the arguments
-SHOWN: Final = 40  # characters of an argument that is repeated
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -92,17 +91,18 @@ def _parser() -> argparse.ArgumentParser:
     add_client(commands)
     add_journal(commands)
     add_statement(commands)
+    add_replay(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=lambda _chosen: say(__version__))
     return parser
 
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--seconds", type=_number(SECONDS_MAX), help="stop after so many seconds (default: until Ctrl-C)")
-    demo.add_argument("--seed", type=_seed, default=1, help="of the markets and of the crowd (default: 1)")
+    demo.add_argument("--seconds", type=number(SECONDS_MAX), help="stop after so many seconds (default: until Ctrl-C)")
+    demo.add_argument("--seed", type=seed, default=1, help="of the markets and of the crowd (default: 1)")
     demo.add_argument("--json", action="store_true", help="print the summary as one JSON object, and nothing else")
     demo.add_argument("--recording", type=Path, metavar="FILE", help="play recorded frames as the market data")
-    demo.add_argument("--speed", type=_number(SPEED_MAX), help="of the recording (default: 1)")
+    demo.add_argument("--speed", type=number(SPEED_MAX), help="of the recording (default: 1)")
     demo.add_argument("--policy", choices=["onnx", "rules", "hold"], default="onnx", help="default: onnx")
     _add_faults(demo)
     demo.add_argument("--weekly-pause", action="store_true", help="keep the exchange's pause of Thursday morning")
@@ -110,8 +110,8 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 
 
 def _add_emulator(emulator: argparse.ArgumentParser) -> None:
-    emulator.add_argument("--port", type=_port, default=8090, help="default: 8090; 0: a free one")
-    emulator.add_argument("--seed", type=_seed, default=1, help="of the markets and of the crowd (default: 1)")
+    emulator.add_argument("--port", type=port, default=8090, help="default: 8090; 0: a free one")
+    emulator.add_argument("--seed", type=seed, default=1, help="of the markets and of the crowd (default: 1)")
     emulator.add_argument("--key", choices=["ed25519", "rsa"], default="ed25519", help="default: ed25519")
     emulator.add_argument("--tls", action="store_true", help="serve https and wss; SSL_CERT_FILE is printed too")
     _add_faults(emulator)
@@ -150,35 +150,6 @@ def _add_charts(charts: argparse.ArgumentParser) -> None:
     export = actions.add_parser("export", help="write their pages, with diagrams")
     export.add_argument("--folder", type=Path, default=Path("docs/statecharts"), help="default: docs/statecharts")
     export.set_defaults(run=_export_charts)
-
-
-def _number(most: float) -> Callable[[str], float]:
-    """A reader of a number above zero, for argparse."""
-
-    def read(text: str) -> float:
-        with suppress(ValueError):
-            if 0 < float(text) <= most:
-                return float(text)
-        raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not a number above 0 and up to {most:g}")
-
-    return read
-
-
-def _is_whole(text: str) -> bool:
-    """Of no more digits than any number that is allowed here has."""
-    return text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX
-
-
-def _seed(text: str) -> int:
-    if not (_is_whole(text) and int(text) <= SEED_MAX):
-        raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not a seed: a whole number from 0 to {SEED_MAX}")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (_is_whole(text) and int(text) <= PORT_MAX):
-        raise argparse.ArgumentTypeError(f"{text[:SHOWN]} is not a port: 0 to {PORT_MAX}")
-    return int(text)
 
 
 def _fault(text: str) -> PlannedFault:

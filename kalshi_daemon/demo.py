@@ -104,4 +104,4 @@ def read_recording(path: Path) -> Recording:
         reason = error.strerror or "it cannot be read"
     except (msgspec.DecodeError, WireError) as error:
         reason = str(error)
-    raise ConfigurationError(f"--recording is {str(path)!r}: {reason}; allowed: a file of recorded frames")
+    raise ConfigurationError(f"the recording {str(path)!r}: {reason}; allowed: a file of recorded frames")

@@ -325,6 +325,12 @@ SPEED_MAX: Final = 1_000.0  # of a recording: frames are still one by one
 DEMO_LOOK_S: Final = 0.5  # between two comparisons of the account with the emulated exchange's
 RECORDING_FRAMES_MAX: Final = 1_000_000  # frames of one recording: about a gigabyte of JSON
 
+# --- the backtest
+BACKTEST_LOOK_S: Final = 1.0  # between two looks at what the account is worth
+EQUITY_POINTS_MAX: Final = 2_000  # of the curve in a report: more than a picture is wide
+BACKTEST_CASH_MAX: Final[Money] = 1_000_000 * DOLLAR  # to begin with
+BACKTEST_FILLS_MAX: Final = 10_000  # told one by one in a report; all are counted
+
 # --- service
 NAMES_ALIKE: Final = 0.75  # of two variables, as difflib counts: all begin alike, and what is below says nothing
 CONTROL_PATH_MAX: Final = 107  # bytes; the kernel's sun_path less its end

@@ -67,6 +67,8 @@ FLOORS = {
     "kalshi_daemon/simulation/": 8,
     "kalshi_daemon/cli.py": 8,
     "kalshi_daemon/client_cli.py": 8,
+    "kalshi_daemon/cli_arguments.py": 8,
+    "kalshi_daemon/replay_cli.py": 8,
     "kalshi_daemon/journal_cli.py": 8,
     "kalshi_daemon/statement_cli.py": 8,
     "kalshi_daemon/standard_streams.py": 8,

@@ -54,6 +54,7 @@ class Recording:
     market_ids: Mapping[Ticker, str]
     prices: Mapping[Ticker, frozenset[Price]]
     duration_ms: Milliseconds
+    began_ms: Milliseconds  # when its first frame was received
 
 
 @define
@@ -134,7 +135,7 @@ def parse_recording(recording: object) -> Recording:
     if not steps:
         raise WireError("recording", "no order book in it")
     prices = {ticker: frozenset(found) for ticker, found in reader.prices.items()}
-    return Recording(tuple(steps), reader.market_ids, prices, previous - began)
+    return Recording(tuple(steps), reader.market_ids, prices, previous - began, began)
 
 
 def _check_order(previous: Milliseconds, received: Milliseconds) -> None:

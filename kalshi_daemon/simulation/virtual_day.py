@@ -22,7 +22,7 @@ from kalshi_daemon.simulation.account_audit import AccountAudit
 from kalshi_daemon.simulation.determinism import seeded_scheduling
 from kalshi_daemon.simulation.network import MemoryNetwork
 from kalshi_daemon.simulation.virtual_site import CASH, HOST, PORT, START_MS, make_site
-from kalshi_daemon.units import Milliseconds
+from kalshi_daemon.units import Milliseconds, Money
 
 __all__ = ["CASH", "HOST", "PORT", "START_MS", "Stage", "VirtualRun", "run_virtually"]
 
@@ -79,6 +79,7 @@ def run_virtually(
     settings: WorldSettings | None = None,
     variables: Mapping[str, str] | None = None,
     start_ms: Milliseconds = START_MS,
+    cash: Money = CASH,
 ) -> VirtualRun:
     """Run `scenario` against a daemon and an exchange of its own; when it returns, the daemon is told to stop.
 
@@ -86,13 +87,18 @@ def run_virtually(
     """
     with seeded_scheduling(seed):
         clock = trio.testing.MockClock(autojump_threshold=0)
-        return trio.run(_run, seed, scenario, settings or WorldSettings(), variables or {}, start_ms, clock=clock)
+        return trio.run(_run, seed, scenario, settings or WorldSettings(), variables or {}, start_ms, cash, clock=clock)
 
 
 async def _run(
-    seed: int, scenario: Scenario, settings: WorldSettings, variables: Mapping[str, str], start_ms: Milliseconds
+    seed: int,
+    scenario: Scenario,
+    settings: WorldSettings,
+    variables: Mapping[str, str],
+    start_ms: Milliseconds,
+    cash: Money,
 ) -> VirtualRun:
-    site = make_site(seed, settings, start_ms)
+    site = make_site(seed, settings, start_ms, cash)
     world, network = site.world, site.network
     daemon = site.daemon(variables)
     audit = site.audit(daemon)

@@ -63,15 +63,15 @@ class VirtualSite:
         return AccountAudit(self.exchange, self.account, daemon.parts.ledger, daemon.parts.invariants)
 
 
-def make_site(seed: int, settings: WorldSettings, start_ms: Milliseconds = START_MS) -> VirtualSite:
+def make_site(seed: int, settings: WorldSettings, start_ms: Milliseconds = START_MS, cash: Money = CASH) -> VirtualSite:
     """A site whose account has cash on each shard and has never traded; everything in it is a function of the seed."""
     rng = random.Random(seed)  # noqa: S311 - a simulation
     clock = VirtualClock(start_ms)
     world = make_world(settings, clock.now_ms, rng)
-    key = world.server.join(CASH)
+    key = world.server.join(cash)
     exchange = world.server.exchange
     for shard in settings.exchange.exchange_indexes[1:]:
-        exchange.deposit(exchange.accounts[key.key_id], CASH, shard)
+        exchange.deposit(exchange.accounts[key.key_id], cash, shard)
     network = MemoryNetwork(rng, faults=world.server.faults)
     network.serve(HOST, PORT, world.server.handle)
     return VirtualSite(world, key, network, clock, rng)

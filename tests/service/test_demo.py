@@ -319,7 +319,7 @@ def test_a_broken_recording_names_the_frame(tmp_path: Path) -> None:
     done = run("demo", "--recording", str(path), "--json", variables=clean_environment(tmp_path))
     assert (done.stdout, done.returncode) == ("", EXIT_CONFIGURATION)
     assert (
-        f"--recording is '{path}': recording: frame 42: ValueError: seq 44 of subscription 1 follows 42" in done.stderr
+        f"the recording '{path}': recording: frame 42: ValueError: seq 44 of subscription 1 follows 42" in done.stderr
     )
     assert done.stderr.count("\n") == 1
     for other, reason in (

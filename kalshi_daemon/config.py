@@ -250,6 +250,20 @@ class Config:
         "an absolute path",
         derived="$STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/kalshi-daemon, else ~/.local/state/kalshi-daemon",
     )
+    journal_bytes_max: int = _setting(
+        "JOURNAL_MAX_MB",
+        lambda text: values.whole(1, limits.JOURNAL_MAX_MB_CAP)(text) * limits.JOURNAL_MB,
+        f"1 to {limits.JOURNAL_MAX_MB_CAP}",
+        unit="megabytes of the journal, over which a start puts it aside",
+        default=str(limits.JOURNAL_MAX_MB),
+    )
+    journals_kept: int = _setting(
+        "JOURNALS_KEPT",
+        values.whole(1, limits.JOURNALS_KEPT_CAP),
+        f"1 to {limits.JOURNALS_KEPT_CAP}",
+        unit="journals put aside that are kept, the newest",
+        default=str(limits.JOURNALS_KEPT),
+    )
     control_socket: Path = _setting(
         "CONTROL_SOCKET",
         values.short_path(limits.CONTROL_PATH_MAX),

@@ -212,10 +212,11 @@ def _replay(chosen: argparse.Namespace) -> int:
 def _stats(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.journal_reader import open_journal
     from kalshi_daemon.shell.journal_report import stats
+    from kalshi_daemon.shell.journals_kept import kept
 
     path = journal_path(chosen)
     with open_journal(path) as journal:
-        return say_lines(_report(stats(journal).as_dict(path), as_json=chosen.json))
+        return say_lines(_report({**stats(journal).as_dict(path), "put_aside": kept(path)}, as_json=chosen.json))
 
 
 def _report(values: Mapping[str, object], *, as_json: bool) -> Iterator[str]:

@@ -64,6 +64,13 @@ SNAPSHOT_EVENTS: Final = (
 SNAPSHOTS_KEPT: Final = 3  # the newest, and those that stand in for it
 PROOF_PIECE: Final = 100  # events before the snapshot that are proven in one go, in some 3 ms,
 PROOF_PAUSE_S: Final = 0.1  # and how long everything else has before the next
+JOURNAL_MB: Final = 1_000_000  # bytes: the unit of KALSHI_JOURNAL_MAX_MB
+JOURNAL_MAX_MB: Final = 256  # a start reads what a snapshot leaves of it; whole it is read once, when it is put aside
+JOURNAL_MAX_MB_CAP: Final = 65_536
+JOURNALS_KEPT: Final = 12
+JOURNALS_KEPT_CAP: Final = 1_000
+JOURNAL_SHARE_MAX: Final = 2  # what a new journal begins with is at most the limit by this: else each start made one
+RUNS_CARRIED_MAX: Final = 1_000  # newest runs by whose ids orders of ours are known in the next journal
 REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 
 # --- our clock against the exchange's
@@ -188,6 +195,8 @@ QUIET_MS: Final[Milliseconds] = 5_000  # a difference must be seen twice with so
 # Fills and settlements are read again from so long before the last agreement; an agreement with reads older than half
 # of it is none. So nothing that the exchange shows late falls between two reads.
 READ_OVERLAP_MS: Final[Milliseconds] = 600_000
+# So long before the last agreement what was filled or paid may be read again: the overlap, and the pace of settlements.
+TOLD_AGAIN_MS: Final[Milliseconds] = READ_OVERLAP_MS + 300_000
 # Whoever was away for longer asks the exchange's archive too. The archive begins weeks back, by no promise.
 ARCHIVE_DOUBT_MS: Final[Milliseconds] = 86_400_000
 READS_AGE_MAX_MS: Final[Milliseconds] = 300_000

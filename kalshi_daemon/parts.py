@@ -43,6 +43,7 @@ from kalshi_daemon.shell.frame_faults import FrameFaults
 from kalshi_daemon.shell.gates import Gates, GateViews
 from kalshi_daemon.shell.hold_watch import HoldWatch
 from kalshi_daemon.shell.journal import Journal
+from kalshi_daemon.shell.journal_rotation import JournalRotation
 from kalshi_daemon.shell.kill_latch import KillLatch
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.market_watch import MarketWatch
@@ -94,6 +95,15 @@ class Parts:
         self.fee_forecast = FeeForecast(self.universe.market, hooks.alarm)
         self.journal: Journal | None = None
         self.snapshots = Snapshots(self.ledger, seams.journal, seams.run_in_thread, hooks.alarm)
+        self.rotation = JournalRotation(
+            seams.journal,
+            self.ledger,
+            self.snapshots,
+            bytes_max=config.journal_bytes_max,
+            kept_max=config.journals_kept,
+            run_in_thread=seams.run_in_thread,
+            alarm=hooks.alarm,
+        )
         self.risk_limits = _risk_limits(config)  # the same for the gates and for what proposes
         self.signer = LateSigner(seams.load_signer)
         self.market_rest = self._make_rest(Door(config.rest_urls, self.signer))
@@ -118,6 +128,7 @@ class Parts:
                 self.environment, config.api_key_id, self.ledger, self.rest, clock, self.bus.settle
             ),
             snapshots=self.snapshots,
+            rotation=self.rotation,
             clock=clock,
             open_key=self.signer.load,
             load_model=self.policy.load,

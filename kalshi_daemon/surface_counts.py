@@ -23,6 +23,7 @@ def counters(parts: Parts, chart: Mapping[str, int]) -> Mapping[str, int]:
         "poller": parts.account_poller.counts,
         "journal": parts.journal.counts if parts.journal else {},
         "snapshots": parts.snapshots.counts,
+        "rotation": parts.rotation.counts,
         "writer": parts.writer.counts,
         "sync": parts.sync.counts,
         "calibration": parts.calibration.counts,
@@ -63,6 +64,7 @@ def gauges(parts: Parts) -> Mapping[str, int]:
         if parts.journal
         else 0,
         "journal_file_bytes": parts.journal.file_bytes if parts.journal else 0,
+        "journal_file_bytes_max": parts.rotation.bytes_max,
         "policy_inference_microseconds": round(actor.inference_s * SECOND_US) if actor else 0,
     }
 

@@ -238,6 +238,7 @@ class Tasks:
         """At what nothing else would tell."""
         self._find_stuck_actor()
         self._find_lost_files()
+        self.parts.rotation.look()
         self._surface.degradations()  # which note since when
         self.parts.invariants.looked(self._state())
 

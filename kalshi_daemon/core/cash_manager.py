@@ -34,6 +34,11 @@ class CashManager:
         self._settled.update(settled)
         self.below_a_cent |= any(cash % CENT for _, cash in settled)
 
+    def take_up(self, settled: tuple[tuple[int, Money], ...], *, below_a_cent: bool) -> None:
+        """The balances of the journal before."""
+        self._settled.update(settled)
+        self.below_a_cent = below_a_cent
+
     def move(self, shard: int, change: Money) -> None:
         """Settled cash changed: a fill, a settlement, a correction."""
         self._settled[shard] = self._settled.get(shard, 0) + change

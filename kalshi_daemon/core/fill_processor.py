@@ -9,11 +9,13 @@ it is attributed and not booked.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from zlib import crc32
 
 from kalshi_daemon.facts import FillSeen
 from kalshi_daemon.limits import FILLS_HELD_MAX, TRADE_IDS_MAX
+from kalshi_daemon.units import Milliseconds
 
 
 class Hearing(Enum):
@@ -97,6 +99,19 @@ class FillProcessor:
     @property
     def held_count(self) -> int:
         return self._held_count
+
+    @property
+    def owed_count(self) -> int:
+        """Fills whose order is not known, kept here or not."""
+        return self._held_count + len(self._dropped)
+
+    def carried(self, stamps: Iterable[tuple[str, Milliseconds]]) -> tuple[tuple[str, Milliseconds, int], ...]:
+        """Those of these trades that are remembered, for the journal after this one."""
+        return tuple((each, ts_ms, self._trade_ids[each]) for each, ts_ms in stamps if each in self._trade_ids)
+
+    def take_up(self, trades: Iterable[tuple[str, Milliseconds, int]]) -> None:
+        """Those of the journal before."""
+        self._trade_ids.update((each, figures) for each, _ts_ms, figures in trades)
 
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""

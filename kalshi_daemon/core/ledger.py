@@ -29,7 +29,7 @@ from kalshi_daemon.core.changes import (
 )
 from kalshi_daemon.core.fill_processor import Hearing
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.core.ledger_holds import LedgerHolds
+from kalshi_daemon.core.ledger_carried import LedgerCarried
 from kalshi_daemon.core.ledger_view import FIGURES, PREFIX, SOURCES
 from kalshi_daemon.core.order_inputs import is_known_reason
 from kalshi_daemon.core.order_record import RESTING, OrderRecord
@@ -43,7 +43,7 @@ from statecharts.order import UNK
 __all__ = ["Change", "Ledger", "OrderRecord"]
 
 
-class Ledger(LedgerHolds):
+class Ledger(LedgerCarried):
     """One account, folded."""
 
     def __init__(self) -> None:
@@ -56,6 +56,7 @@ class Ledger(LedgerHolds):
             facts.FillSeen: self._fill_seen,
             facts.SettlementSeen: self._settled_by,
             facts.AccountOpened: self._account_opened,
+            facts.AccountCarried: self._account_carried,
             facts.AccountNamed: self._account_named,
             facts.AccountAgreed: self._account_agreed,
             facts.AccountDiffers: lambda _, changes: self._agree(changes, agreed=False),

@@ -33,6 +33,8 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "_counts": dict[str, int],
         "environment": str,
         "account_keys": dict[str, None],
+        "journal_before": str,
+        "orders_before": tuple[str, ...],
         "opened_ms": int,
         "opening": tuple[tuple[int, int], ...],
         "figures_known": bool,

@@ -5,7 +5,7 @@ Rules: nothing here changes anything; `Ledger` does, by folding facts. Who only 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -42,6 +42,8 @@ class LedgerView:
         self._strange: dict[Ticker, None] = {}  # markets where a position is not ours, until a person lets it be
         self.environment = ""  # of the exchange, once it was named
         self.account_keys: dict[str, None] = {}  # fingerprints of the account's keys, oldest first
+        self.journal_before = ""  # the name of the file that this journal goes on from, where there is one,
+        self.orders_before: tuple[str, ...] = ()  # and the exchange's ids of the last orders that it accepted
         self.opened_ms: Milliseconds = 0
         self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
         self.figures_known = False  # whether the journal says with which figures positions began at the exchange
@@ -137,6 +139,11 @@ class LedgerView:
             return 0
         return theirs - self.positions[market].fees - self._fees_before.get(market, 0)
 
+    def accepted_orders(self) -> Iterator[str]:
+        """The exchange's ids of our orders, newest first, those of the journal before at the end."""
+        yield from (each.order_id for each in reversed([*self.orders.values()]) if each.order_id and each.ours)
+        yield from self.orders_before
+
     def settled(self, shard: int) -> Money:
         return self._cash.settled(shard)
 
@@ -225,6 +232,8 @@ class LedgerView:
             "strange": list(self._strange),
             "environment": self.environment,
             "account_keys": list(self.account_keys),
+            "journal_before": self.journal_before,
+            "orders_before": self.orders_before,
             "opened_ms": self.opened_ms,
             "opening": self.opening,
             "figures_known": self.figures_known,

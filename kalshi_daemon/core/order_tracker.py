@@ -203,6 +203,15 @@ class OrderTracker:
             return Told(record.state, record)
         return Told(record.state, self._put(evolve(record, state=cell.next, asked_ms=at_ms)))
 
+    @property
+    def increases_ms(self) -> tuple[Milliseconds, ...]:
+        """When each was meant, oldest first, as far back as is remembered."""
+        return tuple(self._increases_ms)
+
+    def take_up(self, increases_ms: tuple[Milliseconds, ...]) -> None:
+        """Those of the journal before."""
+        self._increases_ms.extend(increases_ms)
+
     def _sight(self, record: OrderRecord, fact: OrderSeen) -> Told:
         """An order that is not ours, seen again."""
         if fact.updated_ms < record.updated_ms:

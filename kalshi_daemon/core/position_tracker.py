@@ -22,7 +22,7 @@ from types import MappingProxyType
 from attrs import evolve, frozen
 
 from kalshi_daemon.core.recent_fills import RecentFills
-from kalshi_daemon.facts import FillSeen, PositionCorrected, PositionOpening, SettlementSeen
+from kalshi_daemon.facts import FillSeen, PositionCarried, PositionCorrected, PositionOpening, SettlementSeen
 from kalshi_daemon.limits import FILLS_SORTED_MAX
 from kalshi_daemon.units import PRICE_ONE, BookSide, Count, Money, Price, Ticker
 
@@ -120,6 +120,23 @@ class PositionTracker:
             self._positions[opening.market] = Position(
                 market=opening.market, count=opening.count, cost=opening.cost, realised=0, fees=opening.fees
             )
+
+    def carried(self) -> tuple[tuple[PositionCarried, ...], tuple[tuple[Ticker, Count], ...]]:
+        """All positions, and the settled markets, for the journal after this one."""
+        stamps = {market: recent.newest_ms for market, recent in self._recent.items()}
+        positions = tuple(
+            PositionCarried(each.market, each.count, each.cost, each.realised, each.fees, stamps.get(each.market, 0))
+            for each in self._positions.values()
+        )
+        return positions, tuple(self._settled.items())
+
+    def take_up(self, positions: tuple[PositionCarried, ...], settled: tuple[tuple[Ticker, Count], ...]) -> None:
+        """The positions of the journal before. A fill that was made before their last is told late from now on."""
+        for each in positions:
+            self._positions[each.market] = Position(each.market, each.count, each.cost, each.realised, each.fees)
+            if each.last_ms:
+                self._recent[each.market] = RecentFills(gone_ms=each.last_ms)
+        self._settled.update(settled)
 
     def book(self, fill: FillSeen) -> Booked:
         """Books one fill; telling duplicates is the caller's business."""

@@ -40,9 +40,14 @@ class RecentFills:
         self.gone_ms = max(self.gone_ms, oldest.ts_ms)
         return oldest
 
+    @property
+    def newest_ms(self) -> Milliseconds:
+        """The newest stamp of all."""
+        return max([self.gone_ms, *(each.ts_ms for each in self.kept)])
+
     def drop_all(self) -> None:
         """Nothing goes before what was kept any more."""
-        self.gone_ms = max([self.gone_ms, *(each.ts_ms for each in self.kept)])
+        self.gone_ms = self.newest_ms
         self.kept.clear()
 
 

@@ -22,7 +22,7 @@ from kalshi_daemon.core.changes import Change, FillBooked, PositionSettled
 from kalshi_daemon.core.fees import DEAREST, REBATE, rounding_fee, trade_fee
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, booked
-from kalshi_daemon.facts import AccountFact, AccountOpened, FillSeen, SettlementSeen
+from kalshi_daemon.facts import AccountCarried, AccountFact, AccountOpened, FillSeen, SettlementSeen
 from kalshi_daemon.limits import ORDERS_KEPT_MAX
 from kalshi_daemon.units import CENT, BookSide, Count, Milliseconds, Money, Ticker, contracts, dollars
 from kalshi_daemon.wire.fixed_point import format_count, format_money, format_price
@@ -100,30 +100,31 @@ class JournalHalf:
         self.rebates: Money = 0  # inside of the fees, as the exchange's rule has them
         self.changes_after: Money = 0  # paid in or out since the period
         self.paid: dict[Ticker, SettlementSeen] = {}  # since the period began
+        self.opened_ms: Milliseconds = 0  # what came before is in the opening balance
         self._period = period
         self._rounding: dict[str, Money] = {}  # order id -> its rounding fees so far, where it has any
 
     @property
     def begins_ms(self) -> Milliseconds:
-        """What came before the account was opened is in the opening balance."""
-        return max(self._period.from_ms, self.ledger.opened_ms)
+        return max(self._period.from_ms, self.opened_ms)
 
     @property
     def stated(self) -> bool:
         """Whether the journal reaches into the period."""
-        return self.ledger.opened and self.ledger.opened_ms < self._period.to_ms
+        return self.ledger.opened and self.opened_ms < self._period.to_ms
 
     def fold(self, fact: AccountFact) -> None:
         ledger, market = self.ledger, getattr(fact, "market", "")
         cash, held, opened = ledger.settled_total, ledger.position(market), ledger.opened
         changes = ledger.apply(fact)
-        if isinstance(fact, AccountOpened) and not opened:
+        if isinstance(fact, AccountOpened | AccountCarried) and not opened:
+            self.opened_ms = fact.at_ms
             self.half = Half(opening=ledger.settled_total)
             self.half.positions = {each.market: each.count for each in ledger.positions.values() if each.count}
             return
         cash = ledger.settled_total - cash
         if isinstance(fact, FillSeen | SettlementSeen):
-            ts_ms = max(fact.ts_ms, ledger.opened_ms)
+            ts_ms = max(fact.ts_ms, self.opened_ms)
             self._move(market, ledger.position(market) - held, ts_ms)
             if any(isinstance(change, FillBooked | PositionSettled) for change in changes):
                 self._booked(fact, cash, ts_ms, changes)

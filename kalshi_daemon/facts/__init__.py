@@ -44,6 +44,7 @@ from kalshi_daemon.facts.account import (
     SweepUnverified,
     SweepVerified,
 )
+from kalshi_daemon.facts.carried import AccountCarried, ExecutionCarried, FigureCarried, PositionCarried
 from kalshi_daemon.facts.market import (
     BookDelta,
     BookSnapshot,
@@ -100,6 +101,7 @@ from kalshi_daemon.facts.orders import (
 
 __all__ = [
     "AccountAgreed",
+    "AccountCarried",
     "AccountDiffers",
     "AccountDoubted",
     "AccountFact",
@@ -130,7 +132,9 @@ __all__ = [
     "DriftSeen",
     "EventFees",
     "EventFeesChanged",
+    "ExecutionCarried",
     "FeesRestated",
+    "FigureCarried",
     "FiguresBefore",
     "FillSeen",
     "ForeignAdopted",
@@ -158,6 +162,7 @@ __all__ = [
     "OrderSpec",
     "OrderVanished",
     "OrderWithheld",
+    "PositionCarried",
     "PositionCorrected",
     "PositionOpening",
     "PositionReported",

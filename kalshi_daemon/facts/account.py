@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
+from kalshi_daemon.facts.carried import AccountCarried
 from kalshi_daemon.facts.orders import (
     CancelAllEnded,
     CancelAllSent,
@@ -339,6 +340,7 @@ AccountFact: TypeAlias = (
     | OrderGroupTold
     | SettlementSeen
     | AccountOpened
+    | AccountCarried
     | AccountNamed
     | AccountAgreed
     | AccountDiffers

@@ -96,8 +96,7 @@ class AccountIdentity:
 
     async def _knows_an_order(self) -> bool:
         """Whether one of the journal's last orders is the account's."""
-        accepted = (each.order_id for each in reversed([*self._ledger.orders.values()]) if each.order_id and each.ours)
-        for order_id in islice(accepted, ORDERS_ASKED_MAX):
+        for order_id in islice(self._ledger.accepted_orders(), ORDERS_ASKED_MAX):
             try:
                 await self._rest.order(order_id)
             except ExchangeError as error:

@@ -37,11 +37,11 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from kalshi_daemon import limits
-from kalshi_daemon.errors import JournalCorrupt, OperatingError
+from kalshi_daemon.errors import JournalCorrupt, JournalLost, OperatingError
 from kalshi_daemon.facts import AccountFact
 from kalshi_daemon.shell.journal_file import APPLICATION_ID, MEND, examine
 from kalshi_daemon.shell.journal_schema import SCHEMA, Unreadable, read_fact, write_fact
-from kalshi_daemon.shell.state_directory import KeptFiles, advice, lock_directory, make_private
+from kalshi_daemon.shell.state_directory import KeptFiles, advice, flush, lock_directory, make_private
 
 MEMORY: Final = ":memory:"
 CREATE: Final = (
@@ -55,6 +55,10 @@ SELECT: Final = f"SELECT {COLUMNS} FROM events WHERE seq >= ? ORDER BY seq"  # n
 DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 T = TypeVar("T")
+
+
+class NotReplaced(Exception):
+    """Why a journal goes on in its own file. Nothing was changed."""
 
 
 class RunInThread(Protocol):
@@ -82,7 +86,8 @@ class Journal:
         self._where = where
         self._lock = lock
         beside = ("", ".lock", "-wal") if where != MEMORY else ()
-        self._kept = KeptFiles(*(Path(where + end) for end in beside))
+        self._files = [Path(where + end) for end in beside]
+        self._kept = KeptFiles(*self._files)
         self._run_in_thread = run_in_thread
         self._busy = False  # a call is under way, maybe in another thread
         self._failure: str | None = None  # why nothing is written any more
@@ -110,6 +115,20 @@ class Journal:
                 raise OperatingError(f"the journal {where} cannot be opened: {error}; {advice(error)}") from error
             undo.pop_all()
         return journal
+
+    @classmethod
+    def make(cls, path: Path, facts: Sequence[AccountFact]) -> None:
+        """A whole journal, in a directory that is locked: on the disk when it returns. Raises OSError, sqlite3.Error
+        and OperatingError.
+        """
+        make_private(path)
+        journal = cls(str(path), None, "", in_place)
+        try:
+            journal._begin()
+            journal.write(facts)
+        finally:
+            journal.close()
+        flush(path)
 
     @property
     def checksum(self) -> int:
@@ -167,6 +186,39 @@ class Journal:
     def lost(self) -> str:
         """Which of its files is gone or replaced, in words; empty while none is."""
         return self._kept.lost()
+
+    def go_on_in(self, new: Path, aside: Path) -> None:
+        """From here on `new`, which was made and proven, is this journal, and what it was is `aside`. Nobody else may
+        have it open: SQLite's own files go by its name.
+
+        Raises NotReplaced, and then it is as it was; JournalLost where it could not be opened again: a start finds it.
+        """
+        path = Path(self._where)
+        self._connection.close()
+        if path.with_name(f"{path.name}-wal").exists():  # which the last connection to close removes
+            self._connect()
+            raise NotReplaced(f"another program has {path} open")
+        try:
+            self._keep_as(aside)
+            self._move_in(new)
+        except OSError as error:
+            self._connect()
+            raise NotReplaced(f"{error}; {advice(error)}") from error
+        try:
+            flush(path.parent)
+            self._kept = KeptFiles(*self._files)
+            self._begin()
+            self._take_over()
+        except (OSError, sqlite3.Error) as error:
+            raise JournalLost(f"{path} was begun anew and cannot be opened: {error}; {advice(error)}") from error
+
+    def _keep_as(self, aside: Path) -> None:
+        """A second name, so that at no moment there is no journal."""
+        aside.hardlink_to(self._where)
+        flush(aside.parent)
+
+    def _move_in(self, new: Path) -> None:
+        new.replace(self._where)
 
     def close(self) -> None:
         """Folds the write-ahead log back into the file and gives the lock back. May be called again."""

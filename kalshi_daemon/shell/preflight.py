@@ -26,6 +26,7 @@ from kalshi_daemon.shell.account_identity import AccountIdentity
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.doctor_advice import for_failure
 from kalshi_daemon.shell.journal import Journal
+from kalshi_daemon.shell.journal_rotation import JournalRotation
 from kalshi_daemon.shell.logging import log
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.snapshots import Snapshots
@@ -45,6 +46,7 @@ class Preflight:
         rest: RestClient,
         identity: AccountIdentity,
         snapshots: Snapshots,
+        rotation: JournalRotation,
         clock: Clock,
         open_key: Callable[[], None],
         load_model: Callable[[], str],
@@ -72,6 +74,7 @@ class Preflight:
         self._rest = rest
         self._identity = identity
         self._snapshots = snapshots
+        self._rotation = rotation
         self._began_s = 0.0  # the reading of the journal
         self._read = ""  # what it came to, in words
         self._unread: Iterator[tuple[int, AccountFact]] | None = None  # of the journal, while it is being replayed
@@ -110,6 +113,7 @@ class Preflight:
         await self.opened.wait()
         if not self.replayed.is_set():
             await self._replay()
+            self.replayed.set()
         if self._ledger.live():
             self._open_key()
 
@@ -117,11 +121,16 @@ class Preflight:
         await self.opened.wait()
         if not self.replayed.is_set():
             await self._replay()
+            assert self.journal is not None, "it was replayed"
+            await self._rotation.run(self.journal)
+            self.replayed.set()
         reason = self._latched()
         if reason and self._ledger.find_hold(HoldKind.KILL) is None:
             await self._settle(hold(HoldKind.KILL, reason, self._clock.now_ms()))
         note = self.journal.note if self.journal is not None else ""
-        return "; ".join(filter(None, (self._read, self._snapshots.beginning.note, note)))
+        before = f"goes on from {self._ledger.journal_before}" if self._ledger.journal_before else ""
+        rotated = self._rotation.note or before
+        return "; ".join(filter(None, (self._read, self._snapshots.beginning.note, rotated, note)))
 
     async def _replay(self) -> None:
         """Fold the journal. Others get their turn meanwhile; cut in the middle, the next attempt goes on from there."""
@@ -141,7 +150,6 @@ class Preflight:
         self._read = f"{read} events verified and replayed in {took_s:.1f} s"
         if self._snapshots.beginning.seq:
             self._read += f", after a snapshot at event {self._snapshots.beginning.seq}"
-        self.replayed.set()
 
     async def _check_key(self) -> str:
         self._open_key()

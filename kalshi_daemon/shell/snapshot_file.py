@@ -27,6 +27,7 @@ from attrs import frozen
 
 from kalshi_daemon import __version__
 from kalshi_daemon.limits import SNAPSHOTS_KEPT
+from kalshi_daemon.shell.state_directory import flush
 
 MAGIC: Final = b"kdsnap1\n"
 HEADER: Final = struct.Struct(">8sQI32sQ")
@@ -98,9 +99,7 @@ def write_snapshot(journal: Path, snapshot: Snapshot) -> None:
         os.fsync(descriptor)
     own = journal.with_name(f"{journal.name}-snapshot-{snapshot.seq:012d}")
     temporary.replace(own)
-    directory = os.open(journal.parent, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(directory)
-    os.close(directory)
+    flush(journal.parent)
     kept = [path for path in snapshots_of(journal) if path.name <= own.name][:SNAPSHOTS_KEPT]
     for path in snapshots_of(journal):
         if path not in kept:  # older ones, and those of a longer journal that was here before this one

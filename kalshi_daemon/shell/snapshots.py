@@ -98,6 +98,10 @@ class Snapshots:
             raise Unusable(f"it does not fit: {error}") from error
         return snapshot
 
+    def begin_anew(self) -> None:
+        """The journal is another one, without any."""
+        self._last, self.beginning = 0, Beginning()
+
     async def prove(self) -> None:
         """The events that were not read at the start, beside everything else; then the structure of the database."""
         path, last = self._path, self.beginning.seq

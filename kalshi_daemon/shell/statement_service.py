@@ -23,8 +23,8 @@ from kalshi_daemon.core.statement import AccountLists, JournalHalf, Period, diff
 from kalshi_daemon.errors import CommandRefused, OperatingError
 from kalshi_daemon.shell.account_archive import archived_settlements
 from kalshi_daemon.shell.clock import eastern_bounds
-from kalshi_daemon.shell.journal_reader import read_journal
 from kalshi_daemon.shell.journal_text import iso
+from kalshi_daemon.shell.journals_kept import journals_since, read_journals
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.statement_report import Statement
 from kalshi_daemon.units import CENT, Count, Milliseconds, Money, Ticker
@@ -64,12 +64,16 @@ async def make_statement(day: date, path: Path, read: ReadLists, now_ms: Callabl
 
 
 def fold_journal(day: date, path: Path, period: Period) -> JournalHalf:
-    """Raises what reading raises, and CommandRefused."""
+    """Of the journal and those put aside before it, as far as the day reaches. Raises what reading raises, and
+    CommandRefused.
+    """
     journal = JournalHalf(period)
-    for _, fact in read_journal(path):
+    for _, fact in read_journals(journals_since(path, period.from_ms - limits.ORDERS_READ_BEFORE_MS)):
         journal.fold(fact)
     if not journal.stated:
-        begins = f"begins {iso(journal.ledger.opened_ms)}" if journal.ledger.opened else "has not opened an account"
+        begins = f"begins {iso(journal.opened_ms)}" if journal.ledger.opened else "has not opened an account"
+        if journal.ledger.journal_before:
+            begins += f", and {journal.ledger.journal_before} before it is not there"
         raise CommandRefused(f"there is nothing to state of {day}: the journal {path} {begins}")
     return journal
 

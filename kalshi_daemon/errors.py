@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 EXIT_STOPPED = 0
-EXIT_REFUSED = 1  # a daemon answered a command with no
+EXIT_REFUSED = 1  # a daemon answered a command with no, or what was to be verified is not right
 EXIT_ABSENT = 69  # no daemon answers, no journal is there, or the exchange cannot be reached
 EXIT_CRASHED = 1  # a fault of the process: systemd starts it again
 EXIT_UNVERIFIED = 75  # stopped, and something of ours may still rest at the exchange
@@ -57,6 +57,18 @@ class JournalLocked(OperatingError):
 
 class JournalLost(OperatingError):
     """The files of the state directory were removed or replaced while the daemon ran."""
+
+
+class RecordingAbsent(OperatingError):
+    """There is no recording, or it cannot be read."""
+
+    exit_code: ClassVar[int] = EXIT_ABSENT
+
+
+class RecordingDamaged(OperatingError):
+    """A recording does not read back as it was written; the message names the segment and the place."""
+
+    exit_code: ClassVar[int] = EXIT_REFUSED
 
 
 class ModelRefused(OperatingError):

@@ -73,6 +73,9 @@ JOURNAL_SHARE_MAX: Final = 2  # what a new journal begins with is at most the li
 RUNS_CARRIED_MAX: Final = 1_000  # newest runs by whose ids orders of ours are known in the next journal
 REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 
+# --- the recorder
+RECORDING_BLOCK_CAP: Final = 64 * 1024 * 1024  # of one block in memory: long frames, and a checkpoint beside them
+
 # --- our clock against the exchange's
 CLOCK_EVIDENCE_MAX: Final = 32  # answers whose Date is kept
 SENDING_OVER_DATES_MS: Final[Milliseconds] = 5_000  # how far over what Dates allow a frame's time is still believed

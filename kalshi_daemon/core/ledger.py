@@ -287,7 +287,7 @@ class Ledger(LedgerCarried):
 
     def _fill_is_new(self, fact: facts.FillSeen, record: OrderRecord | None, changes: list[Change]) -> None:
         """Its money is booked whatever its order is: it moved at the exchange, and that is what the account shows."""
-        if (record is None or not record.ours) and self.opened and fact.ts_ms < self.opened_ms:
+        if (record is None or not record.asked_here) and self.opened and fact.ts_ms < self.opened_ms:
             self._count("earlier_fills")  # part of the account as it was opened
             return
         self.fills_booked += 1

@@ -48,7 +48,8 @@ class OrderRecord:
     `cost` is the fills' price * count on the YES leg, so cost / filled is the average price; fees are apart. `worst`
     is what the whole order could cost when it was decided. `asked_ms` is the last moment at which a request for it may
     have been signed, `updated_ms` the exchange's stamp of what is known. `amend` is what the order is to become, from
-    the intent of an amend until it is known whether that came about.
+    the intent of an amend until it is known whether that came about. `untold` counts the contracts that an adopted
+    order had been filled for, by what was seen as of `adopted_ms`, and whose fills were not told yet.
     """
 
     client_order_id: str  # for an order that is not ours: FOREIGN + order_id
@@ -69,10 +70,17 @@ class OrderRecord:
     decision: int
     reason: str  # why it was withheld, refused, lost or cancelled, in the words of the fact
     amend: Terms | None = None
+    untold: Count = 0
+    adopted_ms: Milliseconds = 0  # by the exchange's stamps
 
     @property
     def final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def asked_here(self) -> bool:
+        """Whether an intent of ours made it; an order that was adopted is ours, and another hand made it."""
+        return self.number > 0
 
     @property
     def rests(self) -> bool:

@@ -110,12 +110,21 @@ class OrderTracker:
         return self._put(record_of_sight(fact, key, number or 0, ours=ours))
 
     def adopt(self, order_ids: tuple[str, ...]) -> list[OrderRecord]:
-        """Makes those that live, and are not ours, ours. What they were filled before is no news, and no request of
-        ours made them.
+        """Makes those that live, and are not ours, ours. What they were filled before is no news, also where its fills
+        are told later, and no request of ours made them.
         """
         found = [record for each in order_ids if (record := self.by_order_id(each)) is not None]
         return [
-            self._put(evolve(record, ours=True, filled=max(record.filled, record.claimed), asked_ms=0))
+            self._put(
+                evolve(
+                    record,
+                    ours=True,
+                    filled=max(record.filled, record.claimed),
+                    untold=max(0, record.claimed - record.filled),
+                    adopted_ms=record.updated_ms,
+                    asked_ms=0,
+                )
+            )
             for record in found
             if not record.ours and not record.final
         ]
@@ -169,10 +178,13 @@ class OrderTracker:
             note = "wrong_fills_id" if text else "wrong_fills_market"
             text = text or f"order {record.client_order_id}: a fill on {fill.market}, side {fill.side}"
             return Told(record.state, record, note=note, diverged=text)
-        filled = record.filled + fill.count
+        counted = min(record.untold, fill.count) if fill.ts_ms <= record.adopted_ms else 0
+        filled = record.filled + fill.count - counted
         whole = filled >= record.count_max
         state, diverged, note = record.state, "", ""
-        if record.ours:
+        if filled == record.filled:
+            note = "fills_counted_before"
+        elif record.ours:
             cell = TABLE.step(state, "fill_rest" if whole else "fill_part")
             if cell.diverged:
                 diverged, note = f"order {record.client_order_id}: a fill while {state}", "wrong_fills_state"
@@ -187,6 +199,7 @@ class OrderTracker:
             order_id=fill.order_id,
             state=state,
             filled=filled,
+            untold=record.untold - counted,
             cost=record.cost + fill.price * fill.count,
             fees=record.fees + fill.fee,
             updated_ms=max(record.updated_ms, fill.ts_ms),

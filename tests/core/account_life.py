@@ -36,9 +36,10 @@ RATES = {
 }
 REASONS = ("", "ExpiryCancel", "SelfTradeCancel", "MarginCancel", "HaltCancel", "CloseCancel", "ReduceOnlyCancel")
 OUR_STEPS = ("place", "place", "decide", "send", "hear", "hear", "cancel", "amend", "amend", "withhold", "start")
-THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "somebody places", "settle")
+THEIR_STEPS = ("trade", "trade", "trade", "strike", "somebody", "somebody places", "settle", "another hand")
 HEARD = ("news", "news", "news", "old page", "new page", "nowhere")
 FATES = ("arrives", "arrives", "arrives", "refused", "never")
+AMENDED = (facts.AmendAcknowledged, facts.AmendRefused, facts.AmendMissing, facts.AmendLost)  # answers to an amend
 PICKS = st.integers(0, 10**6)
 
 T = TypeVar("T")
@@ -233,12 +234,31 @@ class AccountLife(RuleBasedStateMachine):
             self.exchange.trade(order, -(-some * order.left // 1_000))
         elif step == "strike" and order:
             self.exchange.end(order, reason)
+        elif step == "another hand" and order:
+            self.another_hand(order, some, value, decreases=at_once)
         elif step.startswith("somebody") and market not in self.exchange.paid:
             self.meddle(market, side, some, places=step == "somebody places")
         elif step == "settle" and some < 200 and market not in self.exchange.paid:
             paid = self.exchange.settle(market, SHARD[market], value)
             if at_once:
                 self.tell(paid)
+
+    def another_hand(self, order: Truth, some: int, value: int, *, decreases: bool) -> None:
+        """A person, at the exchange's page: decreases what rests, ours or not, amends it, or cancels it. While an amend
+        of ours is under way it waits: of two at once nobody can say which came first. More contracts are told at once:
+        a fill beyond those that are known is what cannot be, and holds.
+        """
+        record = self.ledger.orders.get(order.key)
+        if (record is not None and record.amend is not None) or isinstance(order.answer, AMENDED):
+            return
+        if value == PRICE_ONE:
+            self.exchange.end(order, "")
+        elif decreases:
+            self.exchange.decrease(order, -(-some * order.left // 1_000))
+        else:
+            self.exchange.change(order, 9 * some, some)
+            if order.spec.count > order.had[-1].count:
+                self.tell(self.exchange.news[-1])
 
     def meddle(self, market: str, side: BookSide, some: int, *, places: bool) -> None:
         """Somebody else's order on our account rests, or trades at once and is never shown."""

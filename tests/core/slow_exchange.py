@@ -42,6 +42,9 @@ class Truth:
     gathered: Fraction = Fraction(0)  # dollars of rounding fees
     before: Terms | None = None  # of the amend that was asked for last: what it had been,
     asked: Terms | None = None  # and was to become
+    initial: Count = 0  # what it was placed or amended for, where it was decreased since
+    touched: bool = False  # another hand has changed it,
+    had: list[OrderSpec] = field(factory=list)  # and what it was before
 
     @property
     def left(self) -> Count:
@@ -119,9 +122,25 @@ class SlowExchange:
         elif fate == "refused" or spec.count <= order.filled:
             order.answer = facts.AmendRefused(self.now_ms, order.key, 400, "invalid_order_size", "")
         else:
-            order.spec, order.worst = spec, worst
+            order.spec, order.worst, order.initial = spec, worst, 0
             self._tell(order)
             order.answer = facts.AmendAcknowledged(self.now_ms, order.key, order.left, self.now_ms)
+
+    def decrease(self, order: Truth, left: Count) -> None:
+        """Another hand leaves `left` contracts of it to rest; what it was first for stays what is shown."""
+        self.tick()
+        initial = order.initial or order.spec.count
+        self.change(order, order.spec.price, left)
+        order.initial = initial
+        self.news[-1] = self._sight(order)
+
+    def change(self, order: Truth, price: Price, left: Count) -> None:
+        """Another hand amends it."""
+        self.tick()
+        order.touched, order.initial = True, 0
+        order.had.append(order.spec)
+        order.spec = evolve(order.spec, price=price, count=order.filled + left)
+        self._tell(order)
 
     def trade(self, order: Truth, count: Count) -> None:
         """Somebody takes `count` of a resting order."""
@@ -215,7 +234,7 @@ class SlowExchange:
             status=status,
             filled=order.filled,
             remaining=0 if order.over else order.left,
-            initial=order.spec.count,
+            initial=order.initial or order.spec.count,
             updated_ms=order.stamp_ms,
             expires_s=None,
             reason=order.reason,

@@ -23,15 +23,23 @@ from kalshi_daemon.core.fees import dearest_fee
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.ledger_memory import remember, restore
 from kalshi_daemon.core.position_tracker import unrealised
-from kalshi_daemon.facts import BalanceReading, ForeignAdopted, ForeignIgnored, HoldKind, HoldLifted, OrderSeen
+from kalshi_daemon.facts import (
+    BalanceReading,
+    ForeignAdopted,
+    ForeignIgnored,
+    HoldKind,
+    HoldLifted,
+    OrderSeen,
+    OrderSpec,
+)
 from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, Count, Money
 
 AUDITS = ("audit", "audit", "cash drifts", "position drifts", "doubt", "adopt", "ignore")
 
 
-def dearest(order: Truth) -> Money:
+def dearest(spec: OrderSpec) -> Money:
     """What is set aside for the whole of an order of which nothing is known but what it shows."""
-    side, price, count = order.spec.side, order.spec.price, order.spec.count
+    side, price, count = spec.side, spec.price, spec.count
     return worst_of(side, price, count) + dearest_fee(side, price, count)
 
 
@@ -83,6 +91,7 @@ class JudgedLife(AccountLife):
             if not (order.there or order.key in self.last_word) or records[order.key].amend is not None:
                 return False
         assert compared.differences == ()
+        self.what_another_hand_made_is_known()
         assert self.reading in compared.readings
         now_ms = self.exchange.tick()
         if compared.readings != self.ledger.readings:
@@ -137,6 +146,14 @@ class JudgedLife(AccountLife):
         self.slow.recount(market, Fraction(change, CONTRACT), (after - cost) * DOLLARS)
         self.tell(facts.PositionCorrected(self.exchange.tick(), market, change, after - cost, "accepted"))
 
+    def what_another_hand_made_is_known(self) -> None:
+        """After complete reads: an order that somebody else has changed rests, with the terms that it has now."""
+        for order in self.exchange.orders:
+            if order.touched and not order.over:
+                record = self.ledger.orders[order.key]
+                assert (record.spec.price, record.spec.count) == (order.spec.price, order.spec.count)
+                assert record.reserve >= worst_of(order.spec.side, order.spec.price, order.left)
+
     # ------------------------------------------------------------------------------------------------- what is not ours
 
     def what_is_not_ours_is_known(self) -> None:
@@ -164,8 +181,10 @@ class JudgedLife(AccountLife):
                 for orders in (self.exchange.orders, self.exchange.others)
             )
             assert self.ledger.settled(shard) * DOLLARS == self.slow.cash(market)
-            theirs = self.ledger.reserved(shard) - sum(map(self.reserved, ours))
-            assert sum(map(self.least, others)) <= theirs <= sum(map(self.most, others))
+            touched = [each for each in ours if each.touched]
+            loose = self.ledger.reserved(shard) - sum(self.reserved(each) for each in ours if not each.touched)
+            loose -= sum(self.ledger.orders[each.key].reserve for each in touched)
+            assert sum(map(self.least, others)) <= loose <= sum(map(self.most, others))
 
     @invariant()
     def positions_and_profit_are_what_was_told(self) -> None:
@@ -209,11 +228,11 @@ class JudgedLife(AccountLife):
 
     def least(self, order: Truth) -> Money:
         """What must be set aside for somebody else's order that we were shown and that may still fill."""
-        over = order.key not in self.shown or order.key in self.last_word
-        return 0 if over else reservation(dearest(order), order.spec.count, order.left)
+        over = order.key not in self.shown or order.key in self.last_word or order.touched
+        return 0 if over else reservation(dearest(order.spec), order.spec.count, order.left)
 
     def most(self, order: Truth) -> Money:
-        return dearest(order) if order.key in self.shown else 0
+        return max(map(dearest, (order.spec, *order.had))) if order.key in self.shown else 0
 
     def teardown(self) -> None:
         """Nothing rests; all answers, one complete page, and the proofs of absence: the account is the exchange's."""
@@ -234,8 +253,8 @@ class JudgedLife(AccountLife):
         for order in self.exchange.orders:
             record = self.ledger.orders[order.key]
             assert record.filled == order.filled
-            assert not order.there or (record.spec, record.amend) == (order.spec, None)
-            assert order.asked is not None or order.paid <= order.worst
+            assert not order.there or order.touched or (record.spec, record.amend) == (order.spec, None)
+            assert order.asked is not None or order.touched or order.paid <= order.worst
         again = Ledger()
         for fact in self.told:
             again.apply(fact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from account_facts import (
     NOON,
     M,
@@ -103,6 +104,32 @@ def test_a_nameless_fill_is_foreign_when_nothing_of_ours_is_left_that_could_own_
     assert (ledger.held, ledger.counts["fills_held"]) == (False, 1)
     ledger.apply(facts.OrderRefused(NOON, key(1), 400, "insufficient_balance", ""))
     assert (ledger.held, ledger.counts["fills_held"], ledger.counts["foreign_fills"]) == (True, 0, 1)
+
+
+@pytest.mark.parametrize("first", [0, 4, 3])
+def test_fills_that_were_counted_when_an_order_was_adopted_are_booked_and_not_counted_again(first: int) -> None:
+    """Of four that the order showed, those that were told later: the money is theirs, the contracts were counted."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id="somebody", filled=4, updated_ms=NOON + 300))
+    told = [fill(str(each), 5, count=1, client_order_id="", order_id="x1", ts_ms=NOON + each) for each in range(4)]
+    apply_all(ledger, *told[:first], ForeignAdopted(NOON, ("x1",), (M,), "a test"), *told[first:])
+    ledger.apply(HoldLifted(NOON, HoldKind.FOREIGN, "", "a test"))
+    record = ledger.orders["foreign:x1"]
+    assert (record.filled, record.owed, record.state, ledger.held) == (4_00, 6_00, "partially_filled", False)
+    assert (ledger.position(M), ledger.fills_booked) == (400, 4)
+    later = fill("a", 5, count=6, client_order_id="somebody", order_id="x1", ts_ms=NOON + 900)
+    apply_all(ledger, later, seen(order_id="x1", client_order_id="somebody", status="executed", filled=10))
+    assert (ledger.orders["foreign:x1"].state, ledger.open_orders(), ledger.held) == ("filled", [], False)
+    assert ledger.position(M) == 1_000
+
+
+def test_a_fill_of_an_adopted_order_from_before_the_opening_is_in_the_opening() -> None:
+    """Its contracts and its money are those that the account was opened with."""
+    ledger = ledger_of(seen(order_id="x1", client_order_id="somebody", filled=4, updated_ms=NOON + 300))
+    before = ledger.settled(0)
+    apply_all(ledger, ForeignAdopted(NOON, ("x1",), (), "a test"))
+    ledger.apply(fill("a", 5, count=4, client_order_id="", order_id="x1", ts_ms=ledger.opened_ms - 1))
+    assert (ledger.position(M), ledger.settled(0), ledger.counts["earlier_fills"]) == (0, before, 1)
+    assert ledger.orders["foreign:x1"].filled == 4_00
 
 
 def test_an_adopted_order_is_ours_from_then_on() -> None:

@@ -136,6 +136,7 @@ BALANCE_PER_S: Final = 5  # of the others
 BALANCE_SPACING: Final = 1.1  # calls go so much slower: two that are sent apart may arrive closer
 ENDPOINT_COSTS_MAX: Final = 1_000  # rows of the list of costs; the exchange has some hundred endpoints
 LIMITS_READ_S: Final = 900.0  # the account's limits are read again so often: an upgrade changes them
+TOKENS_WAIT_LEAST_S: Final = 0.001  # of any wait for tokens: a shorter one is lost in the rounding of a clock's seconds
 READ_TOKENS_WAIT_S: Final = 10.0  # a read waits so long for its tokens, then it has failed and nothing was sent
 ORDER_TOKENS_WAIT_S: Final = 5.0  # as old as what an order was decided on may be: then it is withheld
 SPENT_WINDOW_S: Final = 60  # of the share of the tokens that is shown

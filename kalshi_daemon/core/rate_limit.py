@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from kalshi_daemon.limits import PACE_GRAIN_S, PACE_LEAST, PACE_RECOVERY_S, SPENT_WINDOW_S
+from kalshi_daemon.limits import PACE_GRAIN_S, PACE_LEAST, PACE_RECOVERY_S, SPENT_WINDOW_S, TOKENS_WAIT_LEAST_S
 
 GRAIN: Final = 1e-9  # a wait that is slept exactly may leave the bucket short by a rounding error
 
@@ -35,7 +35,7 @@ class TokenBucket:
         """Seconds until `cost` is there, if nobody else takes any; 0 when it is."""
         assert cost <= self.capacity, f"a request of {cost} tokens never fits a bucket of {self.capacity}"
         missing = cost - self.tokens(now)
-        return missing / (self.refill_per_s * self.pace) if missing > GRAIN else 0.0
+        return max(missing / (self.refill_per_s * self.pace), TOKENS_WAIT_LEAST_S) if missing > GRAIN else 0.0
 
     def take(self, cost: float, now: float) -> bool:
         """Takes all of `cost`, or nothing and says False."""

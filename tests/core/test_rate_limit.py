@@ -29,6 +29,22 @@ def test_waiting_for_as_long_as_it_says_is_enough() -> None:
         assert bucket.take(7, now)
 
 
+@pytest.mark.parametrize("now", [67_301.223_875_435_42, 10_000_000.3, 3e9])
+@pytest.mark.parametrize("refill_per_s", [30, 200, 3_999])
+def test_a_wait_is_never_too_short_for_a_clock_that_has_run_for_long(now: float, refill_per_s: int) -> None:
+    """Added to the seconds of a day it would be lost in rounding: who waits on a clock that stands meanwhile, as the
+    virtual one does, would ask for ever.
+    """
+    bucket = TokenBucket(capacity=100, refill_per_s=refill_per_s, now=now)
+    assert bucket.take(100, now)
+    for _ in range(1_000):
+        waits = 0
+        while not bucket.take(7, now):
+            now += bucket.wait_s(7, now)
+            waits += 1
+        assert waits <= 2
+
+
 def test_a_refused_take_takes_nothing() -> None:
     bucket = TokenBucket(capacity=10, refill_per_s=1, now=0.0)
     assert bucket.take(6, 0.0)

@@ -13,7 +13,7 @@ from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.policy.columns import is_whole, whole_features
 from kalshi_daemon.policy.features import FEATURES, account_features, features
 from kalshi_daemon.policy.inputs import AccountInput, HeldPosition, MarketInput, OpenOrder
-from kalshi_daemon.policy.observation_adapter import COLUMNS_FROM, bounded, observe
+from kalshi_daemon.policy.observation_adapter import COLUMNS_FROM, bounded, observe, observe_raw
 from kalshi_daemon.training.live_books import START_MS, RandomBook
 from kalshi_daemon.training.samples import batches_of
 from kalshi_daemon.units import PRICE_ONE, BookSide
@@ -95,6 +95,15 @@ def test_last_step() -> None:
     """What is no number is 0, an infinity 1 of its sign, everything else is clipped to two."""
     rows = np.array([[np.nan, np.inf, -np.inf, 2.5, -2.5, 0.25]])
     assert bounded(rows).tolist() == [[0.0, 1.0, -1.0, 2.0, -2.0, 0.25]]
+
+
+def test_two_steps() -> None:
+    """What the formulas give can be looked at before it is rounded and clipped; both steps together are `observe`."""
+    for markets, account, now_ms in batches_of(Random(4), 9):
+        raw = observe_raw(markets, account, now_ms)
+        assert (raw.dtype, raw.shape) == (np.float64, (len(markets), 52))
+        assert bounded(raw).tobytes() == observe(markets, account, now_ms).tobytes()
+    assert observe_raw([golden_market()], EMPTY_ACCOUNT, 0)[0][ROW["yes_spread_pct"]] == 2 / 46
 
 
 def test_no_markets() -> None:

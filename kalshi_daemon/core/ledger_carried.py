@@ -1,7 +1,8 @@
 """The account from one journal into the next: what is said of it, when it can be, and how it is taken up.
 
-A journal that is put aside ends at rest: nothing of the account is open, and its last word is that the exchange agrees.
-Then what later facts need is a few figures, which the first fact of the next journal holds.
+A journal that is put aside ends at rest: nothing of the account is open, and the last comparison with the exchange
+agreed. What was doubted since is read again by the next start, as it would be without. Then what later facts need is a
+few figures, which the first fact of the next journal holds.
 
 Rules:
 - From where the reads after the last agreement begin, what was booked is carried by trade id: what they tell again is
@@ -22,7 +23,7 @@ from kalshi_daemon.core.ledger_holds import LedgerHolds
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_groups import RESET, TRIGGERED, OrderGroup
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
-from kalshi_daemon.facts import AccountAgreed, AccountCarried, AccountFact, FillSeen, HoldKind
+from kalshi_daemon.facts import AccountAgreed, AccountCarried, AccountDiffers, AccountFact, FillSeen, HoldKind
 from kalshi_daemon.limits import ORDERS_ASKED_MAX, RUNS_CARRIED_MAX, TOLD_AGAIN_MS
 from kalshi_daemon.units import Milliseconds
 
@@ -35,7 +36,7 @@ class ToldAgain:
 
     since_ms: Milliseconds = 0
     fills: dict[str, Milliseconds] = Factory(dict)  # trade id -> stamp
-    agreed: AccountAgreed | None = None  # the last word
+    agreed: AccountAgreed | None = None  # what the last comparison with the exchange said; None where it differed
 
     def saw(self, fact: AccountFact, ledger: LedgerView) -> None:
         """A fact that was just folded."""
@@ -44,6 +45,8 @@ class ToldAgain:
         elif isinstance(fact, AccountCarried):
             self.since_ms = fact.opened_ms
             self.fills.update((trade_id, ts_ms) for trade_id, ts_ms, _figures in fact.trades)
+        elif isinstance(fact, AccountDiffers):
+            self.agreed = None
         elif isinstance(fact, AccountAgreed) and ledger.account_agreed and ledger.agreed_ms == fact.as_of_ms:
             self.agreed = fact
             self.since_ms = max(self.since_ms, ledger.opened_ms, fact.as_of_ms - TOLD_AGAIN_MS)
@@ -63,13 +66,13 @@ class LedgerCarried(LedgerHolds):
             return f"{self._fills.owed_count} fills wait for their order"
         if any(each.kind is HoldKind.DIVERGENCE for each in self.holds):
             return "the account is held by divergence"
-        return "" if self.account_agreed else "its last word is not that the account agrees with the exchange"
+        return "" if self.agreed_ms else "it has never agreed with the exchange"
 
     def carried(
         self, journal: str, events: int, checksum: int, at_ms: Milliseconds, told: ToldAgain
     ) -> list[AccountFact]:
         """The facts with which the journal after `journal` begins; only at rest."""
-        assert told.agreed is not None, "an account is carried when it is at rest"
+        assert told.agreed is not None, "an account is carried that has agreed"
         positions, paid = self._positions.carried()
         account = AccountCarried(
             at_ms=at_ms,
@@ -111,7 +114,10 @@ class LedgerCarried(LedgerHolds):
         ]
         for group in self._groups.groups.values():
             told_apart += _group_facts(group, at_ms)
-        return [account, *told_apart, evolve(told.agreed, doubts=None)]
+        told_apart.append(evolve(told.agreed, doubts=None))
+        if not self.account_agreed:
+            told_apart.append(facts.AccountDoubted(at_ms, "the journal before ended in doubt"))
+        return [account, *told_apart]
 
     def account_figures(self) -> dict[str, object]:
         """What has to be the same in the journal after this one, by name."""

@@ -124,6 +124,8 @@ class JournalRotation:
                 if entry.seq % limits.REPLAY_BREATH == 0:
                     await trio.lowlevel.checkpoint()
             reader.check_structure()
+        if told.agreed is None:
+            raise NotReplaced("the last comparison with the exchange found a difference")
         if remember(whole) != remember(self._ledger):
             raise NotReplaced("its snapshot holds another account than its events lead to: see `journal verify`")
         return whole, told, at_ms

@@ -12,6 +12,7 @@ or ends otherwise, ends the chain.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +31,11 @@ def aside_of(journal: Path, until_ms: Milliseconds) -> Path:
 
 
 def put_aside(journal: Path) -> list[Path]:
-    """Newest first."""
-    return sorted(journal.parent.glob(f"{journal.stem}-until-*{journal.suffix}"), reverse=True)
+    """Newest first. A file of another name, such as a person's copy, is none."""
+    name = re.compile(
+        rf"{re.escape(journal.stem)}-until-\d{{8}}T\d{{6}}\.\d{{3}}Z{re.escape(journal.suffix)}", re.ASCII
+    )
+    return sorted((each for each in journal.parent.iterdir() if name.fullmatch(each.name)), reverse=True)
 
 
 def journals_since(path: Path, since_ms: Milliseconds) -> list[Path]:

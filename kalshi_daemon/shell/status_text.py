@@ -38,6 +38,7 @@ def why(status: Status) -> str:
     lines += _section("feeds", list(_feed_lines(status)))
     lines += [f"markets: {markets_line(status)}"]
     lines += [f"  {line}" for line in unread_lines(status)]
+    lines += [f"journal: {each.detail}" for each in status.startup if each.name == "journal" and each.detail]
     if status.account_agreed and status.audit_detail:
         lines += [f"account: agreed, and the last audit was not settled: {shortened(status.audit_detail)}"]
     if status.pause is not None:

@@ -158,8 +158,7 @@ UNREST: dict[str, tuple[str, list[AccountFact]]] = {
         "held by divergence",
         [OPENED, facts.HoldPlaced(NOON, HoldKind.DIVERGENCE, "", "x", "y", "all", None), agreed()],
     ),
-    "doubt": ("its last word is not", [OPENED, agreed(), facts.AccountDoubted(NOON, "a feed was away")]),
-    "never agreed": ("its last word is not", [OPENED]),
+    "never agreed": ("it has never agreed", [OPENED]),
 }
 
 

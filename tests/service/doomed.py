@@ -12,12 +12,15 @@ it comes to a named point. At the point `never` it does not.
 | `sent:WRITE`, `answered:WRITE` | when all of it has left; when its answer is here, and nobody was told |
 | `heard:fill` | when a frame with a fill is here, and nobody was told |
 | `snapshotting`, `snapshotted` | before and after a snapshot of the account is written beside the journal |
+| `proven`, `made`, `folded` | a journal is put aside: it is proven, the next is written, and is the same account |
+| `replacing`, `named`, `moved`, `replaced` | before the snapshots go, after the second name, the rename, and all |
 | `restored` | when the account has been restored from one, and the rest of the journal was not read |
 
 Rules: the points are in what the daemon is handed, a journal and a network; nothing of the daemon knows of them. The
 policy is called `rules` in the configuration, and draws: else a minute would pass between two orders. A request that
 has left is on this machine's loopback: it arrives within `LIFE_MS`, or never, and nobody waits a minute for it. A
-snapshot is taken every `SNAPSHOT_EVENTS`, so that most starts begin from one. How long a decision takes is not looked
+snapshot is taken every `SNAPSHOT_EVENTS`, so that most starts begin from one; a journal of `JOURNAL_MB` bytes is put
+aside by a start that finds nothing open, and any by one that is to die of it. How long a decision takes is not looked
 at, since a slow machine would open the policy's breaker.
 """
 
@@ -26,6 +29,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -34,10 +39,13 @@ from attrs import define, evolve, frozen
 
 from kalshi_daemon import cli, limits, parts, run
 from kalshi_daemon.config import Config
-from kalshi_daemon.core import order_amends, order_tracker
+from kalshi_daemon.core import ledger, order_amends, order_tracker
+from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_carried import ToldAgain
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation
 from kalshi_daemon.seams import Seams, View
 from kalshi_daemon.shell.journal import Journal
+from kalshi_daemon.shell.journal_rotation import JournalRotation
 from kalshi_daemon.shell.network import Network
 from kalshi_daemon.shell.snapshots import Beginning, Snapshots
 
@@ -50,6 +58,9 @@ WRITES: Final = {  # by the first bytes of the request
 BODY: Final = b"\r\ncontent-length: "
 LIFE_MS: Final = 3_000  # in the place of REQUEST_LIFE_MS
 SNAPSHOT_EVENTS: Final = 40
+JOURNAL_MB: Final = 24_000  # bytes; of what each journal begins with, executions would be most
+RECENT_MAX: Final = 3
+ROTATION: Final = ("proven", "made", "folded", "replacing", "named", "moved", "replaced")
 EAGERNESS: Final = 0.3  # the share of decisions that are not to hold
 FILL: Final = b'"type":"fill"'
 
@@ -97,6 +108,14 @@ def doomed_journal(doom: Doom) -> type[Journal]:
             super()._take_over()
             doom.come("checkpointed")
 
+        def _keep_as(self, aside: Path) -> None:
+            super()._keep_as(aside)
+            doom.come("named")
+
+        def _move_in(self, new: Path) -> None:
+            super()._move_in(new)
+            doom.come("moved")
+
         def close(self) -> None:
             doom.come("closing")
             super().close()
@@ -122,6 +141,27 @@ def doomed_snapshots(doom: Doom) -> type[Snapshots]:
                 doom.come("snapshotted")
 
     return DoomedSnapshots
+
+
+def doomed_rotation(doom: Doom) -> type[JournalRotation]:
+    class DoomedRotation(JournalRotation):
+        async def _prove(self, path: Path) -> tuple[Ledger, ToldAgain, int]:
+            proven = await super()._prove(path)
+            doom.come("proven")
+            return proven
+
+        def _fold(self, new: Path) -> Ledger:
+            doom.come("made")
+            folded = super()._fold(new)
+            doom.come("folded")
+            return folded
+
+        def _commit(self, path: Path, journal: Journal, new: Path, aside: Path, next_ledger: Ledger) -> None:
+            doom.come("replacing")
+            super()._commit(path, journal, new, aside, next_ledger)
+            doom.come("replaced")
+
+    return DoomedRotation
 
 
 class DoomedStream(trio.abc.Stream):
@@ -188,13 +228,17 @@ class EagerSelector:
         return np.where(self._draw.random(len(mask)) < EAGERNESS, wanted, 0)
 
 
-def lower_limits() -> None:
+def lower_limits(point: str) -> None:
     limits.REQUEST_LIFE_MS = order_tracker.REQUEST_LIFE_MS = order_amends.REQUEST_LIFE_MS = LIFE_MS  # type: ignore[misc]
     limits.SNAPSHOT_EVENTS = SNAPSHOT_EVENTS  # type: ignore[misc]
+    any_size = point in ROTATION
+    limits.JOURNAL_MB = 1 if any_size else JOURNAL_MB  # type: ignore[misc]
+    limits.JOURNAL_SHARE_MAX = Fraction(1, JOURNAL_MB) if any_size else 1  # type: ignore[misc]
+    ledger.RECENT_MAX = RECENT_MAX  # type: ignore[misc]
 
 
 def main(point: str, nth: str, *arguments: str) -> int:
-    lower_limits()
+    lower_limits(point)
     doom = Doom(point, int(nth))
     system_seams = run.system_seams
 
@@ -204,6 +248,7 @@ def main(point: str, nth: str, *arguments: str) -> int:
 
     run.system_seams = doomed_seams
     parts.Journal = doomed_journal(doom)  # type: ignore[misc]
+    parts.JournalRotation = doomed_rotation(doom)  # type: ignore[misc]
     parts.Snapshots = doomed_snapshots(doom)  # type: ignore[misc]
     parts.choose_selector = lambda _name: EagerSelector()  # type: ignore[assignment]
     return cli.main(arguments)

@@ -21,7 +21,7 @@ from unittest.mock import patch
 import msgspec
 import trio
 from attrs import frozen
-from doomed import LIFE_MS
+from doomed import LIFE_MS, ROTATION
 from processes import PATIENCE_S, ROOT, Running, clean_environment, running, until
 
 from kalshi_daemon.config import load
@@ -42,7 +42,7 @@ from kalshi_daemon.facts import (
     RunStarted,
 )
 from kalshi_daemon.shell.clock import SystemClock
-from kalshi_daemon.shell.journal_reader import read_journal
+from kalshi_daemon.shell.journals_kept import journals_since, put_aside, read_journals
 from kalshi_daemon.shell.network import SystemNetwork
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.signer import load_signer
@@ -165,6 +165,8 @@ class Account:
             "KALSHI_POLICY": "rules",
             "KALSHI_PRICING": pricing,
             "KALSHI_ORDER_SIZES": "1",
+            "KALSHI_JOURNAL_MAX_MB": "1",
+            "KALSHI_JOURNALS_KEPT": "1000",
         }
         self.member = Member(self.variables)
         self.filled_meanwhile = 0  # orders, while no daemon was there
@@ -187,9 +189,9 @@ class Account:
 
     def doom(self, point: str, nth: int) -> None:
         """A daemon that ends at the point. One that cancels is stopped when an order rests; where that was filled
-        before, it does not come to the point, and another is started.
+        before, it does not come to the point, and another is started. So is one that has not put its journal aside.
         """
-        stopped = point in AT_THE_STOP
+        stopped = point in AT_THE_STOP or point in ROTATION
         for _ in range(TRIES):
             with running(self.variables, self._folder, program=doomed(point, nth)) as daemon:
                 until(partial(self._provoked, daemon, point), point, LOOK_S, TRADE_S)
@@ -208,6 +210,8 @@ class Account:
             return True
         if point in AT_THE_STOP:
             return daemon.was_in("trading.normal") and bool(self.member.resting())
+        if point in ROTATION:
+            return daemon.was_in("trading.normal")
         if point in AT_A_FILL:
             self._trade_against()
         return False
@@ -233,7 +237,9 @@ class Account:
                 TRADE_S,
             )
             assert daemon.stop() == EXIT_STOPPED, (self.told, daemon.log())
-            facts = [fact for _seq, fact in read_journal(daemon.journal)]
+            chain = journals_since(daemon.journal, 0)
+            assert chain == [*reversed(put_aside(daemon.journal)), daemon.journal]
+            facts = [fact for _seq, fact in read_journals(chain)]
         compare(facts, self.member.books())
 
 

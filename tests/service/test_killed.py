@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from doomed import ROTATION
 from killed_accounts import AT_A_FILL, AT_THE_STOP, COMMIT, LOOK_S, TRADE_S, Account, Member, members
 from processes import Running, until
 
@@ -43,6 +44,7 @@ ALL_AMENDING: Final = (
 )
 AMENDING: Final = ALL_AMENDING if NIGHTLY else ("committed:AmendIntended", "sent:AMEND", "answered:AMEND")
 SNAPSHOTS: Final = ("snapshotting", "snapshotted", "restored")
+ROTATING: Final = ROTATION if NIGHTLY else ("named", "moved")
 NTHS: Final = (1, 2, 3) if NIGHTLY else (1,)
 
 
@@ -99,7 +101,7 @@ def test_killed_at_each_point_where_something_has_just_happened_or_is_about_to(n
         [(point, nth) for point in TRADING[:8]],
         [(point, nth) for point in TRADING[8:16]],
         [(point, 1) for point in AT_THE_STOP],
-        [(point, nth) for point in AMENDING] + [(point, 1) for point in SNAPSHOTS],
+        [(point, nth) for point in AMENDING] + [(point, 1) for point in (*SNAPSHOTS, *ROTATING)],
     ]
 
     def doomed(points: list[tuple[str, int]]) -> Callable[[Account], None]:

@@ -14,7 +14,8 @@ from kalshi_daemon import limits
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.ledger_memory import remember
 from kalshi_daemon.errors import JournalCorrupt, JournalLost
-from kalshi_daemon.facts import AccountCarried, AccountDoubted, AccountFact, FillSeen
+from kalshi_daemon.facts import AccountCarried, AccountDiffers, AccountDoubted, AccountFact, FillSeen
+from kalshi_daemon.limits import TOLD_AGAIN_MS
 from kalshi_daemon.shell import journal as journal_module
 from kalshi_daemon.shell import journal_rotation
 from kalshi_daemon.shell.journal import Journal
@@ -74,6 +75,19 @@ def test_a_journal_over_its_limit_is_put_aside_whole(path: Path) -> None:
     assert again.ledger.fills_booked == ORDERS + 1
 
 
+@pytest.mark.parametrize("last", [AccountDoubted(BEGUN_MS, "the private session was lost"), *run(2, BEGUN_MS)[:1]])
+def test_a_doubt_since_the_last_agreement_goes_on(tmp_path: Path, last: AccountFact) -> None:
+    """As a stop leaves it, or a run that came no further: what was doubted is read by the next start in any case."""
+    path = tmp_path / "state" / "journal.sqlite3"
+    make(path, [*life(), last])
+    before = folded(path)
+    start = Start(path)
+    start.stop()
+    assert (start.rotation.counts["put_aside"], start.ledger.account_agreed) == (1, False)
+    assert start.ledger.account_figures() == before.account_figures()
+    assert (start.ledger.agreed_ms, start.ledger.opened_ms) == (before.agreed_ms, before.agreed_ms - TOLD_AGAIN_MS)
+
+
 def test_what_is_under_the_limit_stays(path: Path) -> None:
     """Also to the byte."""
     size = path.stat().st_size
@@ -96,6 +110,10 @@ def test_journals_of_several_years_are_one_account(path: Path) -> None:
         start.write([*rows, agreed(at_ms + 20_000 * ORDERS)])
         start.stop()
     assert len(put_aside(path)) == 3
+    copy = path.with_name(f"{put_aside(path)[-1].stem}-mine.sqlite3")
+    copy.touch()
+    Start(path, bytes_max=10**9, kept_max=3).stop()
+    assert (copy.exists(), len(put_aside(path))) == (True, 3)
     chain = journals_since(path, 0)
     assert chain == [*reversed(put_aside(path)), path]
     across, alone = folded(*chain).account_figures(), folded(path).account_figures()
@@ -148,8 +166,8 @@ def goes_on(path: Path, why: str, bytes_max: int = LIMIT) -> Start:
     ("facts", "why"),
     [
         ([*life(), *order(ORDERS + 1)[:3]], f"order kd-{RUN}-{ORDERS + 1} on KXA is resting"),
-        ([*life(), AccountDoubted(BEGUN_MS, "a feed was away")], "its last word is not that the account agrees"),
-        (life()[:-1], "its last word is not that the account agrees"),
+        ([*life(), AccountDiffers(BEGUN_MS, ("cash",))], "the last comparison with the exchange found a difference"),
+        (life()[:-1], "it has never agreed with the exchange"),
     ],
 )
 def test_an_account_that_is_not_at_rest_goes_on_where_it_is(tmp_path: Path, facts: list[AccountFact], why: str) -> None:

@@ -13,6 +13,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.shell.journal_report import verify
 from kalshi_daemon.shell.journals_kept import journals_since, put_aside, read_journals
+from kalshi_daemon.shell.status_text import why
 
 SMALL = {"KALSHI_JOURNAL_MAX_MB": "1"}
 
@@ -89,5 +90,8 @@ async def test_orders_that_rest_keep_it_until_they_are_over(autojump_clock, jour
         third = site.start({**SMALL, **RESTING}, journal=journal)
         await third.until("trading.normal")
         assert "was put aside" in checked(third)
+        status = third.daemon.surface.reporter.status()
+        assert status is not None
+        assert f"journal: {checked(third)}" in why(status).splitlines()
         assert await third.stop() == EXIT_STOPPED
         same_books(site, third.ledger)

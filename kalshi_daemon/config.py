@@ -43,7 +43,9 @@ PERCENT_BPS: Final = 100
 
 @frozen
 class Variable:
-    """One variable for people: `default` is its text, `derived` says in words where an absent one comes from."""
+    """One variable: `default` is its text, `derived` says in words where an absent one comes from; `read` raises
+    ConfigurationError.
+    """
 
     name: str
     allowed: str
@@ -51,6 +53,14 @@ class Variable:
     default: str | None
     derived: str
     secret: bool
+    read: Callable[[str], Any]
+
+    def value(self, variables: Mapping[str, str]) -> Any:
+        """What an environment says of this one alone, whatever the others are. Raises ConfigurationError."""
+        text = variables.get(self.name, self.default)
+        if text is None:
+            raise ConfigurationError(f"{self.name} is not set; allowed: {self.allowed}")
+        return self.read(text)
 
 
 VARIABLES: dict[str, Variable] = {}  # by name, in the order of the fields of Config; filled by `_setting` alone
@@ -69,7 +79,6 @@ def _setting(
     secret: bool = False,
 ) -> Any:
     """A field of Config. `read` raises ValueError for what is not allowed; a message of its own names the part."""
-    variable = VARIABLES[PREFIX + name] = Variable(PREFIX + name, allowed, unit, default, derived, secret)
 
     def convert(text: str) -> T:
         try:
@@ -79,9 +88,10 @@ def _setting(
                 "a value that is not shown" if secret or values.looks_secret(text) else repr(text) if text else "empty"
             )
             reason = f" ({problem})" if str(problem) else ""
-            message = f"{variable.name} is {shown}{reason}; allowed: {allowed}"
+            message = f"{PREFIX}{name} is {shown}{reason}; allowed: {allowed}"
             raise ConfigurationError(message) from None
 
+    variable = VARIABLES[PREFIX + name] = Variable(PREFIX + name, allowed, unit, default, derived, secret, convert)
     return environ.var(default=default, name=variable.name, converter=convert, help=allowed)
 
 

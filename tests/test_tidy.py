@@ -69,6 +69,7 @@ FLOORS = {
     "kalshi_daemon/client_cli.py": 8,
     "kalshi_daemon/cli_arguments.py": 8,
     "kalshi_daemon/replay_cli.py": 8,
+    "kalshi_daemon/model_cli.py": 8,
     "kalshi_daemon/journal_cli.py": 8,
     "kalshi_daemon/statement_cli.py": 8,
     "kalshi_daemon/standard_streams.py": 8,

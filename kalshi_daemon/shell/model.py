@@ -24,6 +24,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import onnxruntime
+from attrs import frozen
 
 from kalshi_daemon.errors import ModelRefused
 from kalshi_daemon.limits import MODEL_BYTES_MAX
@@ -63,15 +64,31 @@ class Model:
         return chosen
 
 
-def load(path: Path, sizes: Sequence[Count], pricing: Pricing, *, production: bool) -> Model:
-    """Reads, checks and warms a model. Raises ModelRefused."""
+@frozen
+class ModelFile:
+    """A file that onnxruntime reads, and nothing more is known of: `check` has not judged it."""
+
+    sha256: str
+    size: int  # bytes
+    description: ModelDescription
+    session: Any
+
+
+def read(path: Path) -> ModelFile:
+    """Raises ModelRefused for what is no model at all."""
     content = _read(path)
     try:
         session = onnxruntime.InferenceSession(content, _options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # the library's have no other root
         raise ModelRefused(f"{path} cannot be read as ONNX: {_first_line(error)}; use another") from error
-    contract = check(_describe(session), sizes, pricing, production=production)
-    model = Model(session, contract, hashlib.sha256(content).hexdigest())
+    return ModelFile(hashlib.sha256(content).hexdigest(), len(content), _describe(session), session)
+
+
+def load(path: Path, sizes: Sequence[Count], pricing: Pricing, *, production: bool) -> Model:
+    """Reads, checks and warms a model. Raises ModelRefused."""
+    file = read(path)
+    contract = check(file.description, sizes, pricing, production=production)
+    model = Model(file.session, contract, file.sha256)
     try:
         observation = np.zeros((1, len(FEATURES)), dtype=np.float32)
         chosen = model.select(observation, np.ones((1, action_count(sizes)), dtype=np.bool_))

@@ -274,6 +274,19 @@ class Config:
         unit="journals put aside that are kept, the newest",
         default=str(limits.JOURNALS_KEPT),
     )
+    recording_dir: Path | None = _setting(
+        "RECORDING_DIR",
+        lambda text: values.absolute_path(text) if text else None,
+        "an absolute path, or empty for no recording",
+        default="",
+    )
+    recording_bytes_max: int = _setting(
+        "RECORDING_MAX_GB",
+        lambda text: values.whole(1, limits.RECORDING_MAX_GB_CAP)(text) * limits.RECORDING_GB,
+        f"1 to {limits.RECORDING_MAX_GB_CAP}",
+        unit="gigabytes of recordings, of which the oldest make room",
+        default=str(limits.RECORDING_MAX_GB),
+    )
     control_socket: Path = _setting(
         "CONTROL_SOCKET",
         values.short_path(limits.CONTROL_PATH_MAX),

@@ -132,6 +132,8 @@ class Daemon:
         """The exit code: 0 stopped and swept, 75 stopped and not verified, 77 or 78 for a person, 1 crashed."""
         run_id = new_run_id(self.seams.rng, self.parts.clock.now_ms())
         self._post(RunStarted(self.parts.clock.now_ms(), run_id, __version__))
+        if self.parts.recorder is not None:
+            self.parts.recorder.begin(run_id)
         try:
             async with self.parts.rest, self.parts.market_rest:
                 ended = await self.runner.run()

@@ -74,6 +74,16 @@ RUNS_CARRIED_MAX: Final = 1_000  # newest runs by whose ids orders of ours are k
 REPLAY_BREATH: Final = 1_000  # facts folded between two looks at the rest of the process, when a journal is replayed
 
 # --- the recorder
+RECORDING_GB: Final = 1_000_000_000
+RECORDING_MAX_GB: Final = 10  # two days of a hundred lively markets
+RECORDING_MAX_GB_CAP: Final = 65_536
+RECORDING_BLOCK: Final = 1024 * 1024  # of records that are written together: some 6 ms to compress
+RECORDING_BLOCKS_MAX: Final = 16  # that wait for the disk: half a minute of the liveliest stream
+RECORDING_FLUSH_S: Final = 1.0  # what a process that is killed has not yet written
+RECORDING_SEGMENT: Final = 64 * 1024 * 1024  # on the disk; what is removed when there is too much
+RECORDING_DISK_LEAST: Final = 1024 * 1024 * 1024  # that is left free: the journal may be on the same disk
+RECORDING_RETRY_S: Final = 60.0  # after a disk that failed
+RECORDING_SEAL_S: Final = 2.0  # at the end; the journal is sealed within the same `seal_limit`
 RECORDING_BLOCK_CAP: Final = 64 * 1024 * 1024  # of one block in memory: long frames, and a checkpoint beside them
 
 # --- our clock against the exchange's

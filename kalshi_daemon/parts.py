@@ -5,6 +5,7 @@ decided.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import trio
 from attrs import frozen
@@ -32,6 +33,8 @@ from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.account_identity import AccountIdentity
 from kalshi_daemon.shell.account_poller import AccountPoller
 from kalshi_daemon.shell.account_reader import AccountReader
+from kalshi_daemon.shell.book_memory import remember
+from kalshi_daemon.shell.book_table import BookTable
 from kalshi_daemon.shell.calibration_service import CalibrationService
 from kalshi_daemon.shell.clock import EASTERN
 from kalshi_daemon.shell.door import Door
@@ -53,12 +56,15 @@ from kalshi_daemon.shell.order_writer import OrderWriter
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 from kalshi_daemon.shell.position_listener import PositionListener
 from kalshi_daemon.shell.preflight import Preflight
+from kalshi_daemon.shell.recorder import Recorder
+from kalshi_daemon.shell.recording_directory import RecordingDirectory
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.shell.session import SessionSeams
 from kalshi_daemon.shell.signer import LateSigner
 from kalshi_daemon.shell.snapshots import Snapshots
 from kalshi_daemon.shell.sweeper import Sweeper
 from kalshi_daemon.shell.sync_service import SyncService
+from kalshi_daemon.shell.versions import versions
 from kalshi_daemon.shell.watches import Watchdog
 from kalshi_daemon.shell.websocket_coordinator import WebSocketCoordinator
 from kalshi_daemon.units import SECOND_MS, Money, Ticker
@@ -154,6 +160,7 @@ class Parts:
             on_alarm=hooks.alarm,
             nearest=self._nearest,
         )
+        self.recorder = self.books.table.recorder = _recorder(self.config, seams, self.books.table, hooks.alarm)
         if seams.practice is not None:
             self.books.table.on_book = seams.practice.on_book
         self.fills = FillListener(self._post)
@@ -319,6 +326,7 @@ class Parts:
             on_change=self.coordinator.on_change,
             on_step=self._hooks.on_step,
             on_alarm=self._hooks.alarm,
+            recorder=self.recorder,
         )
 
     @property
@@ -331,6 +339,13 @@ class Parts:
 
     def _post(self, fact: AccountFact) -> None:
         self.bus.post(fact)
+
+
+def _recorder(config: Config, seams: Seams, table: BookTable, alarm: Callable[[str, str], None]) -> Recorder | None:
+    if config.recording_dir is None:
+        return None
+    directory = RecordingDirectory(config.recording_dir, config.recording_bytes_max)
+    return Recorder(directory, seams.clock, seams.run_in_thread, partial(remember, table), versions, alarm)
 
 
 def _risk_limits(config: Config) -> RiskLimits:

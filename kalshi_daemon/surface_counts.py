@@ -24,6 +24,7 @@ def counters(parts: Parts, chart: Mapping[str, int]) -> Mapping[str, int]:
         "journal": parts.journal.counts if parts.journal else {},
         "snapshots": parts.snapshots.counts,
         "rotation": parts.rotation.counts,
+        "recorder": parts.recorder.counts if parts.recorder else {},
         "writer": parts.writer.counts,
         "sync": parts.sync.counts,
         "calibration": parts.calibration.counts,
@@ -65,6 +66,7 @@ def gauges(parts: Parts) -> Mapping[str, int]:
         else 0,
         "journal_file_bytes": parts.journal.file_bytes if parts.journal else 0,
         "journal_file_bytes_max": parts.rotation.bytes_max,
+        **({"recorder_waiting": parts.recorder.waiting} if parts.recorder else {}),
         "policy_inference_microseconds": round(actor.inference_s * SECOND_US) if actor else 0,
     }
 

@@ -67,6 +67,7 @@ class Tasks:
             "websocket_coordinator": self._coordinate,
             "clock_watch": partial(watch_clock, parts.clock, parts.market_watch.tick, self._alarm),
             "exchange_watch": self._watch_exchange,
+            "recorder": self._record,
             "metrics": self._serve_metrics,
             "control": self._serve_control,
             "dashboard": self._show,
@@ -129,6 +130,12 @@ class Tasks:
             nursery.start_soon(read_hours, parts.market_rest, parts.hours)
             nursery.start_soon(watch_hours, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
             await watch_exchange(parts.market_rest, parts.hours, parts.ledger, parts.clock, parts.bus.settle)
+
+    async def _record(self) -> None:
+        if self.parts.recorder is None:
+            await trio.sleep_forever()
+        else:
+            await self.parts.recorder.run()
 
     async def _serve_metrics(self) -> None:
         await self.parts.preflight.opened.wait()  # whoever does not hold the lock takes no port either
@@ -233,6 +240,8 @@ class Tasks:
             await self.parts.bus.drain()
             assert self.parts.journal is not None, "it was replayed"
             await self.parts.snapshots.seal(self.parts.journal)
+        if self.parts.recorder is not None:
+            await self.parts.recorder.end()
 
     def _look(self) -> None:
         """At what nothing else would tell."""

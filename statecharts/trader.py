@@ -31,6 +31,7 @@ TRADER: ChartDef = {
         "websocket_coordinator": {"restart": "service_restarts", "crashed": "service_lost"},
         "clock_watch": {"restart": "service_restarts", "crashed": "service_lost"},
         "exchange_watch": {"restart": "service_restarts", "crashed": "service_lost"},
+        "recorder": {"restart": "service_restarts"},
         "metrics": {"restart": "service_restarts"},
         "control": {"restart": "service_restarts"},
         "dashboard": {"restart": "service_restarts"},

@@ -20,6 +20,7 @@ from collections import deque
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.limits import ACTIVITY_SECONDS, HISTORY_POINTS, POINT_MS
 from kalshi_daemon.units import CONTRACT, PRICE_ONE, SECOND_MS, Count, Milliseconds
+from kalshi_daemon.wire.records import WindowState
 
 ACTIVITY_FULL: Count = 10_000 * CONTRACT  # contracts changed in the window above which activity does not rise
 
@@ -57,6 +58,27 @@ class MarketHistory:
         yes, no = book.yes.prices, book.no.prices
         if yes and no:
             self.mid_twice = yes[-1] + PRICE_ONE - no[-1]
+
+    def remember(self) -> WindowState:
+        return WindowState(
+            list(self.closed_ms),
+            list(self.closed_mids),
+            list(self.closed_changed),
+            self.now_ms,
+            self.mid_twice,
+            self._until_ms,
+            self._sum,
+            list(self._seconds),
+        )
+
+    def restore(self, state: WindowState) -> None:
+        """It goes on as the one that was remembered."""
+        self.closed_ms = deque(state.closed_ms, HISTORY_POINTS - 1)
+        self.closed_mids = deque(state.closed_mids, HISTORY_POINTS - 1)
+        self.closed_changed = deque(state.closed_changed, HISTORY_POINTS - 1)
+        self.now_ms, self.mid_twice = state.now_ms, state.mid_twice
+        self._until_ms, self._sum = state.until_ms, state.sum
+        self._seconds = deque(state.seconds)
 
     @property
     def changed(self) -> Count:

@@ -15,11 +15,13 @@ import trio
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.facts import TradePrinted
 from kalshi_daemon.policy.history import MarketHistory
+from kalshi_daemon.shell.recorder import Recorder
 from kalshi_daemon.units import Milliseconds, Price, Ticker
 
 
 class BookTable:
     def __init__(self) -> None:
+        self.recorder: Recorder | None = None  # told of what changes a book, before it does
         self.on_book: Callable[[OrderBook], None] | None = None  # told of each change, in its own step
         self._books: dict[Ticker, OrderBook] = {}
         self._histories: dict[Ticker, MarketHistory] = {}
@@ -33,6 +35,8 @@ class BookTable:
 
     def want(self, markets: Sequence[Ticker]) -> None:
         """These markets and no others; of what is dropped nothing stays."""
+        if self.recorder is not None and self._books.keys() != set(markets):
+            self.recorder.wanted(markets)
         for market in self._books.keys() - set(markets):
             self._books.pop(market).forget()
             del self._histories[market]
@@ -46,8 +50,18 @@ class BookTable:
     def on_trade(self, trade: TradePrinted) -> None:
         self.counts["trades"] += 1
         if trade.market in self._books:
+            if self.recorder is not None:
+                self.recorder.took(0)
             self.last_trades[trade.market] = trade.price
             self.touch(trade.market)
+
+    def lose(self, markets: Sequence[Ticker]) -> None:
+        """What stands in these books is not known any more."""
+        known = [market for market in markets if self._books[market].known]
+        if self.recorder is not None and known:
+            self.recorder.lost(known)
+        for market in known:
+            self._books[market].forget()
 
     def changed(self, book: OrderBook, ts_ms: Milliseconds) -> None:
         self._histories[book.market].note(book, ts_ms)

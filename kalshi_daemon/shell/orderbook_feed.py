@@ -165,6 +165,9 @@ class OrderBookFeed:
         self._counts["snapshots"] += 1
         book = self._table.books[market]
         self._read_s.pop(market, None)  # what stands in it is the stream's now
+        noted_ms = message_time_ms(None, snapshot.sending_ms, self._seams.clock.exchange_now_ms())
+        if self._table.recorder is not None:
+            self._table.recorder.took(noted_ms)
         try:
             book.apply_snapshot(snapshot)
             book.prove_uncrossed()
@@ -173,7 +176,7 @@ class OrderBookFeed:
             return
         self._proven.add(market)
         self._set_aside.discard(market)
-        self._table.changed(book, message_time_ms(None, snapshot.sending_ms, self._seams.clock.exchange_now_ms()))
+        self._table.changed(book, noted_ms)
         self._tell_if_proven()
 
     def on_delta(self, delta: BookDelta) -> None:
@@ -187,6 +190,8 @@ class OrderBookFeed:
         if known is not None and clock is not None and clock < known:
             self._lose("reset_found", "resets", f"the exchange's clock of {market} went back from {known} to {clock}")
             return
+        if self._table.recorder is not None:
+            self._table.recorder.took(delta.ts_ms)
         try:
             book.apply_delta(delta)
             book.prove_uncrossed()
@@ -222,8 +227,7 @@ class OrderBookFeed:
 
     def _forget(self) -> None:
         """No book is the stream's any more; those that were read by REST stay what they are."""
-        for market in self._proven:
-            self._table.books[market].forget()
+        self._table.lose([market for market in self.markets if market in self._proven])
         self._proven.clear()
         self._set_aside.clear()
 
@@ -279,6 +283,9 @@ class OrderBookFeed:
             self._drop_read(market)
             return
         book = self._table.books[market]
+        noted_ms = self._seams.clock.exchange_now_ms()
+        if self._table.recorder is not None:
+            self._table.recorder.read(market, read.yes, read.no, noted_ms)
         try:
             book.replace(read.yes, read.no, clock=None, ts_ms=None)
             book.prove_uncrossed()
@@ -288,11 +295,11 @@ class OrderBookFeed:
             self._drop_read(market)
             return
         self._read_s[market] = asked_s
-        self._table.changed(book, self._seams.clock.exchange_now_ms())
+        self._table.changed(book, noted_ms)
 
     def _drop_read(self, market: Ticker) -> None:
         self._read_s.pop(market, None)
-        self._table.books[market].forget()
+        self._table.lose([market])
 
     def round_read(self) -> None:
         self._counts["polls"] += 1

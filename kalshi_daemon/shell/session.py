@@ -28,6 +28,7 @@ from kalshi_daemon.shell.clock import Clock, learn_date
 from kalshi_daemon.shell.door import Door, Turns
 from kalshi_daemon.shell.feeds import CHANNELS, GROUPS, LIFECYCLE, Role
 from kalshi_daemon.shell.network import Network
+from kalshi_daemon.shell.recorder import Recorder
 from kalshi_daemon.shell.session_frames import FrameHooks, SessionFrames
 from kalshi_daemon.shell.socket import Socket
 from kalshi_daemon.shell.subscriber import Subscriber
@@ -52,6 +53,7 @@ class SessionSeams:
     on_change: Callable[[Session], None]  # it went live, or was lost
     on_step: Callable[[str, Step], None]
     on_alarm: Callable[[str, str], None]
+    recorder: Recorder | None = None
 
 
 @define(eq=False)
@@ -245,7 +247,7 @@ class Session:
                 self._seams.on_change(self)
 
     async def _read(self, opened: _Open) -> None:
-        clock = self._seams.clock
+        clock, recorder = self._seams.clock, self._seams.recorder
 
         def learn(sending_ms: Milliseconds, at_ms: Milliseconds) -> None:
             clock.learn_sending(sending_ms, at_ms)
@@ -261,6 +263,8 @@ class Session:
             for frame in frames:
                 if opened.scope.cancel_called:
                     break  # given up: what it carries cannot be trusted any more
+                if recorder is not None:
+                    recorder.hear(self.name, frame, at_ms)
                 try:
                     decoded = feed.decode_frame(frame, at_ms, learn)
                 except WireError as error:
@@ -268,6 +272,8 @@ class Session:
                     self._frames.pass_over(opened.subscriber.known, frame)
                 else:
                     self._frames.handle(opened.subscriber, decoded)
+                if recorder is not None:
+                    recorder.handled()
 
     @staticmethod
     async def _write(socket: Socket, outgoing: trio.MemoryReceiveChannel[str]) -> None:

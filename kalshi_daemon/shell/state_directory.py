@@ -31,22 +31,25 @@ def make_directory(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-def lock_directory(path: Path) -> int:
-    """A lock file beside the journal, held by its descriptor: the kernel gives it back however the process ends."""
+def lock_directory(path: Path, what: str = "state") -> int:
+    """A lock file beside the journal, held by its descriptor: the kernel gives it back however the process ends.
+
+    `what` the directory is, for people.
+    """
     directory = path.parent
     lock_path = path.with_name(path.name + ".lock")
     try:
         make_directory(directory, PASSAGE_MODE)
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise OperatingError(f"the state directory {directory} cannot be used: {error}; {advice(error)}") from error
+        raise OperatingError(f"the {what} directory {directory} cannot be used: {error}; {advice(error)}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         holder = os.read(lock, 32).decode("ascii", "replace").strip()
         os.close(lock)
         raise JournalLocked(
-            f"the state directory {directory} is in use by process {holder or 'unknown'}: stop that daemon first"
+            f"the {what} directory {directory} is in use by process {holder or 'unknown'}: stop that daemon first"
         ) from error
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

@@ -1,0 +1,1 @@
+"""What was recorded, lived through again: never imported by the daemon."""

@@ -33,6 +33,7 @@ from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.account_identity import AccountIdentity
 from kalshi_daemon.shell.account_poller import AccountPoller
 from kalshi_daemon.shell.account_reader import AccountReader
+from kalshi_daemon.shell.batch_recorder import BatchRecorder, BatchSources
 from kalshi_daemon.shell.book_memory import remember
 from kalshi_daemon.shell.book_table import BookTable
 from kalshi_daemon.shell.calibration_service import CalibrationService
@@ -125,7 +126,8 @@ class Parts:
         )
         self._build_feeds()
         self._build_money()
-        self.policy = PolicyParts(config, seams, self.books, self.inputs, self.increases_allowed)
+        on_batch = None if self.recorder is None else self._record_batches(self.recorder).decided
+        self.policy = PolicyParts(config, seams, self.books, self.inputs, self.increases_allowed, on_batch)
         self.preflight = Preflight(
             ledger=self.ledger,
             hours=self.hours,
@@ -143,6 +145,13 @@ class Parts:
             find_markets=self.market_watch.prepare,
         )
         self.watchdog = Watchdog(self.bus, self.ledger, clock, self.notifier, hooks.alarm)
+
+    def _record_batches(self, recorder: Recorder) -> BatchRecorder:
+        config = self.config
+        sources = BatchSources(
+            self.books.table, self.ledger, self.clock, self.reserve, config.order_sizes, config.pricing
+        )
+        return BatchRecorder(recorder, sources)
 
     def _make_rest(self, door: Door) -> RestClient:
         seams = self.seams

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from kalshi_daemon.config import Config
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
+from kalshi_daemon.policy.decided import DecidedBatch
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.actor_service import ActorService
@@ -25,6 +26,7 @@ class PolicyParts:
         books: OrderBookClient,
         inputs: MarketInputs,
         increases_allowed: Callable[[], bool],
+        on_batch: Callable[[DecidedBatch], None] | None,
     ) -> None:
         self.selector: Selector | None = None
         self.actor: ActorService | None = None
@@ -33,6 +35,7 @@ class PolicyParts:
         self._books = books
         self._inputs = inputs
         self._increases_allowed = increases_allowed
+        self._on_batch = on_batch
 
     def load(self) -> str:
         """What was loaded, for people. Raises OperatingError for a model that is refused."""
@@ -53,4 +56,5 @@ class PolicyParts:
             self._increases_allowed,
             seams.stopwatch,
         )
+        self.actor.on_batch = self._on_batch
         return f"{self.selector.name}: {self.selector.model[:12]}"

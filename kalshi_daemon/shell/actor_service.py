@@ -23,6 +23,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.policy.action_executor import execute
 from kalshi_daemon.policy.action_selector import Selector
+from kalshi_daemon.policy.decided import DecidedBatch
 from kalshi_daemon.policy.mask import mask
 from kalshi_daemon.policy.observation_adapter import observe
 from kalshi_daemon.policy.pricing import Pricing
@@ -64,6 +65,7 @@ class ActorService:
             probe_s=limits.POLICY_PROBE_S,
         )
         self.inference_s = 0.0  # of the last batch
+        self.on_batch: Callable[[DecidedBatch], None] | None = None  # told of each, before it proposes anything
         self._books = books
         self._inputs = inputs
         self._selector = selector
@@ -128,12 +130,20 @@ class ActorService:
         markets = [found for found in self._inputs.markets(tickers, exchange_ms) if found.usable]
         if not markets:
             return
-        observation = observe(markets, self._inputs.account(), exchange_ms)
-        allowed = mask(markets, self._sizes, self._pricing, increases_allowed=self._increases_allowed())
+        account, increases = self._inputs.account(), self._increases_allowed()
+        observation = observe(markets, account, exchange_ms)
+        allowed = mask(markets, self._sizes, self._pricing, increases_allowed=increases)
         began_s = self._stopwatch()
         actions = self._selector.select(observation, allowed)
         self._inferred(self._stopwatch() - began_s)
         self.batches += 1
+        if self.on_batch is not None:
+            number, first, selector = self.batches, self.decisions + 1, self._selector
+            self.on_batch(
+                DecidedBatch(
+                    number, first, exchange_ms, increases, selector, markets, account, observation, allowed, actions
+                )
+            )
         for row, (market, chosen) in enumerate(zip(markets, actions, strict=True)):
             action = int(chosen)
             self.decisions += 1

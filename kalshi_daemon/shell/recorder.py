@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -67,6 +67,7 @@ class Recorder:
         alarm: Callable[[str, str], None],
     ) -> None:
         """`books`: as they stand at the moment of asking. Nothing is recorded before `begin`."""
+        self.also: Callable[[], Iterable[Record]] = tuple  # what stands behind each checkpoint
         self.counts = Counter(records=0, dropped=0, bytes=0, segments=0, failures=0)
         self._directory = directory
         self._clock = clock
@@ -166,6 +167,8 @@ class Recorder:
         if why:
             self.note(Hole(now_ms, self._hole_ms, self.counts["dropped"] - self._hole_before, why))
         self.note(Checkpoint(now_ms, self._books()))
+        for record in self.also():
+            self.note(record)
 
     def _push(self) -> None:
         """The block that gathers is complete."""

@@ -3,13 +3,13 @@
 | record | what it says |
 |---|---|
 | `Head` | the first of each segment: form, run, number of the segment, and the versions of what computes |
-| `PolicyNamed` | what decides from here on |
+| `PolicyNamed` | what decides from here on; said again behind checkpoints |
 | `Checkpoint` | all books and windows as they stand here, so that nothing before it is needed |
 | `Frame` | one frame of a socket, and whether a book or the list of prints took it |
 | `LevelsRead` | levels that were read by REST and put into a book |
 | `MarketsWanted` | these markets are kept from here on, and no others |
 | `BooksLost` | what stands in these books is not known any more |
-| `TermsKnown` | fee multiplier and price grid of a market, before the first batch that uses them |
+| `TermsKnown` | fee multiplier and price grid of a market, before a batch needs them; said again behind checkpoints |
 | `Batch` | markets that were decided together: on what, and which actions came of it |
 | `Hole` | records that were dropped here; a `Checkpoint` follows it |
 
@@ -128,7 +128,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class Batch(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="batch"):
     """`account_version` is how many facts the ledger had folded; `now_ms` is the exchange's time, and `offset_ms` what
-    has to be added to ours to come to it.
+    has to be added to ours to come to it. `elsewhere`: what positions are worth whose books are not kept any more.
     """
 
     number: int
@@ -138,7 +138,9 @@ class Batch(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="batch")
     increases_allowed: bool
     account_version: int
     reserve: Money
+    portfolio_value: Money
     markets: list[Decided]
+    elsewhere: list[tuple[Ticker, Money]]
     observation_crc: int  # of the float32 bytes, row by row
     mask_crc: int
 

@@ -63,7 +63,7 @@ RECORDS: list[Record] = [
     MarketsWanted(NOW_MS + 4, ["M", "N"]),
     BooksLost(NOW_MS + 5, ["M"]),
     TermsKnown(NOW_MS + 6, "M", 70_000, (PriceRange(0, 10_000, 100),)),
-    Batch(1, 1, NOW_MS, -3, True, 12, 5_000_000, [Decided("M", 7, USABLE | CLOSING, 0)], 0xFFFFFFFF, 0),
+    Batch(1, 1, NOW_MS, -3, True, 12, 5_000_000, 9, [Decided("M", 7, USABLE | CLOSING, 0)], [("N", 1)], 0xFFFFFFFF, 0),
     Hole(NOW_MS + 9, NOW_MS + 8, 4, "the disk is slow"),
 ]
 

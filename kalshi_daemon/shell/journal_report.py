@@ -217,6 +217,7 @@ class Verification:
             "exit_code": self.exit_code,
             "detail": self.detail,
             "note": self.note,
+            "goes_on_from": replayed.ledger.journal_before,
             "events": replayed.events,
             "from": iso(replayed.first_ms),
             "to": iso(replayed.last_ms),

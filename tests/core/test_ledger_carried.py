@@ -17,7 +17,7 @@ from kalshi_daemon import facts
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.ledger_carried import ToldAgain, differences
 from kalshi_daemon.facts import AccountFact, BalanceReading, FiguresBefore, FillSeen, HoldKind, PositionOpening
-from kalshi_daemon.limits import TOLD_AGAIN_MS
+from kalshi_daemon.limits import ORDERS_ASKED_MAX, TOLD_AGAIN_MS
 from kalshi_daemon.units import CONTRACT, DOLLAR
 
 OTHER = "KXOTHER-1"
@@ -86,6 +86,7 @@ def test_any_life_goes_on_in_the_next_journal_as_it_would_have(
     assert differences(whole, begun) == []
     assert (begun.journal_before, begun.version) == ("journal-until-then.sqlite3", len(carried(whole, again)))
     assert carried(begun, again_in_next) == carried(whole, again)
+    assert list(begun.accepted_orders()) == list(whole.accepted_orders())[:ORDERS_ASKED_MAX]
 
     after = [evolve(plan, number=plan.number + 100) for plan in late]
     old = [fact for fact in told if isinstance(fact, FillSeen)]

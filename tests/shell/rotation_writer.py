@@ -1,6 +1,6 @@
 """Puts a journal aside in processes that kill themselves, each before one more call: `python rotation_writer.py STATE
-FOLDER`. Each is on a copy of its own, FOLDER/000, 001, ...; the last one ends by itself. Calls are those to the system,
-and SQLite's statements.
+FOLDER`. Each is on a copy of its own, FOLDER/000, 001, ...; the last one ends by itself. Calls are those to the system
+that change what is on the disk, and SQLite's statements but for the many that read or add a row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from rested_account import Start
 from kalshi_daemon import limits
 from kalshi_daemon.shell.journal import Journal
 
-CALLS = ("open", "fchmod", "fsync", "link", "replace", "close", "unlink")
+CALLS = ("open", "fsync", "link", "replace", "unlink")
+
+
+ROWS = ("SELECT", "INSERT")
 
 
 def come(left: list[int]) -> None:
@@ -45,7 +48,7 @@ def doomed(state: Path, last: int) -> None:
 
     def traced(*args: Any, **named: Any) -> sqlite3.Connection:
         connection = connect(*args, **named)
-        connection.set_trace_callback(lambda statement: None if statement.startswith("SELECT") else come(left))
+        connection.set_trace_callback(lambda statement: None if statement.startswith(ROWS) else come(left))
         return connection
 
     sqlite3.connect = traced

@@ -5,22 +5,27 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+import trio
 from daemon_world import RESTING, exchange_site
 from test_statement_service import stated, trade
+from trio.testing import MockClock
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.emulator.model import NewOrder
 from kalshi_daemon.errors import EXIT_STOPPED, CommandRefused
 from kalshi_daemon.shell.journal_report import verify
 from kalshi_daemon.shell.journals_kept import journals_since, put_aside, read_journals
 from kalshi_daemon.shell.status_text import why
+from kalshi_daemon.simulation.determinism import seeded_scheduling
+from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_CENT, BookSide, TimeInForce
 
 SMALL = {"KALSHI_JOURNAL_MAX_MB": "1"}
 
 
 @pytest.fixture(autouse=True)
 def megabytes_are_small(monkeypatch):
-    monkeypatch.setattr(limits, "JOURNAL_MB", 20_000)
+    monkeypatch.setattr(limits, "JOURNAL_MB", 16_000)
     monkeypatch.setattr(limits, "JOURNAL_SHARE_MAX", 1)
     monkeypatch.setattr("kalshi_daemon.core.ledger.RECENT_MAX", 3)  # else the executions alone are as much
 
@@ -95,3 +100,56 @@ async def test_orders_that_rest_keep_it_until_they_are_over(autojump_clock, jour
         assert f"journal: {checked(third)}" in why(status).splitlines()
         assert await third.stop() == EXIT_STOPPED
         same_books(site, third.ledger)
+
+
+async def meanwhile(folder, seed, bytes_mb, deeds):
+    """An account that traded and was stopped, to which things happen, and whose next daemon trades on."""
+    folder.mkdir(parents=True, mode=0o700)
+    journal = folder / "journal.sqlite3"
+    variables = {"KALSHI_JOURNAL_MAX_MB": bytes_mb}
+    async with exchange_site(seed=seed) as site:
+        await trade(site, journal, fills=5, variables=variables)
+        for deed in deeds:
+            DEEDS[deed](site)
+        await trio.sleep(10)
+        running = site.start(variables, journal=journal)
+        await trio.sleep(35)
+        assert running.parts.invariants.violations == 0
+        assert await running.stop() == EXIT_STOPPED
+        return len(put_aside(journal)), running.held(), figures(running.ledger)
+
+
+def figures(ledger):
+    return {name: each for name, each in ledger.account_figures().items() if name != "counts"}
+
+
+def settle(site):
+    """Of what is held, the first."""
+    market = min(market for market, each in site.account.positions.items() if each.count)
+    site.exchange.settle(market, "yes")
+
+
+def hand_trades(site):
+    """Another hand, with the account's key, takes what is there."""
+    market = max(market for market, each in site.account.positions.items() if each.count)
+    order = NewOrder(market, BookSide.BID, 99 * PRICE_CENT, 2 * CONTRACT, TimeInForce.IMMEDIATE_OR_CANCEL)
+    assert site.exchange.create_order(site.account, order).filled
+
+
+DEEDS = {
+    "a settlement": settle,
+    "a deposit": lambda site: site.exchange.deposit(site.account, 25 * DOLLAR),
+    "another hand": hand_trades,
+}
+
+
+@pytest.mark.parametrize(("seed", "deeds"), [(1, ["a settlement", "another hand"]), (2, ["a deposit"])])
+def test_what_happens_while_it_is_stopped_leads_to_the_same_account(tmp_path, seed, deeds):
+    """With the journal put aside and without: what was filled, paid and paid in is found, or held, alike."""
+    ends = []
+    for name, bytes_mb in (("small", "1"), ("large", "60000")):
+        with seeded_scheduling(seed):
+            clock = MockClock(autojump_threshold=0)
+            ends.append(trio.run(meanwhile, tmp_path / name, seed, bytes_mb, deeds, clock=clock))
+    assert [aside for aside, _held, _figures in ends] == [1, 0]
+    assert ends[0][1:] == ends[1][1:]

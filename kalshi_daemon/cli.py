@@ -25,6 +25,7 @@ from kalshi_daemon.errors import ConfigurationError, OperatingError
 from kalshi_daemon.journal_cli import add_journal
 from kalshi_daemon.limits import SECONDS_MAX, SPEED_MAX
 from kalshi_daemon.model_cli import add_model
+from kalshi_daemon.recording_cli import add_recording
 from kalshi_daemon.replay_cli import add_replay
 from kalshi_daemon.standard_streams import complain, open_streams, say
 from kalshi_daemon.statement_cli import add_statement
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add_statement(commands)
     add_replay(commands)
     add_model(commands)
+    add_recording(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=lambda _chosen: say(__version__))
     return parser

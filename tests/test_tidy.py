@@ -68,6 +68,7 @@ FLOORS = {
     "kalshi_daemon/cli.py": 8,
     "kalshi_daemon/client_cli.py": 8,
     "kalshi_daemon/cli_arguments.py": 8,
+    "kalshi_daemon/recording_cli.py": 8,
     "kalshi_daemon/replay_cli.py": 8,
     "kalshi_daemon/model_cli.py": 8,
     "kalshi_daemon/journal_cli.py": 8,

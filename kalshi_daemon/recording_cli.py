@@ -1,0 +1,66 @@
+"""`kalshi-daemon recording`: which recordings there are, and whether they are whole.
+
+Rules: it only reads, also beside the daemon that writes. `verify` says its verdict on standard output, and the exit
+code is the verdict's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from kalshi_daemon.errors import RecordingAbsent
+from kalshi_daemon.standard_streams import say, say_lines
+
+Action: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+def add_recording(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    recording = commands.add_parser("recording", help="list or verify what `run` recorded; nothing is written")
+    actions = recording.add_subparsers(required=True, metavar="ACTION")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "path", type=Path, nargs="?", metavar="PATH", help="a directory or a segment (default: KALSHI_RECORDING_DIR)"
+    )
+    where.add_argument("--json", action="store_true", help="as one JSON object")
+
+    def add(name: str, run: Action, meaning: str) -> None:
+        actions.add_parser(name, parents=[where], help=meaning).set_defaults(run=run)
+
+    add("list", _list, "the runs that were recorded, one a line")
+    add("verify", _verify, "prove every block and every book; the exit code is the verdict's")
+
+
+def _path(chosen: argparse.Namespace) -> Path:
+    path: Path | None = chosen.path
+    named = os.environ.get("KALSHI_RECORDING_DIR", "")
+    if path is None and not named:
+        raise RecordingAbsent("no recording is named: give a directory, or set KALSHI_RECORDING_DIR")
+    return path or Path(named)
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.replay.inspection import runs
+    from kalshi_daemon.shell.recording_file import segments_of
+
+    return _report({"runs": list(runs(segments_of(_path(chosen))))}, as_json=chosen.json)
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    from kalshi_daemon.replay.inspection import verify
+    from kalshi_daemon.shell.recording_file import segments_of
+
+    verified = verify(segments_of(_path(chosen)))
+    _report(verified.as_dict(), as_json=chosen.json)
+    return verified.exit_code
+
+
+def _report(values: Mapping[str, object], *, as_json: bool) -> int:
+    import msgspec
+
+    from kalshi_daemon.shell.journal_text import outline
+
+    return say(msgspec.json.encode(values).decode()) if as_json else say_lines(outline(values))

@@ -26,6 +26,7 @@ from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.core.market_selection import Filters, MarketSelection
 from kalshi_daemon.core.market_universe import MarketChange, MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
+from kalshi_daemon.core.order_rate import increases_left
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits, cash_reserve
 from kalshi_daemon.facts import AccountFact, AmendSent, DriftSeen, OrderSent, PositionReported
 from kalshi_daemon.policy_parts import PolicyParts
@@ -127,7 +128,9 @@ class Parts:
         self._build_feeds()
         self._build_money()
         on_batch = None if self.recorder is None else self._record_batches(self.recorder).decided
-        self.policy = PolicyParts(config, seams, self.books, self.inputs, self.increases_allowed, on_batch)
+        self.policy = PolicyParts(
+            config, seams, self.books, self.inputs, self.increases_left, self.market_breakers, on_batch
+        )
         self.preflight = Preflight(
             ledger=self.ledger,
             hours=self.hours,
@@ -290,8 +293,12 @@ class Parts:
     def reserve(self) -> Money:
         return cash_reserve(self.ledger.bankroll, self.risk_limits)
 
-    def increases_allowed(self) -> bool:
-        return self._hooks.trader_state() == "trading.normal" and not self.ledger.held and not self.ledger.restricted
+    def increases_left(self) -> int:
+        """How many orders that increase may be proposed now, as far as the account is concerned."""
+        ledger = self.ledger
+        if self._hooks.trader_state() != "trading.normal" or ledger.held or ledger.restricted:
+            return 0
+        return increases_left(ledger, self.clock.now_ms(), self.risk_limits)
 
     def _nearest(self) -> Iterable[Ticker]:
         """The markets that are nearest to a trade: those with a position or an order of ours, then by their last

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kalshi_daemon.config import Config
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.decided import DecidedBatch
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
-from kalshi_daemon.shell.actor_service import ActorService
+from kalshi_daemon.shell.actor_service import ActorService, Policy
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.model import load
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
@@ -25,7 +26,8 @@ class PolicyParts:
         seams: Seams,
         books: OrderBookClient,
         inputs: MarketInputs,
-        increases_allowed: Callable[[], bool],
+        increases_left: Callable[[], int],
+        breakers: MarketBreakers,
         on_batch: Callable[[DecidedBatch], None] | None,
     ) -> None:
         self.selector: Selector | None = None
@@ -34,7 +36,8 @@ class PolicyParts:
         self._seams = seams
         self._books = books
         self._inputs = inputs
-        self._increases_allowed = increases_allowed
+        self._increases_left = increases_left
+        self._breakers = breakers
         self._on_batch = on_batch
 
     def load(self) -> str:
@@ -49,11 +52,10 @@ class PolicyParts:
         self.actor = ActorService(
             self._books,
             self._inputs,
-            self.selector,
-            config.order_sizes,
-            pricing,
+            Policy(self.selector, config.order_sizes, pricing),
             seams.clock,
-            self._increases_allowed,
+            self._increases_left,
+            self._breakers,
             seams.stopwatch,
         )
         self.actor.on_batch = self._on_batch

@@ -25,9 +25,9 @@ from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
 from kalshi_daemon.shell.logging import iso_time
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
-from kalshi_daemon.shell.status import MarketStatus, RefusalStatus
+from kalshi_daemon.shell.status import ActorStatus, MarketStatus, RefusalStatus
 from kalshi_daemon.shell.status_text import history_text, shortened, why
-from kalshi_daemon.surface_counts import counters, gauges, labelled
+from kalshi_daemon.surface_counts import SECOND_US, counters, gauges, labelled
 from kalshi_daemon.units import Price, Ticker
 
 RESUMED: Final = (HoldKind.OPERATOR, HoldKind.DRAWDOWN, HoldKind.ACCESS)  # what a person lifts by `resume`
@@ -236,6 +236,7 @@ class Surface:
             counters=lambda: counters(parts, self._chart_counts()),
             gauges=lambda: gauges(parts),
             labelled=lambda: labelled(parts),
+            actor=self._actor,
             model=lambda: parts.policy.selector.model[:12] if parts.policy.selector else "",
             now_ms=parts.clock.now_ms,
             now_s=trio.current_time,
@@ -276,6 +277,16 @@ class Surface:
     def _best(self, market: Ticker) -> tuple[Price | None, Price | None]:
         book = self._parts.books.books.get(market)
         return (None, None) if book is None else (book.best_bid, book.best_ask)
+
+    def _actor(self) -> ActorStatus | None:
+        actor = self._parts.policy.actor
+        if actor is None:
+            return None
+        last = actor.last
+        if last is None:
+            return ActorStatus(actor.doing, actor.held_back)
+        micros = round(last.inference_s * SECOND_US)
+        return ActorStatus(actor.doing, actor.held_back, last.at_ms, last.markets, last.proposals, micros)
 
     def _last_refusal(self) -> RefusalStatus | None:
         last = self._parts.gates.last_refusal

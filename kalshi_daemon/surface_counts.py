@@ -46,7 +46,12 @@ def _policy_counts(parts: Parts) -> Mapping[str, int]:
     actor, selector = parts.policy.actor, parts.policy.selector
     if actor is None or selector is None:
         return {}
-    return {"decisions": actor.decisions, "batches": actor.batches, "senseless": selector.senseless}
+    return {
+        "decisions": actor.decisions,
+        "batches": actor.batches,
+        "senseless": selector.senseless,
+        "throttled": actor.throttled,
+    }
 
 
 def gauges(parts: Parts) -> Mapping[str, int]:
@@ -67,6 +72,7 @@ def gauges(parts: Parts) -> Mapping[str, int]:
         "journal_file_bytes": parts.journal.file_bytes if parts.journal else 0,
         "journal_file_bytes_max": parts.rotation.bytes_max,
         **({"recorder_waiting": parts.recorder.waiting} if parts.recorder else {}),
+        "policy_held_back": actor.held_back if actor else 0,
         "policy_inference_microseconds": round(actor.inference_s * SECOND_US) if actor else 0,
     }
 

@@ -5,6 +5,10 @@ It is invoked by the actor's chart, which lives in the trading state's nursery.
 Rules:
 - Markets are conflated, never queued: the newest book wins. A market that was decided less than
   `DECISION_INTERVAL_S` ago stays dirty until its time has come; one without news is decided again after `REDECIDE_S`.
+- A market whose inputs cannot be observed is left out of the batch, and told to its breaker; the others are decided.
+  What fails for a whole batch, or in the model, ends the loop.
+- More increases than the order rate has room for are not proposed: their markets stay dirty. Cooling is for what the
+  exchange says.
 - The first news after a quiet time is decided at once; between two looks at what is dirty lies `DECISION_SPACING_S`, so
   that a busy stream is decided in batches. Nothing else sleeps, or waits for the exchange or the journal.
 - A decision is a function of its inputs; each carries its number, the model and the observation.
@@ -17,13 +21,20 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Final
 
+import numpy as np
+import structlog
 import trio
+from attrs import frozen
+from numpy.typing import NDArray
 
 from kalshi_daemon import limits
+from kalshi_daemon.commands import Proposal, ProposeOrder
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.policy.action_executor import execute
-from kalshi_daemon.policy.action_selector import Selector
+from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, Selector
 from kalshi_daemon.policy.decided import DecidedBatch
+from kalshi_daemon.policy.inputs import AccountInput, MarketInput
 from kalshi_daemon.policy.mask import mask
 from kalshi_daemon.policy.observation_adapter import observe
 from kalshi_daemon.policy.pricing import Pricing
@@ -31,7 +42,9 @@ from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.gates import OrderGate
 from kalshi_daemon.shell.market_inputs import MarketInputs
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
-from kalshi_daemon.units import Count, Ticker
+from kalshi_daemon.units import Count, Milliseconds, Ticker
+
+log = structlog.get_logger()
 
 NEVER: Final = float("-inf")
 
@@ -40,19 +53,68 @@ class PolicySlow(Exception):
     """The policy's breaker opened: it does not answer within its budget."""
 
 
+@frozen
+class Policy:
+    """What decides, and how its actions become orders."""
+
+    selector: Selector
+    sizes: tuple[Count, ...]
+    pricing: Pricing
+
+
+@frozen
+class Batch:
+    """The last batch that was decided: `at_ms` by our clock."""
+
+    at_ms: Milliseconds
+    markets: int
+    proposals: int
+    inference_s: float
+
+
+@frozen
+class _Seen:
+    """What a batch is decided on."""
+
+    now_ms: Milliseconds
+    increases: bool
+    markets: Sequence[MarketInput]
+    account: AccountInput
+    observation: Observation
+    allowed: Mask
+
+    def decided(self, number: int, first_decision: int, selector: Selector, actions: Actions) -> DecidedBatch:
+        return DecidedBatch(
+            number,
+            first_decision,
+            self.now_ms,
+            self.increases,
+            selector,
+            self.markets,
+            self.account,
+            self.observation,
+            self.allowed,
+            actions,
+        )
+
+
 class ActorService:
     def __init__(
         self,
         books: OrderBookClient,
         inputs: MarketInputs,
-        selector: Selector,
-        sizes: Sequence[Count],
-        pricing: Pricing,
+        policy: Policy,
         clock: Clock,
-        increases_allowed: Callable[[], bool],
+        increases_left: Callable[[], int],
+        breakers: MarketBreakers,
         stopwatch: Callable[[], float],
     ) -> None:
-        """`stopwatch`: seconds of a clock that the simulation replaces, so that no real time reaches a decision."""
+        """`increases_left`: how many orders that increase would pass now. `stopwatch`: seconds of a clock that the
+        simulation replaces, so that no real time reaches a decision.
+        """
+        self.doing = "waiting"  # or deciding, or acting: what it was at when it ended
+        self.last: Batch | None = None
+        self.throttled = 0  # proposals that the order rate had no room for
         self.beat_s = 0.0  # when the loop last came round; the watchdog reads it
         self.decisions = 0
         self.batches = 0
@@ -68,14 +130,18 @@ class ActorService:
         self.on_batch: Callable[[DecidedBatch], None] | None = None  # told of each, before it proposes anything
         self._books = books
         self._inputs = inputs
-        self._selector = selector
-        self._sizes = tuple(sizes)
-        self._pricing = pricing
+        self._selector, self._sizes, self._pricing = policy.selector, policy.sizes, policy.pricing
         self._clock = clock
-        self._increases_allowed = increases_allowed
+        self._increases_left = increases_left
+        self._breakers = breakers
         self._stopwatch = stopwatch
         self._decided_s: dict[Ticker, float] = {}  # when last, on trio's clock; the longest ago first
         self._held_back: dict[Ticker, None] = {}  # dirty, and decided too short a time ago
+
+    @property
+    def held_back(self) -> int:
+        """Markets with news that were decided, or met the order rate, too short a time ago."""
+        return len(self._held_back)
 
     def last_decided(self) -> list[Ticker]:
         """The markets by their last decision, the newest first."""
@@ -86,6 +152,7 @@ class ActorService:
         self.beat_s = trio.current_time()
         next_s = self.beat_s
         while True:
+            self.doing = "waiting"
             with trio.move_on_after(self._patience_s()):
                 await self._books.dirtied.wait()
             self.beat_s = trio.current_time()
@@ -125,34 +192,85 @@ class ActorService:
         return due
 
     def decide(self, tickers: Sequence[Ticker], gate: OrderGate) -> None:
-        """One batch: observe, infer, mask, select, propose."""
-        exchange_ms = self._clock.exchange_now_ms()
-        markets = [found for found in self._inputs.markets(tickers, exchange_ms) if found.usable]
-        if not markets:
+        """One batch: observe, mask, infer, select, propose."""
+        self.doing = "deciding"
+        left = self._increases_left()
+        seen = self._look(tickers, increases=left > 0)
+        if not seen.markets:
             return
-        account, increases = self._inputs.account(), self._increases_allowed()
-        observation = observe(markets, account, exchange_ms)
-        allowed = mask(markets, self._sizes, self._pricing, increases_allowed=increases)
+        if self._breakers.doubts:
+            for market in seen.markets:
+                self._breakers.observed(market.market)
         began_s = self._stopwatch()
-        actions = self._selector.select(observation, allowed)
+        actions = self._selector.select(seen.observation, seen.allowed)
         self._inferred(self._stopwatch() - began_s)
+        self.doing = "acting"
         self.batches += 1
         if self.on_batch is not None:
-            number, first, selector = self.batches, self.decisions + 1, self._selector
-            self.on_batch(
-                DecidedBatch(
-                    number, first, exchange_ms, increases, selector, markets, account, observation, allowed, actions
-                )
-            )
-        for row, (market, chosen) in enumerate(zip(markets, actions, strict=True)):
+            self.on_batch(seen.decided(self.batches, self.decisions + 1, self._selector, actions))
+        proposed = self._act(seen, actions, left, gate)
+        self.last = Batch(self._clock.now_ms(), len(seen.markets), proposed, self.inference_s)
+
+    def _look(self, tickers: Sequence[Ticker], *, increases: bool) -> _Seen:
+        """What is decided on; without the markets that cannot be observed, where others can."""
+        account, now_ms = self._inputs.account(), self._clock.exchange_now_ms()
+        due = [ticker for ticker in tickers if self._breakers.observable(ticker, trio.current_time())]
+        try:
+            return self._observed(due, account, now_ms, increases=increases)
+        except Exception as error:  # noqa: BLE001 - raised below, where it is not one market's
+            whole = error
+        fit = [ticker for ticker in due if self._is_fit(ticker, account, now_ms)]
+        if len(fit) == len(due) > 0:
+            raise whole
+        return self._observed(fit, account, now_ms, increases=increases)
+
+    def _observed(
+        self, tickers: Sequence[Ticker], account: AccountInput, now_ms: Milliseconds, *, increases: bool
+    ) -> _Seen:
+        markets = [found for found in self._inputs.markets(tickers, now_ms) if found.usable]
+        observation = observe(markets, account, now_ms)
+        allowed = mask(markets, self._sizes, self._pricing, increases_allowed=increases)
+        return _Seen(now_ms, increases, markets, account, observation, allowed)
+
+    def _is_fit(self, ticker: Ticker, account: AccountInput, now_ms: Milliseconds) -> bool:
+        try:
+            self._observed([ticker], account, now_ms, increases=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is: the other markets go on
+            self._unfit(ticker, error)
+            return False
+        return True
+
+    def _act(self, seen: _Seen, actions: Actions, left: int, gate: OrderGate) -> int:
+        """How many orders were proposed; of those that increase `left` at most."""
+        proposed = 0
+        for row, (market, chosen) in enumerate(zip(seen.markets, actions, strict=True)):
             action = int(chosen)
             self.decisions += 1
             self.actions[action] += 1
-            proposal = execute(
-                action, market, self._sizes, self._pricing, self.decisions, self._selector.model, observation[row]
-            )
-            if proposal is not None:
-                gate.propose(proposal)
+            proposal = self._execute(action, market, seen.observation[row])
+            if proposal is None:
+                continue
+            increases = not (isinstance(proposal, ProposeOrder) and proposal.reduces)
+            if increases and not left:
+                self.throttled += 1
+                self._held_back[market.market] = None
+                continue
+            left -= increases
+            proposed += 1
+            gate.propose(proposal)
+        return proposed
+
+    def _execute(self, action: int, market: MarketInput, row: NDArray[np.float32]) -> Proposal | None:
+        try:
+            return execute(action, market, self._sizes, self._pricing, self.decisions, self._selector.model, row)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._unfit(market.market, error)
+            return None
+
+    def _unfit(self, ticker: Ticker, error: Exception) -> None:
+        cause = f"{type(error).__name__}: {error}"
+        log.error("market_not_observed", ticker=ticker, cause=cause)
+        self._breakers.unobserved(ticker, cause, trio.current_time())
 
     def _inferred(self, seconds: float) -> None:
         """Over the budget is a failure of the policy's breaker, which the chart hears of when it opens."""

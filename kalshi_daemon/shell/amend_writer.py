@@ -116,6 +116,7 @@ class AmendWriter:
         now_s = trio.current_time()
         if isinstance(answer, AmendUnknown):
             self._breaker.failed(now_s, answer.cause)
+            self._market_breakers.lost(command.spec.market, answer.cause, now_s)
             return
         self._breaker.succeeded(now_s)
         if isinstance(answer, AmendAccepted):

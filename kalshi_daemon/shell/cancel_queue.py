@@ -21,6 +21,7 @@ import trio
 
 from kalshi_daemon import limits
 from kalshi_daemon.commands import CancelOrder
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.errors import Overflow
 from kalshi_daemon.facts import (
     AccountFact,
@@ -38,16 +39,23 @@ from kalshi_daemon.shell.requests import ORDERS_PATH
 from kalshi_daemon.shell.rest_client import RestClient
 from kalshi_daemon.wire import orders as answers
 from kalshi_daemon.wire.batched_cancel import BatchFailed
+from kalshi_daemon.wire.error_codes import meaning_of_code
 
 
 class CancelQueue:
     def __init__(
-        self, rest: RestClient, post: Callable[[AccountFact], None], clock: Clock, counts: Counter[str]
+        self,
+        rest: RestClient,
+        post: Callable[[AccountFact], None],
+        clock: Clock,
+        breakers: MarketBreakers,
+        counts: Counter[str],
     ) -> None:
         self.batch_max = limits.CANCEL_BATCH_MAX  # lowered by what the exchange refuses
         self._rest = rest
         self._post = post
         self._clock = clock
+        self._breakers = breakers
         self._counts = counts
         self._waiting: deque[CancelOrder] = deque()
         self._everything: Sequence[CancelOrder] | None = None  # what rests, where all of it is to go in one request
@@ -92,7 +100,7 @@ class CancelQueue:
         finally:
             self._under_way.difference_update(command.client_order_id for command in batch)
         for command, answer in zip(batch, found, strict=True):
-            self._tell(command.client_order_id, answer)
+            self._tell(command, answer)
         if again:
             for command in batch:
                 self.accept(command)
@@ -132,7 +140,7 @@ class CancelQueue:
             now_ms = self._clock.now_ms()
             self._post(CancelAllEnded(now_ms, self._clock.exchange_now_ms(), answered, cause))
         for command in resting:
-            self._tell(command.client_order_id, answer)
+            self._tell(command, answer)
 
     async def _one(self, command: CancelOrder) -> answers.CancelAnswer:
         return await self._rest.cancels.one(
@@ -151,8 +159,8 @@ class CancelQueue:
         again = found.as_a_batch and isinstance(found.answer, answers.CancelDenied)
         return [found.answer] * len(batch), again
 
-    def _tell(self, client_order_id: str, answer: answers.CancelAnswer) -> None:
-        now_ms = self._clock.now_ms()
+    def _tell(self, command: CancelOrder, answer: answers.CancelAnswer) -> None:
+        now_ms, client_order_id = self._clock.now_ms(), command.client_order_id
         self._counts[f"cancel_{type(answer).__name__.lower()}"] += 1
         match answer:
             case answers.CancelAccepted():
@@ -160,6 +168,8 @@ class CancelQueue:
             case answers.CancelNotFound():
                 self._post(CancelMissing(now_ms, client_order_id))
             case answers.CancelDenied():
+                meaning = meaning_of_code(answer.status, answer.code)
+                self._breakers.refused(command.market, meaning, answer.code, trio.current_time())
                 self._post(CancelRefused(now_ms, client_order_id, answer.status, answer.code, answer.detail))
             case answers.CancelUnknown():
                 self._post(CancelLost(now_ms, client_order_id, answer.cause))

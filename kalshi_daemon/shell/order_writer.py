@@ -72,7 +72,7 @@ class OrderWriter:
         self._market_breakers = market_breakers
         self._clock = clock
         self._group = group
-        self._cancels = CancelQueue(rest, post, clock, self.counts)
+        self._cancels = CancelQueue(rest, post, clock, market_breakers, self.counts)
         self._amends = AmendWriter(rest, post, ask_amend, self, (breaker, market_breakers), clock, self.counts)
         self._placements: deque[PlaceOrder | AmendOrder] = deque()
         self._work = trio.Event()  # replaced when something was accepted
@@ -196,6 +196,8 @@ class OrderWriter:
         elif isinstance(answer, answers.Refused):
             meaning = meaning_of_code(answer.status, answer.code)
             self._market_breakers.refused(command.spec.market, meaning, answer.code, trio.current_time())
+        elif isinstance(answer, answers.Lost):
+            self._market_breakers.lost(command.spec.market, answer.cause, trio.current_time())
         self._post(self._placed(client_order_id, answer))
 
     def _withheld(self, client_order_id: str, code: str, detail: str) -> None:

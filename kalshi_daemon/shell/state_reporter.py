@@ -32,6 +32,7 @@ from kalshi_daemon.limits import RECENT_MAX, STATUS_HISTORY_MAX
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.status import (
     Activity,
+    ActorStatus,
     AlarmStatus,
     BreakerStatus,
     CashStatus,
@@ -71,6 +72,7 @@ class StatusSources:
     gauges: Callable[[], Mapping[str, int]]
     labelled: Callable[[], Mapping[str, Mapping[str, int]]]
     model: Callable[[], str]
+    actor: Callable[[], ActorStatus | None]
     now_ms: Callable[[], Milliseconds]
     now_s: Callable[[], float]  # the clock of the breakers
 
@@ -213,6 +215,7 @@ class StateReporter:
             profit=_profit(positions),
             startup=sources.startup.steps,
             health=sources.health.assess(assessed, now_ms, rates),
+            actor=sources.actor(),
             history=tuple(self._history[TRADER]),
             activity=self._activity(),
         )

@@ -138,6 +138,21 @@ class ProfitStatus:
 
 
 @frozen
+class ActorStatus:
+    """What the policy is at. `doing`: waiting, deciding or acting; where it is not running, what it was at when it
+    ended. `held_back`: markets with news that were decided, or met the order rate, too short a time ago. The last
+    batch: `batch_ms`, by our clock (None before the first), of `batch_markets`, with so many orders proposed.
+    """
+
+    doing: str
+    held_back: int
+    batch_ms: Milliseconds | None = None
+    batch_markets: int = 0
+    batch_proposals: int = 0
+    inference_us: int = 0
+
+
+@frozen
 class Activity:
     """What has been counted since the process began: by name, and in `labelled` by name and label."""
 
@@ -179,6 +194,7 @@ class Status:
     profit: ProfitStatus
     startup: tuple[StartupStep, ...]
     health: Health
+    actor: ActorStatus | None  # None until the policy is loaded
     history: tuple[HistoryLine, ...]  # the trader's, oldest first
     activity: Activity
 

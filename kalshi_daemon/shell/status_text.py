@@ -35,6 +35,7 @@ def why(status: Status) -> str:
         "degraded",
         [f"{each.kind}: {shortened(each.cause)}; since {_ago(status, each.since_ms)}" for each in status.degradations],
     )
+    lines += _policy_lines(status)
     lines += _section("feeds", list(_feed_lines(status)))
     lines += [f"markets: {markets_line(status)}"]
     lines += [f"  {line}" for line in unread_lines(status)]
@@ -54,6 +55,21 @@ def why(status: Status) -> str:
         refusal = f"{last.code} on {last.market}, {last.control}: {last.figure}, allowed {last.limit}"
         lines += _section("last refusal", [f"{_ago(status, last.at_ms)}: {refusal}"])
     return "\n".join(lines)
+
+
+def _policy_lines(status: Status) -> Iterator[str]:
+    actor = status.actor
+    if actor is None:
+        return
+    chart = next((each for each in status.charts if each.chart == "actor"), None)
+    at = "not running" if chart is None else chart.path
+    doing = actor.doing if at == "running" else f"{at}; it was {actor.doing}"
+    held_back = f", {actor.held_back} markets held back for some 250 ms" if actor.held_back else ""
+    if actor.batch_ms is None:
+        yield f"policy: {doing}{held_back}; nothing decided yet"
+        return
+    batch = f"{actor.batch_markets} markets, {actor.batch_proposals} proposals, inferred in {actor.inference_us} us"
+    yield f"policy: {doing}{held_back}; last batch {_ago(status, actor.batch_ms)}: {batch}"
 
 
 def what_next(status: Status) -> Iterator[str]:

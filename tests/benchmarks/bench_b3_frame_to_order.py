@@ -30,6 +30,7 @@ from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.commands import Command, PlaceOrder, ProposeOrder
 from kalshi_daemon.config import SHIPPED_MODEL
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.core.market_universe import MarketUniverse
 from kalshi_daemon.core.order_manager import OrderManager
 from kalshi_daemon.core.risk import BookEvidence, Levels, RiskLimits
@@ -52,7 +53,7 @@ from kalshi_daemon.facts import (
     SeriesFees,
 )
 from kalshi_daemon.policy.pricing import Pricing
-from kalshi_daemon.shell.actor_service import ActorService
+from kalshi_daemon.shell.actor_service import ActorService, Policy
 from kalshi_daemon.shell.clock import SystemClock
 from kalshi_daemon.shell.event_bus import EventBus
 from kalshi_daemon.shell.gates import Gates, GateViews, OrderGate
@@ -164,11 +165,10 @@ class Path:
         self.actor = ActorService(
             self.books,
             MarketInputs(self.books, self.ledger, self._universe, self.clock, lambda: CASH // 5),
-            load(SHIPPED_MODEL, sizes, pricing, production=False),
-            sizes,
-            pricing,
+            Policy(load(SHIPPED_MODEL, sizes, pricing, production=False), sizes, pricing),
             self.clock,
-            lambda: True,
+            lambda: 1_000,
+            MarketBreakers(),
             self._stopwatch,
         )
         self._seq = len(feed.snapshots)

@@ -52,6 +52,33 @@ def test_what_says_nothing_of_the_market_is_not_counted(status, code):
     assert breakers.ready(A, 0.0)
 
 
+def test_lost_answers_are_counted_with_refusals():
+    """An order whose answer does not come is a failure of its market too, in the same row."""
+    breakers = MarketBreakers()
+    for second in range(MARKET_REFUSALS_MAX):
+        if second % 2:
+            breakers.lost(A, "timeout", float(second))
+        else:
+            breakers.refused(A, PRICE, "invalid_price", float(second))
+    assert not breakers.ready(A, MARKET_REFUSALS_MAX - 1.0)
+    assert breakers.ready(B, MARKET_REFUSALS_MAX - 1.0)
+
+
+def test_what_cannot_be_observed_may_still_be_closed():
+    """Its breaker keeps the policy away and no order; observed once, it is forgotten; a person lets it be tried."""
+    breakers = MarketBreakers()
+    for second in range(MARKET_REFUSALS_MAX):
+        assert breakers.observable(A, float(second))
+        breakers.unobserved(A, "no number", float(second))
+    now_s = MARKET_REFUSALS_MAX - 1.0
+    assert (breakers.observable(A, now_s), breakers.ready(A, now_s), breakers.doubts) == (False, True, True)
+    assert [each.name for each in breakers.shut()] == ["observation of KXA-1"]
+    breakers.reset(now_s)
+    assert breakers.observable(A, now_s)
+    breakers.observed(A)
+    assert (breakers.shut(), breakers.doubts) == ([], False)
+
+
 def test_refused_access_latches_one_market_until_a_person_resets_it():
     """A region that has ended is of some markets only; no time heals it."""
     breakers = MarketBreakers()

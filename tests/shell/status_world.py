@@ -28,7 +28,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.shell.feeds import FeedStatus
 from kalshi_daemon.shell.state_reporter import StateReporter, StatusSources
-from kalshi_daemon.shell.status import RefusalStatus, Status
+from kalshi_daemon.shell.status import ActorStatus, RefusalStatus, Status
 from kalshi_daemon.units import BookSide, TimeInForce
 
 START_MS = 1_795_500_000_000
@@ -56,6 +56,7 @@ class World:
         self.best: tuple[int | None, int | None] = (5_500, 5_700)
         self.refused: Counter[str] = Counter()
         self.last_refusal: RefusalStatus | None = None
+        self.actor: ActorStatus | None = None
         self.reporter = StateReporter(self._sources(), "demo", "0.1.0")
 
     def _sources(self) -> StatusSources:
@@ -84,6 +85,7 @@ class World:
                 "unknown_codes": self.errors.unknown_codes,
             },
             model=lambda: "onnx:ab12",
+            actor=lambda: self.actor,
             now_ms=lambda: self.at_ms,
             now_s=lambda: (self.at_ms - START_MS) / 1_000,
         )

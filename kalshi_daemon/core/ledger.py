@@ -199,6 +199,9 @@ class Ledger(LedgerCarried):
         record = self._orders.by_order_id(fact.order_id)
         if record is None and self._number(fact.client_order_id) is not None:
             record = self.orders.get(fact.client_order_id)
+        if record is None and fact.updated_ms <= self.orders_before.get(fact.order_id, -1):
+            self._count("older_facts")  # it was over before this journal began
+            return
         if record is None:
             self._met(fact, changes)
             return

@@ -7,13 +7,14 @@ few figures, which the first fact of the next journal holds.
 Rules:
 - From where the reads after the last agreement begin, what was booked is carried by trade id: what they tell again is
   known, and what they tell first is booked, at the same millisecond too. What is older is in the figures.
-- Not carried: orders that are over, but for the ids of a few; who was let be until the next run; what a run counts.
+- Of orders that are over the last ones' ids are carried, so that a sight of them that lags is no order.
+- Not carried: who was let be until the next run; what a run counts.
 - Taken up by a ledger that has an account already, the facts change nothing: journals can be folded one after another.
 """
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
 
 from attrs import Factory, define, evolve
 
@@ -94,7 +95,7 @@ class LedgerCarried(LedgerHolds):
             settlements_booked=self.settlements_booked,
             last_fill_ms=self.last_fill_ms,
             runs=tuple(self._runs)[-RUNS_CARRIED_MAX:],
-            orders=tuple(islice(self.accepted_orders(), ORDERS_ASKED_MAX)),
+            orders=tuple(self._last_orders(told.since_ms)),
             increases_ms=self._orders.increases_ms,
             cancelled_all_ms=self.cancelled_all_ms,
             orders_from_ms=self.orders_from_ms,
@@ -118,6 +119,13 @@ class LedgerCarried(LedgerHolds):
         if not self.account_agreed:
             told_apart.append(facts.AccountDoubted(at_ms, "the journal before ended in doubt"))
         return [account, *told_apart]
+
+    def _last_orders(self, since_ms: Milliseconds) -> Iterator[tuple[str, Milliseconds]]:
+        """Those that a read which lags may still show, and some more, by which the account is known."""
+        told = [(each.order_id, each.updated_ms) for each in reversed([*self.orders.values()]) if each.order_id]
+        for place, (order_id, updated_ms) in enumerate([*told, *self.orders_before.items()]):
+            if updated_ms >= since_ms or place < ORDERS_ASKED_MAX:
+                yield order_id, updated_ms
 
     def account_figures(self) -> dict[str, object]:
         """What has to be the same in the journal after this one, by name."""
@@ -154,7 +162,7 @@ class LedgerCarried(LedgerHolds):
         self.fills_booked, self.settlements_booked = fact.fills_booked, fact.settlements_booked
         self.last_fill_ms = fact.last_fill_ms
         self._runs.update((run_id, None) for run_id in fact.runs)
-        self.orders_before = fact.orders
+        self.orders_before.update(fact.orders)
         self._orders.take_up(fact.increases_ms)
         self.cancelled_all_ms, self.orders_from_ms = fact.cancelled_all_ms, fact.orders_from_ms
         self._counts.update(fact.counts)

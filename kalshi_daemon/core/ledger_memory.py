@@ -34,7 +34,7 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "environment": str,
         "account_keys": dict[str, None],
         "journal_before": str,
-        "orders_before": tuple[str, ...],
+        "orders_before": dict[str, int],
         "opened_ms": int,
         "opening": tuple[tuple[int, int], ...],
         "figures_known": bool,

@@ -43,7 +43,7 @@ class LedgerView:
         self.environment = ""  # of the exchange, once it was named
         self.account_keys: dict[str, None] = {}  # fingerprints of the account's keys, oldest first
         self.journal_before = ""  # the name of the file that this journal goes on from, where there is one,
-        self.orders_before: tuple[str, ...] = ()  # and the exchange's ids of the last orders that it accepted
+        self.orders_before: dict[str, Milliseconds] = {}  # and its last orders, by the exchange's id: their last stamp
         self.opened_ms: Milliseconds = 0
         self.opening: tuple[tuple[int, Money], ...] = ()  # cash by shard when the account was opened
         self.figures_known = False  # whether the journal says with which figures positions began at the exchange

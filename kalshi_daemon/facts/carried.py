@@ -66,7 +66,7 @@ class AccountCarried:
     settlements_booked: int
     last_fill_ms: Milliseconds
     runs: tuple[str, ...]
-    orders: tuple[str, ...]  # ids of the last that the exchange accepted, newest first
+    orders: tuple[tuple[str, Milliseconds], ...]  # the exchange's id and last stamp of the last orders, newest first
     increases_ms: tuple[Milliseconds, ...]  # when orders that increase were meant, oldest first
     cancelled_all_ms: Milliseconds
     orders_from_ms: Milliseconds

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from account_facts import state_of
+from account_facts import NOON, agreed, state_of
 from account_life import MARKETS, SHARD, AccountLife
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
@@ -21,6 +22,7 @@ from kalshi_daemon import facts
 from kalshi_daemon.core.account_comparison import DIFFERS, compare_cash, compare_positions
 from kalshi_daemon.core.fees import dearest_fee
 from kalshi_daemon.core.ledger import Ledger
+from kalshi_daemon.core.ledger_carried import ToldAgain, differences
 from kalshi_daemon.core.ledger_memory import remember, restore
 from kalshi_daemon.core.position_tracker import unrealised
 from kalshi_daemon.facts import (
@@ -32,6 +34,7 @@ from kalshi_daemon.facts import (
     OrderSeen,
     OrderSpec,
 )
+from kalshi_daemon.limits import TOLD_AGAIN_MS
 from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, Count, Money
 
 AUDITS = ("audit", "audit", "cash drifts", "position drifts", "doubt", "adopt", "ignore")
@@ -262,12 +265,36 @@ class JudgedLife(AccountLife):
         kept = Ledger()
         restore(kept, remember(self.ledger))
         assert (remember(kept), kept.snapshot()) == (remember(again), again.snapshot())
+        self.goes_on()
         before = state_of(self.ledger)
         theirs = {each.order_id for each in self.exchange.others}
         for fact in self.exchange.news:
             if not (isinstance(fact, OrderSeen) and fact.order_id in theirs):  # of which nothing is kept but the last
                 self.ledger.apply(fact)
         assert state_of(self.ledger) == before
+
+    def goes_on(self) -> None:
+        """In the next journal it is the same account, and all news are known to it, or are in its figures."""
+        as_of_ms = self.exchange.tick()
+        for since_ms in (as_of_ms, (NOON + as_of_ms) // 2 + TOLD_AGAIN_MS):
+            whole, again = Ledger(), ToldAgain()
+            for fact in (*self.told, evolve(agreed(), as_of_ms=since_ms)):
+                whole.apply(fact)
+                again.saw(fact, whole)
+            assert whole.unrest() == ""
+            begun = Ledger()
+            for fact in whole.carried("before", len(self.told), 1, as_of_ms, again):
+                begun.apply(fact)
+            assert differences(whole, begun) == []
+            theirs = {each.order_id for each in self.exchange.others}
+            for fact in self.exchange.news:
+                # of an order that was over long before the boundary no read shows what it was
+                if not isinstance(fact, OrderSeen) or fact.order_id in begun.orders_before.keys() - theirs:
+                    whole.apply(fact)
+                    begun.apply(fact)
+            figures, expected = begun.account_figures(), whole.account_figures()
+            figures["counts"] = expected["counts"]
+            assert figures == expected
 
 
 TestAccountLife = JudgedLife.TestCase

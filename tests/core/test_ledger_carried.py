@@ -86,7 +86,8 @@ def test_any_life_goes_on_in_the_next_journal_as_it_would_have(
     assert differences(whole, begun) == []
     assert (begun.journal_before, begun.version) == ("journal-until-then.sqlite3", len(carried(whole, again)))
     assert carried(begun, again_in_next) == carried(whole, again)
-    assert list(begun.accepted_orders()) == list(whole.accepted_orders())[:ORDERS_ASKED_MAX]
+    orders = list(whole.accepted_orders())
+    assert list(begun.accepted_orders())[:ORDERS_ASKED_MAX] == orders[:ORDERS_ASKED_MAX]
 
     after = [evolve(plan, number=plan.number + 100) for plan in late]
     old = [fact for fact in told if isinstance(fact, FillSeen)]
@@ -135,6 +136,16 @@ def test_what_is_older_than_the_boundary_is_in_the_figures() -> None:
     begun.apply(settlement(0, 0, 0, market="KXNEVER", ts_ms=NOON + 300))
     assert (begun.settled_total, begun.counts["earlier_fills"]) == (cash, 2)
     assert begun.counts["earlier_settlements"] == 1
+
+
+def test_a_sight_that_lags_of_an_order_that_is_over_is_no_order() -> None:
+    """As a read may show it in the first second; one that the exchange stamped later is an order like any other."""
+    whole, again = folded(started(), OPENED, intended(), sent(), acked(), fill("t1"), agreed_at(NOON + 500))
+    begun, _ = folded(*carried(whole, again), started("run0000002"))
+    begun.apply(seen(updated_ms=NOON + 300))
+    assert (begun.live(), begun.counts["older_facts"]) == ([], 1)
+    begun.apply(seen(updated_ms=NOON + 301))
+    assert [each.state for each in begun.live()] == ["resting"]
 
 
 def test_a_fill_that_was_made_before_the_last_and_is_told_late_moves_cash_and_count_exactly() -> None:

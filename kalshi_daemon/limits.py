@@ -83,6 +83,7 @@ RECORDING_FLUSH_S: Final = 1.0  # what a process that is killed has not yet writ
 RECORDING_SEGMENT: Final = 64 * 1024 * 1024  # on the disk; what is removed when there is too much
 RECORDING_DISK_LEAST: Final = 1024 * 1024 * 1024  # that is left free: the journal may be on the same disk
 RECORDING_RETRY_S: Final = 60.0  # after a disk that failed
+PROPOSALS_COMPARED: Final = 10_000  # decisions that wait for the journal to say what was meant of them: it does at once
 RECORDING_SEAL_S: Final = 2.0  # at the end; the journal is sealed within the same `seal_limit`
 RECORDING_BLOCK_CAP: Final = 64 * 1024 * 1024  # of one block in memory: long frames, and a checkpoint beside them
 

@@ -28,7 +28,17 @@ class BookTable:
         self.books: Mapping[Ticker, OrderBook] = MappingProxyType(self._books)
         self.histories: Mapping[Ticker, MarketHistory] = MappingProxyType(self._histories)
         self.last_trades: dict[Ticker, Price] = {}
-        self.counts = Counter(snapshots=0, deltas=0, trades=0, gaps=0, resets=0, mismatches=0, unproven=0, unwanted=0)
+        self.counts = Counter(
+            snapshots=0,
+            deltas=0,
+            trades=0,
+            gaps=0,
+            resets=0,
+            mismatches=0,
+            unproven=0,
+            unwanted=0,
+            stamps_ahead=0,
+        )
         self.counts.update(polls=0, polls_failed=0, audits=0, missing=0)
         self.dirty: dict[Ticker, None] = {}  # ordered: the oldest news first; at most one entry a market
         self.dirtied = trio.Event()

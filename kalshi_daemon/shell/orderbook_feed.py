@@ -38,7 +38,7 @@ from kalshi_daemon.shell.book_reader import NEVER, BookReader
 from kalshi_daemon.shell.book_table import BookTable
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.session import Session
-from kalshi_daemon.units import Ticker
+from kalshi_daemon.units import Milliseconds, Ticker
 from kalshi_daemon.wire.rest import BookRead
 from statecharts.orderbook_feed import ORDERBOOK_FEED
 
@@ -74,6 +74,7 @@ class OrderBookFeed:
         self._read_s: dict[Ticker, float] = {}  # the books that were read by REST, and when they were asked for
         self._delays = Delays(seams.rng)
         self._snapshot_rounds = 0
+        self._believed_ms: Milliseconds = 0  # a stamp until then is the time, without asking what time it is
         self._session: Session | None = None  # that carries the books, while it has a socket
         self._runner = self._make_runner()
 
@@ -165,7 +166,7 @@ class OrderBookFeed:
         self._counts["snapshots"] += 1
         book = self._table.books[market]
         self._read_s.pop(market, None)  # what stands in it is the stream's now
-        noted_ms = message_time_ms(None, snapshot.sending_ms, self._seams.clock.exchange_now_ms())
+        noted_ms = self._believed(message_time_ms(None, snapshot.sending_ms, self._seams.clock.exchange_now_ms()))
         if self._table.recorder is not None:
             self._table.recorder.took(noted_ms)
         try:
@@ -190,8 +191,9 @@ class OrderBookFeed:
         if known is not None and clock is not None and clock < known:
             self._lose("reset_found", "resets", f"the exchange's clock of {market} went back from {known} to {clock}")
             return
+        noted_ms = delta.ts_ms if delta.ts_ms <= self._believed_ms else self._believed(delta.ts_ms)
         if self._table.recorder is not None:
-            self._table.recorder.took(delta.ts_ms)
+            self._table.recorder.took(noted_ms)
         try:
             book.apply_delta(delta)
             book.prove_uncrossed()
@@ -199,7 +201,18 @@ class OrderBookFeed:
             self._lose("mismatch_found", "mismatches", str(error))
             return
         self._counts["deltas"] += 1
-        self._table.changed(book, delta.ts_ms)
+        self._table.changed(book, noted_ms)
+
+    def _believed(self, stamp_ms: Milliseconds) -> Milliseconds:
+        """The stamp, or now where it lies further ahead than clocks may differ: a market's time never goes back, and
+        one such stamp would stop it until then.
+        """
+        now_ms = self._seams.clock.exchange_now_ms()
+        self._believed_ms = now_ms + limits.STAMP_AHEAD_MAX_MS
+        if stamp_ms <= self._believed_ms:
+            return stamp_ms
+        self._counts["stamps_ahead"] += 1
+        return now_ms
 
     def on_gap(self, why: str) -> None:
         """Something of the subscription was missed."""

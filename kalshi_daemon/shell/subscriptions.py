@@ -2,7 +2,8 @@
 
 Made with a socket and gone with it. Rules: sequence numbers go up by one from 1, over every frame of a subscription,
 answers included (api.md 7.2); answers are matched by their id, in whatever order they come. Bounded by what was asked
-for: a channel for each of ours, a command for each chunk of markets.
+for: a channel for each of ours, a command for each chunk of markets. Of what
+nobody asked for, the newest are counted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 import trio
 from attrs import Factory, define
 
+from kalshi_daemon import limits
 from kalshi_daemon.shell.feeds import ANY_CHANNEL, BOOKS
 from kalshi_daemon.units import Ticker
 
@@ -54,9 +56,16 @@ class Subscriptions:
         highest = self._highest.get(sid, 0)
         if seq > highest:
             self._highest[sid] = seq
+            if len(self._highest) > limits.SUBSCRIPTIONS_COUNTED_MAX:
+                self._forget_one()
         else:
             self.repeats += 1
         return seq - highest
+
+    def _forget_one(self) -> None:
+        """The oldest that is none of ours; a frame of it that comes all the same is told as a gap."""
+        ours = {*self.sids.values(), self._books_sid}
+        del self._highest[next((sid for sid in self._highest if sid not in ours), next(iter(self._highest)))]
 
     def ask(self, request_id: int, channel: str, markets: Sequence[Ticker] = ()) -> Asked:
         command = self._asked[request_id] = Asked(channel, markets)

@@ -37,6 +37,7 @@ def add_client(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         ("accept-divergence", "take the exchange's figures for those that are held as different; needs a reason"),
         ("kill-clear", "lift the hold kill and remove its latch; needs a reason"),
         ("group-reset", "let order groups that were triggered take orders again; needs a reason"),
+        ("reload", "read the model's file again and decide with it, without leaving trading"),
         ("stop", "cancel our own orders, verify, and end"),
     ):
         spoken = commands.add_parser(name, parents=[socket], help=meaning)

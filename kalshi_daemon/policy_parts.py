@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from kalshi_daemon.config import Config
 from kalshi_daemon.core.market_breakers import MarketBreakers
+from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.hosts import Environment
 from kalshi_daemon.policy.action_selector import Selector, choose_selector
 from kalshi_daemon.policy.decided import DecidedBatch
@@ -15,7 +16,7 @@ from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.seams import Seams
 from kalshi_daemon.shell.actor_service import ActorService, Policy
 from kalshi_daemon.shell.market_inputs import MarketInputs
-from kalshi_daemon.shell.model import load
+from kalshi_daemon.shell.model import Model, load
 from kalshi_daemon.shell.orderbook_client import OrderBookClient
 
 
@@ -43,16 +44,11 @@ class PolicyParts:
     def load(self) -> str:
         """What was loaded, for people. Raises OperatingError for a model that is refused."""
         config, seams = self._config, self._seams
-        pricing = Pricing(config.pricing)
-        if config.policy == "onnx":
-            production = config.environment is Environment.PRODUCTION and seams.practice is None
-            self.selector = load(config.model, config.order_sizes, pricing, production=production)
-        else:
-            self.selector = choose_selector(config.policy)
+        self.selector = self._read_model() if config.policy == "onnx" else choose_selector(config.policy)
         self.actor = ActorService(
             self._books,
             self._inputs,
-            Policy(self.selector, config.order_sizes, pricing),
+            Policy(self.selector, config.order_sizes, Pricing(config.pricing)),
             seams.clock,
             self._increases_left,
             self._breakers,
@@ -60,3 +56,22 @@ class PolicyParts:
         )
         self.actor.on_batch = self._on_batch
         return f"{self.selector.name}: {self.selector.model[:12]}"
+
+    async def reload(self) -> tuple[str, str]:
+        """Read the model's file again: the hash of the one before, and of the one that decides from the next batch on.
+
+        Raises OperatingError for one that is refused, and CommandRefused where there is none: nothing is changed.
+        """
+        if self._config.policy != "onnx":
+            raise CommandRefused(f"KALSHI_POLICY is {self._config.policy}, which has no model to read again")
+        if self.actor is None or self.selector is None:
+            raise CommandRefused("the policy is not loaded yet: wait for preflight")
+        read = await self._seams.run_in_thread(self._read_model)
+        before, self.selector = self.selector.model, read
+        self.actor.replace(read)
+        return before, read.model
+
+    def _read_model(self) -> Model:
+        config = self._config
+        production = config.environment is Environment.PRODUCTION and self._seams.practice is None
+        return load(config.model, config.order_sizes, Pricing(config.pricing), production=production)

@@ -18,8 +18,16 @@ from kalshi_daemon.charts.chart import Step
 from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.degradation import Degradation, Degradations, Signs
 from kalshi_daemon.core.holds import hold
-from kalshi_daemon.errors import CommandRefused
-from kalshi_daemon.facts import AccountFact, ForeignAdopted, ForeignIgnored, HoldKind, HoldLifted, OperatorSpoke
+from kalshi_daemon.errors import CommandRefused, ModelRefused
+from kalshi_daemon.facts import (
+    AccountFact,
+    ForeignAdopted,
+    ForeignIgnored,
+    HoldKind,
+    HoldLifted,
+    ModelReplaced,
+    OperatorSpoke,
+)
 from kalshi_daemon.parts import Parts
 from kalshi_daemon.shell.control import ControlRequest, Operation
 from kalshi_daemon.shell.event_bus import BusEnded
@@ -51,13 +59,22 @@ class Surface:
 
     # ----------------------------------------------------------------------------------------------------- operations
 
-    def operations(self, stop: Callable[[], None]) -> Mapping[str, Operation]:
+    def operations(self, stop: Callable[[], None], model_replaced: Callable[[], None]) -> Mapping[str, Operation]:
+        """`model_replaced`: another one is there; a policy that waits need wait no longer."""
+
         async def stop_daemon(request: ControlRequest) -> str:
             await self._spoken(request)
             stop()
             return "stopping: our orders are being cancelled and verified"
 
+        async def reload(request: ControlRequest) -> str:
+            await self._spoken(request)
+            text = await self._reload(request)
+            model_replaced()
+            return text
+
         return {
+            "reload": reload,
             "status": self._status,
             "why": self._why,
             "history": self._history,
@@ -189,6 +206,15 @@ class Surface:
             raise CommandRefused(ENDING) from None
         await self._settle(HoldLifted(self._parts.clock.now_ms(), HoldKind.GUARD, "", _by(request)))
         return f"order groups that take orders again: {reset}"
+
+    async def _reload(self, request: ControlRequest) -> str:
+        """The model alone: everything else that is configured is read at a start."""
+        try:
+            before, now = await self._parts.policy.reload()
+        except ModelRefused as refused:
+            raise CommandRefused(f"{refused}; the model from before decides") from None
+        await self._settle(ModelReplaced(self._parts.clock.now_ms(), before, now, _by(request)))
+        return f"model {now[:12]} decides" + (": the file is what it was" if now == before else f", not {before[:12]}")
 
     async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> int:
         """How many were lifted."""

@@ -22,7 +22,7 @@ from kalshi_daemon.core.closing_rules import close_before_the_end
 from kalshi_daemon.errors import JournalLost, OperatingError
 from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.parts import Parts
-from kalshi_daemon.shell.control import Control
+from kalshi_daemon.shell.control import Control, Operation
 from kalshi_daemon.shell.control_client import somebody_answers
 from kalshi_daemon.shell.metrics import Metrics
 from kalshi_daemon.shell.sweeper import ALL, INCREASING
@@ -150,9 +150,12 @@ class Tasks:
         await self.parts.preflight.opened.wait()
         async with trio.open_nursery() as nursery:
             if self.parts.seams.listens:
-                await nursery.start(Control(self.parts.config.control_socket, self._surface.operations(self._stop)).run)
+                await nursery.start(Control(self.parts.config.control_socket, self._operations()).run)
             self.parts.notifier.ready(self._state())
             await trio.sleep_forever()
+
+    def _operations(self) -> Mapping[str, Operation]:
+        return self._surface.operations(self._stop, self.model_replaced)
 
     async def _show(self) -> None:
         if self.parts.seams.view is None:
@@ -187,6 +190,12 @@ class Tasks:
             finally:
                 self.actor_runner = None
                 self._surface.reporter.ended("actor")
+
+    def model_replaced(self) -> None:
+        """A policy that cools down, or is disabled, decides with it at once."""
+        runner = self.actor_runner
+        if runner is not None and not runner.is_in("running"):
+            runner.post("model_replaced")
 
     async def _sync(self) -> None:
         async with trio.open_nursery() as nursery:

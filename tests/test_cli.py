@@ -74,7 +74,7 @@ def test_a_configuration_error_is_one_line_and_78(capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "why", "pause", "resume", "adopt", "ignore", *REASONED, "stop", "history", "markets"],
+    ["status", "why", "pause", "resume", "adopt", "ignore", "reload", *REASONED, "stop", "history", "markets"],
 )
 def test_without_a_daemon_every_command_says_so(command: str, tmp_path: Path, capsys: Captured) -> None:
     """One line on standard error, and an exit code of its own."""

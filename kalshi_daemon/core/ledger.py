@@ -79,8 +79,9 @@ class Ledger(LedgerCarried):
             facts.OrderGroupTold: self._group_told,
             facts.SweepVerified: lambda fact, _: self._holds.swept(fact),
         }
-        for kind in (facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed):
-            self._handlers[kind] = lambda _fact, _changes: None  # kept for people; nothing follows from them here
+        # kept for people; nothing follows from them here
+        told = (facts.SweepUnverified, facts.StateChanged, facts.OperatorSpoke, facts.Alarmed, facts.ModelReplaced)
+        self._handlers |= dict.fromkeys(told, lambda _fact, _changes: None)
 
     def apply(self, fact: facts.AccountFact) -> tuple[Change, ...]:
         """Folds one fact and says what it changed."""

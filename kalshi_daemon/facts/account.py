@@ -175,6 +175,16 @@ class FeesRestated:
     change: Money
 
 
+@frozen
+class ModelReplaced:
+    """The policy's model was read again while it traded. Both are SHA-256 of the files; `by`: who said so, and why."""
+
+    at_ms: Milliseconds
+    before: str
+    now: str
+    by: str
+
+
 class DriftCause(StrEnum):
     """What a difference is likely to be, from what else differs."""
 
@@ -350,6 +360,7 @@ AccountFact: TypeAlias = (
     | CashCorrected
     | PositionCorrected
     | FeesRestated
+    | ModelReplaced
     | DriftSeen
     | ForeignAdopted
     | ForeignIgnored

@@ -285,6 +285,11 @@ class ActorService:
         if self.breaker.state == "open":
             raise PolicySlow(self.breaker.cause)
 
+    def replace(self, selector: Selector) -> None:
+        """Another one, which has been checked, decides from the next batch on; what the one before did is forgiven."""
+        self._selector = selector
+        self.breaker.reset(trio.current_time())
+
     def failed(self, cause: str) -> None:
         self.breaker.failed(trio.current_time(), cause)
 

@@ -1,7 +1,8 @@
-"""`kalshi-daemon replay`: what the policy would have done, on recorded books or on the emulator's crowd.
+"""`kalshi-daemon replay`: what the policy would have done, on recorded books or on the emulator's crowd; and, given a
+journal, whether what `run` recorded is decided again as it was.
 
 Rules: nothing leaves this process, and no key is read. The policy, its model, the sizes and the risk limits are the
-variables that `run` reads; all others are left alone.
+variables that `run` reads, and of what `run` recorded its own, but for the model's file; all others are left alone.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kalshi_daemon.cli_arguments import cash, number, seed
 from kalshi_daemon.errors import ConfigurationError, OperatingError
 from kalshi_daemon.limits import BACKTEST_CASH_MAX, SECONDS_MAX
-from kalshi_daemon.standard_streams import complain, say
+from kalshi_daemon.standard_streams import complain, say, say_lines
 from kalshi_daemon.units import DOLLAR, SECOND_MS, Money
+
+if TYPE_CHECKING:
+    from kalshi_daemon.policy.action_selector import Selector
+    from kalshi_daemon.wire.records import PolicyNamed
 
 CASH: Final[Money] = 5_000 * DOLLAR
 CROWD_S: Final = 600.0  # without a recording; some seconds of waiting
 TOLD_S: Final = 3_600.0  # between two words of how far it is
 FINDINGS: Final = 1
+UNDECIDED: Final = 2  # nothing of it could be judged
 
 
 def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,10 +40,15 @@ def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     replay.add_argument("--json", action="store_true", help="print the report as one JSON object, and nothing else")
     replay.add_argument("--picture", type=Path, metavar="FILE", help="write the curve as SVG too")
+    replay.add_argument(
+        "--journal", type=Path, metavar="FILE", help="decide again what `run` recorded with it, and compare to the byte"
+    )
     replay.set_defaults(run=_replay)
 
 
 def _replay(chosen: argparse.Namespace) -> int:
+    if chosen.journal is not None:
+        return _decide_again(chosen)
     from kalshi_daemon.demo import read_recording
     from kalshi_daemon.shell.clock import SystemClock
     from kalshi_daemon.shell.logging import configure_logging
@@ -57,6 +68,40 @@ def _replay(chosen: argparse.Namespace) -> int:
         _write(chosen.picture, draw(report))
     say(report.as_json() if chosen.json else report.as_text())
     return FINDINGS if report.ended_by or report.violated else 0
+
+
+def _decide_again(chosen: argparse.Namespace) -> int:
+    import msgspec
+
+    from kalshi_daemon.replay.decisions import DIFFERENT, EQUAL, DecisionReplay
+    from kalshi_daemon.shell.journal_reader import read_journal
+    from kalshi_daemon.shell.journal_text import outline
+    from kalshi_daemon.shell.recording_file import SegmentReader, segments_of
+    from kalshi_daemon.shell.versions import versions
+
+    if chosen.recording is None:
+        raise ConfigurationError("replay --journal decides again what was recorded: name the recording's directory")
+    journal: Path = chosen.journal
+    records = (record for path in segments_of(chosen.recording) for record in SegmentReader(path).records())
+    compared = DecisionReplay(lambda: read_journal(journal), _at_hand, versions()).compare(records)
+    report = compared.as_dict()
+    say_lines([msgspec.json.encode(report).decode()] if chosen.json else outline(report))
+    return {EQUAL: 0, DIFFERENT: FINDINGS}.get(compared.verdict, UNDECIDED)
+
+
+def _at_hand(policy: PolicyNamed) -> Selector | None:
+    """The selector of that name; of a model the file that KALSHI_MODEL names. Raises ModelRefused."""
+    from kalshi_daemon.config import VARIABLES
+    from kalshi_daemon.policy.action_selector import choose_selector
+    from kalshi_daemon.policy.pricing import Pricing
+    from kalshi_daemon.shell.model import load, read
+
+    if policy.policy != "onnx":
+        return choose_selector(policy.policy)
+    path: Path = VARIABLES["KALSHI_MODEL"].value(os.environ)
+    if read(path).sha256 != policy.model:
+        return None
+    return load(path, policy.sizes, Pricing(policy.pricing), production=False)
 
 
 class _Progress:

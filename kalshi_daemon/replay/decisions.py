@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
+import msgspec
 import numpy as np
 from attrs import Factory, define
 
@@ -58,6 +59,20 @@ class Compared:
     difference: str = ""
     versions: dict[str, tuple[str, str]] = Factory(dict)  # recorded and here, where they are others
 
+    def as_dict(self) -> dict[str, object]:
+        versions = {name: {"recorded": recorded, "here": here} for name, (recorded, here) in self.versions.items()}
+        return {
+            "verdict": self.verdict,
+            "difference": self.difference,
+            "batches": self.batches,
+            "decisions": self.decisions,
+            "orders": self.orders,
+            "checkpoints": self.checkpoints,
+            "holes": self.holes,
+            "unjudged": self.unjudged,
+            "other_versions": versions,
+        }
+
     @property
     def verdict(self) -> str:
         if self.difference:
@@ -69,12 +84,14 @@ class DecisionReplay:
     def __init__(
         self,
         facts: Callable[[], Iterable[tuple[int, AccountFact]]],
-        selectors: Mapping[str, Selector],
+        select: Callable[[PolicyNamed], Selector | None],
         versions: Mapping[str, str],
     ) -> None:
-        """`facts` are all of the journal, each time anew; `selectors` by model; `versions` of what computes here."""
+        """`facts` are all of the journal, each time anew. `select`: what decides as the named one does; None where it
+        is not at hand. `versions` are of what computes here.
+        """
         self.compared = Compared()
-        self._selectors = selectors
+        self._select = select
         self._versions = versions
         self._runs = {fact.run_id for _seq, fact in facts() if isinstance(fact, RunStarted)}
         self._account = RecordedAccount(facts(), self._folded)
@@ -82,6 +99,7 @@ class DecisionReplay:
         self._inputs = RecordedInputs(self._books, self._account.ledger)
         self._run = ""
         self._policy: PolicyNamed | None = None
+        self._selector: Selector | None = None  # of that policy
         self._proposals: dict[int, Proposal | None] = {}  # by decision; None: it proposed nothing
         self._proposed: deque[int] = deque()  # their numbers, oldest first
 
@@ -105,13 +123,20 @@ class DecisionReplay:
                 differ = {name: (was, self._versions.get(name, "")) for name, was in record.versions.items()}
                 self.compared.versions.update({name: both for name, both in differ.items() if both[0] != both[1]})
             case PolicyNamed():
-                self._policy = record
+                self._name_policy(record)
             case Hole():
                 self.compared.holes += 1
             case Batch():
                 unjudged = self._decide(record)
                 if unjudged:
                     self.compared.unjudged[unjudged] = self.compared.unjudged.get(unjudged, 0) + 1
+
+    def _name_policy(self, policy: PolicyNamed) -> None:
+        """Checkpoints say it again."""
+        known = self._policy
+        if known is None or msgspec.structs.replace(policy, at_ms=known.at_ms) != known:
+            self._selector = self._select(policy)
+        self._policy = policy
 
     def _decide(self, batch: Batch) -> str:
         """Why nothing can be said of it; empty where it is equal. Raises Different."""
@@ -125,7 +150,8 @@ class DecisionReplay:
                 f"batch {batch.number}: the account is at {ledger.version} of run {ledger.run_id}, and was at "
                 f"{batch.account_version} of run {self._run}"
             )
-        if policy is None or policy.model not in self._selectors:
+        selector = self._selector
+        if policy is None or selector is None or selector.model != policy.model:
             return f"of the model {policy.model[:12] if policy else 'not recorded'}, which is not at hand"
         if policy.schema != schema_hash():
             return "of other features than this version's"
@@ -142,7 +168,7 @@ class DecisionReplay:
         if crc32(observation.tobytes()) != batch.observation_crc:
             self._account.finish()  # an order of it that the journal knows says which feature
             raise Different(f"batch {batch.number}: its observation is another")
-        actions = self._selectors[policy.model].select(observation, allowed).tolist()
+        actions = selector.select(observation, allowed).tolist()
         for decided, action in zip(batch.markets, actions, strict=True):
             if action != decided.action:
                 raise Different(f"batch {batch.number}, {decided.market}: action {action}, and it was {decided.action}")

@@ -51,6 +51,7 @@ from kalshi_daemon.facts import (
 )
 from kalshi_daemon.parts import Hooks, Parts
 from kalshi_daemon.seams import Seams
+from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.shell.event_bus import News
 from kalshi_daemon.shell.ids import new_run_id
 from kalshi_daemon.shell.logging import log
@@ -167,6 +168,14 @@ class Daemon:
         if not self.runner.is_in("stopping"):
             self.parts.notifier.stopping("stopping: our orders are being cancelled and verified")
         self.runner.post("stop")
+
+    async def reload(self, who: str) -> None:
+        """As the command does, for a signal, which nobody answers."""
+        try:
+            text = await self.surface.reload(ControlRequest("reload", who=who), self.tasks.model_replaced)
+            log.info("reload", result=text)
+        except OperatingError as refused:
+            self.alarm("reload_refused", str(refused))
 
     # ------------------------------------------------------------------------------------------------ what is told us
 

@@ -1,5 +1,8 @@
 """What decides: the selector that the configuration names, and the actor that asks it. Both are there once preflight
 has loaded them.
+
+Rule: a model is replaced by one that was read and checked as at a start, and by nothing else; the one that decides goes
+on until then.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ class PolicyParts:
         self._increases_left = increases_left
         self._breakers = breakers
         self._on_batch = on_batch
+        self._senseless = 0  # of the models that were replaced
+
+    @property
+    def senseless(self) -> int:
+        """Answers that were no allowed action, of every model of this run."""
+        return self._senseless + (self.selector.senseless if self.selector is not None else 0)
 
     def load(self) -> str:
         """What was loaded, for people. Raises OperatingError for a model that is refused."""
@@ -57,19 +66,24 @@ class PolicyParts:
         self.actor.on_batch = self._on_batch
         return f"{self.selector.name}: {self.selector.model[:12]}"
 
-    async def reload(self) -> tuple[str, str]:
-        """Read the model's file again: the hash of the one before, and of the one that decides from the next batch on.
+    async def read_again(self) -> tuple[str, Model]:
+        """The hash of the model that decides, and what its file holds by now, read and checked in a thread.
 
-        Raises OperatingError for one that is refused, and CommandRefused where there is none: nothing is changed.
+        Raises OperatingError for one that is refused, and CommandRefused where there is none. Nothing is changed yet.
         """
         if self._config.policy != "onnx":
             raise CommandRefused(f"KALSHI_POLICY is {self._config.policy}, which has no model to read again")
         if self.actor is None or self.selector is None:
             raise CommandRefused("the policy is not loaded yet: wait for preflight")
         read = await self._seams.run_in_thread(self._read_model)
-        before, self.selector = self.selector.model, read
-        self.actor.replace(read)
-        return before, read.model
+        return self.selector.model, read
+
+    def replace(self, model: Model) -> None:
+        """It decides from the next batch on."""
+        assert self.actor is not None, "what is replaced was loaded"
+        self._senseless = self.senseless
+        self.selector = model
+        self.actor.replace(model)
 
     def _read_model(self) -> Model:
         config = self._config

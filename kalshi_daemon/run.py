@@ -1,7 +1,10 @@
 """`kalshi-daemon run`: one daemon on the real clock, the real network and the real disk.
 
-Rule: the signals that stop it are heard from before its first step until after its last. One that comes earlier finds
-nothing open and ends the process as it ends any other; one that comes later changes nothing.
+Rules:
+- The signals that stop it are heard from before its first step until after its last. One that comes earlier finds
+  nothing open and ends the process as it ends any other; one that comes later changes nothing.
+- SIGHUP of a process without a terminal is a person's or the service manager's: the model is read again. Of one that
+  has a terminal it says that this went away, and stops it.
 """
 
 from __future__ import annotations
@@ -55,9 +58,11 @@ def run_daemon(config: Config) -> int:
 
 async def _live(config: Config) -> int:
     with stop_signals() as signals:
-        daemon = Daemon(config, system_seams(config, None))
+        daemon, heed = Daemon(config, system_seams(config, None)), stop_at_signals
+        if not has_terminal():
+            heed = reload_or_stop_at_signals
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(stop_at_signals, daemon, signals)
+            nursery.start_soon(heed, daemon, signals)
             code = await daemon.run()
             nursery.cancel_scope.cancel()
     return code
@@ -65,7 +70,7 @@ async def _live(config: Config) -> int:
 
 @contextmanager
 def stop_signals() -> Iterator[AsyncIterator[int]]:
-    """Ctrl-C and SIGTERM; and a terminal that goes away, unless whoever started us had that ignored (nohup)."""
+    """Ctrl-C and SIGTERM; and SIGHUP, unless whoever started us had that ignored (nohup)."""
     hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
     numbers = (signal.SIGINT, signal.SIGTERM, *hangup)
     try:
@@ -81,3 +86,25 @@ async def stop_at_signals(daemon: Daemon, signals: AsyncIterator[int]) -> None:
     async for number in signals:
         log.info("signal", name=signal.Signals(number).name, next="stop")
         daemon.stop()
+
+
+async def reload_or_stop_at_signals(daemon: Daemon, signals: AsyncIterator[int]) -> None:
+    """SIGHUP reads the model again; one that comes meanwhile is told so. Every other signal is a stop."""
+    async with trio.open_nursery() as nursery:
+        async for number in signals:
+            name = signal.Signals(number).name
+            if number == signal.SIGHUP:
+                log.info("signal", name=name, next="reload")
+                nursery.start_soon(daemon.reload, name)
+            else:
+                log.info("signal", name=name, next="stop")
+                daemon.stop()
+
+
+def has_terminal() -> bool:
+    """Whether there is one that could go away from us."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

@@ -48,6 +48,7 @@ class Surface:
         """`chart_counts`: what became of the events and tasks of the trader's chart."""
         self._parts = parts
         self._chart_counts = chart_counts
+        self._reloading = False
         self._degradations = Degradations()
         self.reporter = StateReporter(self._sources(), parts.environment, __version__)
 
@@ -67,14 +68,8 @@ class Surface:
             stop()
             return "stopping: our orders are being cancelled and verified"
 
-        async def reload(request: ControlRequest) -> str:
-            await self._spoken(request)
-            text = await self._reload(request)
-            model_replaced()
-            return text
-
         return {
-            "reload": reload,
+            "reload": lambda request: self.reload(request, model_replaced),
             "status": self._status,
             "why": self._why,
             "history": self._history,
@@ -207,15 +202,6 @@ class Surface:
         await self._settle(HoldLifted(self._parts.clock.now_ms(), HoldKind.GUARD, "", _by(request)))
         return f"order groups that take orders again: {reset}"
 
-    async def _reload(self, request: ControlRequest) -> str:
-        """The model alone: everything else that is configured is read at a start."""
-        try:
-            before, now = await self._parts.policy.reload()
-        except ModelRefused as refused:
-            raise CommandRefused(f"{refused}; the model from before decides") from None
-        await self._settle(ModelReplaced(self._parts.clock.now_ms(), before, now, _by(request)))
-        return f"model {now[:12]} decides" + (": the file is what it was" if now == before else f", not {before[:12]}")
-
     async def _lift(self, kinds: tuple[HoldKind, ...], request: ControlRequest) -> int:
         """How many were lifted."""
         by = _by(request)
@@ -238,6 +224,32 @@ class Surface:
             await self._parts.bus.settle(fact)
         except BusEnded:
             raise CommandRefused(ENDING) from None
+
+    # ---------------------------------------------------------------------------------------------------------- reload
+
+    async def reload(self, request: ControlRequest, model_replaced: Callable[[], None]) -> str:
+        """The model alone: everything else that is configured is read at a start. Raises OperatingError."""
+        if self._reloading:
+            raise CommandRefused("a reload is under way: ask again when it has ended")
+        self._reloading = True
+        try:
+            await self._spoken(request)
+            before, now = await self._reload(request)
+        finally:
+            self._reloading = False
+        model_replaced()
+        return f"model {now[:12]} decides" + (": the file is what it was" if now == before else f", not {before[:12]}")
+
+    async def _reload(self, request: ControlRequest) -> tuple[str, str]:
+        """The hashes of the model before and of the one that decides now, which the journal has before it decides."""
+        policy = self._parts.policy
+        try:
+            before, read = await policy.read_again()
+        except ModelRefused as refused:
+            raise CommandRefused(f"{refused}; the model from before decides") from None
+        await self._settle(ModelReplaced(self._parts.clock.now_ms(), before, read.model, _by(request)))
+        policy.replace(read)
+        return before, read.model
 
     # -------------------------------------------------------------------------------------------------------- sources
 

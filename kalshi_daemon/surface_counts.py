@@ -43,13 +43,13 @@ def counters(parts: Parts, chart: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def _policy_counts(parts: Parts) -> Mapping[str, int]:
-    actor, selector = parts.policy.actor, parts.policy.selector
-    if actor is None or selector is None:
+    actor = parts.policy.actor
+    if actor is None:
         return {}
     return {
         "decisions": actor.decisions,
         "batches": actor.batches,
-        "senseless": selector.senseless,
+        "senseless": parts.policy.senseless,
         "throttled": actor.throttled,
     }
 

@@ -11,7 +11,7 @@ from daemon_world import LIVELY, exchange_site
 
 from kalshi_daemon.config import SHIPPED_MODEL
 from kalshi_daemon.errors import CommandRefused
-from kalshi_daemon.facts import ModelReplaced, OperatorSpoke, OrderIntended
+from kalshi_daemon.facts import Alarmed, ModelReplaced, OperatorSpoke, OrderIntended
 from kalshi_daemon.shell.control import ControlRequest
 from kalshi_daemon.simulation.faulty_link import TOO_MANY
 
@@ -157,3 +157,100 @@ async def test_what_has_no_model_says_so(autojump_clock):
         with pytest.raises(CommandRefused, match="KALSHI_POLICY is rules, which has no model to read again"):
             await reload(running)
         assert await running.stop() == 0
+
+
+async def test_batches_are_decided_while_the_file_is_read(autojump_clock, tmp_path):
+    """By the model that was there; a second reload meanwhile is refused, and nothing of it is journaled."""
+    path = tmp_path / "policy.onnx"
+    first = write_model(path, "2026-11-01")
+    read, reading = trio.Event(), trio.Event()
+
+    async def held(function):
+        if getattr(function, "__name__", "") == "_read_model":
+            reading.set()
+            await read.wait()
+        return function()
+
+    async with exchange_site(LIVELY) as site, trio.open_nursery() as nursery:
+        running = site.start(variables(path), run_in_thread=held)
+        await running.until("trading.normal")
+        second = write_model(path, "2026-11-02")
+        spoken, replaced = facts_of(running, OperatorSpoke), facts_of(running, ModelReplaced)
+        nursery.start_soon(reload, running)
+        await reading.wait()
+        intents, batches = facts_of(running, OrderIntended), running.parts.policy.actor.batches
+        await running.until(lambda: len(intents) >= 2 and running.parts.policy.actor.batches > batches + 5)
+        assert {each.model for each in intents} == {first}
+        with pytest.raises(CommandRefused, match="a reload is under way: ask again when it has ended"):
+            await reload(running)
+        assert (len(spoken), replaced) == (1, [])
+        read.set()
+        await running.until(lambda: second in {each.model for each in intents})
+        models = [each.model for each in intents]
+        assert models == sorted(models, key=[first, second].index)
+        assert await running.stop() == 0
+
+
+async def test_a_paused_daemon_takes_it_for_later(autojump_clock, tmp_path):
+    """No loop runs; the hold stays, and the next loop decides with the new one."""
+    path = tmp_path / "policy.onnx"
+    write_model(path, "2026-11-01")
+    async with exchange_site(LIVELY) as site:
+        running = site.start(variables(path))
+        await running.until("trading.normal")
+        operations = running.daemon.surface.operations(running.daemon.stop, running.daemon.tasks.model_replaced)
+        await operations["pause"](ControlRequest("pause", who="uid 7"))
+        await running.until("paused.holding")
+        second = write_model(path, "2026-11-02")
+        await reload(running)
+        assert running.held() == ["operator"]
+        intents = facts_of(running, OrderIntended)
+        await operations["resume"](ControlRequest("resume", who="uid 7"))
+        await running.until(lambda: len(intents) >= 2)
+        assert {each.model for each in intents} == {second}
+        assert await running.stop() == 0
+
+
+async def test_a_signal_that_is_refused_is_an_alarm(autojump_clock, tmp_path):
+    """Nobody hears the answer to a signal; one that is taken replaces the model as the command does."""
+    path = tmp_path / "policy.onnx"
+    first = write_model(path, "2026-11-01")
+    async with exchange_site(LIVELY) as site:
+        running = site.start(variables(path))
+        await running.until("trading.normal")
+        alarms, replaced = facts_of(running, Alarmed), facts_of(running, ModelReplaced)
+        path.write_bytes(b"no model")
+        await running.daemon.reload("SIGHUP")
+        await running.until(lambda: bool(alarms))
+        assert [each.alarm for each in alarms] == ["reload_refused"]
+        assert "cannot be read as ONNX" in alarms[0].text
+        second = write_model(path, "2026-11-02")
+        await running.daemon.reload("SIGHUP")
+        assert [(each.before, each.now, each.by) for each in replaced] == [
+            (first, second, "reload by SIGHUP: no reason given")
+        ]
+        assert await running.stop() == 0
+
+
+async def test_what_a_model_answered_without_sense_is_counted_on(autojump_clock, tmp_path):
+    """The count is of the run; a model that is replaced takes none of it along."""
+    path = tmp_path / "policy.onnx"
+    write_model(path, "2026-11-01")
+    async with exchange_site(LIVELY) as site:
+        running = site.start(variables(path))
+        await running.until("trading.normal")
+        running.parts.policy.selector.senseless = 3
+        await reload(running)
+        assert running.parts.policy.senseless == 3
+        assert await running.stop() == 0
+
+
+async def test_before_the_start_has_read_one_there_is_nothing_to_replace(tmp_path):
+    """A daemon whose preflight is not over."""
+    path = tmp_path / "policy.onnx"
+    write_model(path, "2026-11-01")
+    async with exchange_site(LIVELY) as site:
+        running = site.start(variables(path))
+        with pytest.raises(CommandRefused, match="the policy is not loaded yet: wait for preflight"):
+            await running.parts.policy.read_again()
+        running.kill()

@@ -197,6 +197,7 @@ class Ledger(LedgerCarried):
         if not is_known_reason(fact):
             self._count("unread_reasons")
             changes.append(Noticed("unread_reason", f"order {fact.order_id} was cancelled by {fact.reason!r}"))
+        self._orders.seen(fact)
         record = self._orders.by_order_id(fact.order_id)
         if record is None and self._number(fact.client_order_id) is not None:
             record = self.orders.get(fact.client_order_id)

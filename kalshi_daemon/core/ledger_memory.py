@@ -71,6 +71,7 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "_increases_ms": list[int],
         "_keys": dict[str, str],
         "_open": dict[str, dict[str, None]],
+        "_say_expiry": dict[str, None],
         "live_count": int,
     },
     "_fills": {

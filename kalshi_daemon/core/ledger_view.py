@@ -18,7 +18,7 @@ from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
-from kalshi_daemon.facts import BalanceReading, HoldKind
+from kalshi_daemon.facts import BalanceReading, HoldKind, OrderSeen
 from kalshi_daemon.limits import FOREIGN_NAMED_MAX
 from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
 
@@ -73,6 +73,12 @@ class LedgerView:
 
     def by_order_id(self, order_id: str) -> OrderRecord | None:
         return self._orders.by_order_id(order_id)
+
+    def teaches(self, record: OrderRecord, seen: OrderSeen) -> bool:
+        """Whether a sight of the order as it is known says something new of its terms, or of who says it."""
+        if seen.expires_s is not None and not self._orders.says_expiry(seen.source):
+            return True
+        return seen.updated_ms == record.updated_ms and self._orders.restated(record, seen) is not record
 
     def live(self, market: Ticker | None = None) -> list[OrderRecord]:
         """Orders, ours and foreign, that are not over: intended, on their way, resting, unknown."""

@@ -8,6 +8,7 @@ Rules:
 - A restart loses the answer, and an amend that was decided may have left.
 - An order that rests with other terms than were asked for, while no amend of ours is pending, was changed by another
   hand (a person at the exchange's page, another client with the key) or cut by the exchange: it is what is seen of it.
+- The exchange leaves out what is not set. That an order has no expiry any more is believed of who has named one before.
 """
 
 from __future__ import annotations
@@ -68,16 +69,17 @@ def settled(record: OrderRecord, fact: OrderFact) -> OrderRecord:
     return record
 
 
-def restated(record: OrderRecord, fact: OrderFact) -> OrderRecord:
+def restated(record: OrderRecord, fact: OrderFact, *, says_expiry: bool) -> OrderRecord:
     """The record with the terms that the order is seen to rest with; the same one where they are those known.
 
-    Of fewer contracts the worst case is their share; for anything else it is the cost at the limit and the dearest fee.
+    `says_expiry`: who says this names an expiry where there is one, so that none named is none. Of fewer
+    contracts the worst case is their share; for anything else it is the cost at the limit and the dearest fee.
     """
     rests = isinstance(fact, OrderSeen) and (fact.status == "resting" or fact.reason in NOT_CANCELS) and fact.remaining
     if not isinstance(fact, OrderSeen) or not rests or record.amend is not None:
         return record
     before, count = record.spec, fact.filled + fact.remaining
-    expires_s = before.expires_s if fact.expires_s is None else fact.expires_s
+    expires_s = fact.expires_s if says_expiry or fact.expires_s is not None else before.expires_s
     spec = evolve(before, price=fact.price, count=count, expires_s=expires_s)
     if spec == before:
         return record

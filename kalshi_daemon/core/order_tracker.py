@@ -65,6 +65,7 @@ class OrderTracker:
         self._increases_ms: deque[Milliseconds] = deque(maxlen=ORDERS_PER_MIN_CAP)  # when each was meant, oldest first
         self._keys: dict[str, str] = {}  # order_id -> key of _orders
         self._open: dict[Ticker, dict[str, None]] = {}  # market -> keys of its open records, oldest first; never empty
+        self._say_expiry: dict[str, None] = {}  # "stream" or "read", once it has named an order's expiry
         self.live_count = 0  # records whose state is not final
         self.orders: Mapping[str, OrderRecord] = MappingProxyType(self._orders)
 
@@ -129,12 +130,25 @@ class OrderTracker:
             if not record.ours and not record.final
         ]
 
+    def seen(self, fact: OrderSeen) -> None:
+        """An order was seen, whose it may be: what is learnt of who says so."""
+        if fact.expires_s is not None:
+            self._say_expiry[fact.source] = None
+
+    def says_expiry(self, source: str) -> bool:
+        """Whether it names an order's expiry where there is one."""
+        return source in self._say_expiry
+
+    def restated(self, record: OrderRecord, fact: OrderFact) -> OrderRecord:
+        """The record as the fact shows it to rest."""
+        return restated(record, fact, says_expiry=isinstance(fact, OrderSeen) and self.says_expiry(fact.source))
+
     def answer(self, record: OrderRecord, fact: OrderFact) -> Told:
         """One fact about a known order, through the table."""
         if isinstance(fact, OrderSeen) and not record.ours:
             return self._sight(record, fact)
         known_terms = settled(record, fact)
-        stands = restated(known_terms, fact)
+        stands = self.restated(known_terms, fact)
         name = order_input(fact, stands.spec.count, record.order_id)
         note = "unread_statuses" if name is None else self._too_old(record, fact, name)
         order_id = fact.order_id if isinstance(fact, OrderSeen | OrderAcknowledged) else ""
@@ -309,7 +323,7 @@ class OrderTracker:
 
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""
-        return {"orders": self._orders}
+        return {"orders": self._orders, "say_expiry": list(self._say_expiry)}
 
 
 def _misplaced(record: OrderRecord, fact: OrderFact) -> str:

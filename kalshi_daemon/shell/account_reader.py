@@ -26,7 +26,7 @@ from kalshi_daemon import limits
 from kalshi_daemon.charts.crashes import leaves_of_group
 from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_view import LedgerView
-from kalshi_daemon.core.order_amends import restated, shows
+from kalshi_daemon.core.order_amends import shows
 from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.payouts import exact
 from kalshi_daemon.errors import AccessRefused, ExchangeError, Unreachable
@@ -229,8 +229,7 @@ class AccountReader:
             life_ms = limits.REQUEST_LIFE_MS if unproved else 0
             return as_of_ms >= record.asked_ms + self._clock.offset_ms + life_ms
         newer = seen.updated_ms > record.updated_ms or seen.filled > record.filled or not record.order_id
-        other = seen.updated_ms == record.updated_ms and restated(record, seen) is not record
-        return newer or other or (not rests and not record.final)
+        return newer or self._ledger.teaches(record, seen) or (not rests and not record.final)
 
     async def _missing(self, record: OrderRecord, as_of_ms: Milliseconds) -> None:
         """A live order that complete pages do not show."""

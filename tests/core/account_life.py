@@ -21,7 +21,7 @@ from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.risk_controls import worst_cost
 from kalshi_daemon.facts import AccountFact, FillSeen, OrderSeen, OrderSpec, SeriesFees, SettlementSeen
 from kalshi_daemon.limits import REQUEST_LIFE_MS
-from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, BookSide, FeeType
+from kalshi_daemon.units import CONTRACT, DOLLAR, PRICE_ONE, SECOND_MS, BookSide, FeeType
 
 MARKETS = ("KXA-1", "KXB-2")  # each on a shard of its own
 SHARD = {market: shard for shard, market in enumerate(MARKETS)}
@@ -67,6 +67,7 @@ class AccountLife(RuleBasedStateMachine):
         self.named: set[str] = set()  # keys of orders whose order id we have been told
         self.last_word: set[str] = set()  # and of those of which we have been told that they are over
         self.shown: set[str] = set()  # and of those that we have been shown resting
+        self.reads_say_expiry = False  # whether a list has named one, so that none named is none
         self.runs, self.strangers = 0, 0
         self.start()
         for fact in (facts.AccountOpened(NOON, tuple((shard, OPENING) for shard in SHARD.values()), ()), agreed()):
@@ -89,6 +90,7 @@ class AccountLife(RuleBasedStateMachine):
             self.named.add(key)
         if isinstance(fact, OrderSeen) and fact.status == "resting":
             self.shown.add(key)
+            self.reads_say_expiry |= fact.source == "read" and fact.expires_s is not None
         over = isinstance(fact, facts.OrderRefused | facts.OrderWithheld | facts.CancelAcknowledged)
         over |= isinstance(fact, OrderSeen) and fact.status != "resting"
         over |= isinstance(fact, facts.OrderAcknowledged) and not fact.remaining
@@ -163,8 +165,7 @@ class AccountLife(RuleBasedStateMachine):
             price=price,
             count=count,
             exchange_index=SHARD[market],
-            expires_s=None,
-            **({"time_in_force": IOC, "post_only": False} if takes else {}),
+            **({"time_in_force": IOC, "post_only": False, "expires_s": None} if takes else {}),
         )
         order = Truth(spec, self.ledger.client_order_id(number), f"o{len(self.exchange.orders)}", worst(spec))
         self.exchange.orders.append(order)
@@ -256,7 +257,8 @@ class AccountLife(RuleBasedStateMachine):
         elif decreases:
             self.exchange.decrease(order, -(-some * order.left // 1_000))
         else:
-            self.exchange.change(order, 9 * some, some)
+            expires_s = (order.spec.expires_s, None, NOON // SECOND_MS + some)[some % 3]
+            self.exchange.change(order, 9 * some, some, expires_s)
             if order.spec.count > order.had[-1].count:
                 self.tell(self.exchange.news[-1])
 

@@ -130,16 +130,16 @@ class SlowExchange:
         """Another hand leaves `left` contracts of it to rest; what it was first for stays what is shown."""
         self.tick()
         initial = order.initial or order.spec.count
-        self.change(order, order.spec.price, left)
+        self.change(order, order.spec.price, left, order.spec.expires_s)
         order.initial = initial
         self.news[-1] = self._sight(order)
 
-    def change(self, order: Truth, price: Price, left: Count) -> None:
-        """Another hand amends it."""
+    def change(self, order: Truth, price: Price, left: Count, expires_s: int | None) -> None:
+        """Another hand amends it, also to have no end of its own any more."""
         self.tick()
         order.touched, order.initial = True, 0
         order.had.append(order.spec)
-        order.spec = evolve(order.spec, price=price, count=order.filled + left)
+        order.spec = evolve(order.spec, price=price, count=order.filled + left, expires_s=expires_s)
         self._tell(order)
 
     def trade(self, order: Truth, count: Count) -> None:
@@ -236,7 +236,7 @@ class SlowExchange:
             remaining=0 if order.over else order.left,
             initial=order.initial or order.spec.count,
             updated_ms=order.stamp_ms,
-            expires_s=None,
+            expires_s=order.spec.expires_s,
             reason=order.reason,
             exchange_index=order.spec.exchange_index,
         )

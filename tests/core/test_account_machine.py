@@ -52,6 +52,7 @@ class JudgedLife(AccountLife):
     def __init__(self) -> None:
         super().__init__()
         self.reading = BalanceReading.NOTHING
+        self.ends_are_told = False  # whether lists were known to name expiries before the last complete reads
         self.adopted: set[str] = set()  # order ids that a person said are ours
 
     @initialize(reading=st.sampled_from(BalanceReading))
@@ -71,6 +72,7 @@ class JudgedLife(AccountLife):
         if step == "doubt":
             self.tell(facts.AccountDoubted(self.exchange.tick(), "a feed was away"))
             return
+        self.ends_are_told = self.reads_say_expiry
         for fact in self.exchange.page():
             self.tell(fact)
         self.what_is_not_ours_is_known()
@@ -155,6 +157,7 @@ class JudgedLife(AccountLife):
             if order.touched and not order.over:
                 record = self.ledger.orders[order.key]
                 assert (record.spec.price, record.spec.count) == (order.spec.price, order.spec.count)
+                assert record.spec.expires_s == order.spec.expires_s or not self.ends_are_told
                 assert record.reserve >= worst_of(order.spec.side, order.spec.price, order.left)
 
     # ------------------------------------------------------------------------------------------------- what is not ours
@@ -266,6 +269,9 @@ class JudgedLife(AccountLife):
         restore(kept, remember(self.ledger))
         assert (remember(kept), kept.snapshot()) == (remember(again), again.snapshot())
         self.goes_on()
+        for fact in self.exchange.news:
+            if isinstance(fact, OrderSeen):
+                self.ledger._orders.seen(fact)  # what the stream says of orders is known, as it is of all but the first
         before = state_of(self.ledger)
         theirs = {each.order_id for each in self.exchange.others}
         for fact in self.exchange.news:

@@ -362,3 +362,17 @@ def test_our_own_amend_is_no_other_hands(answer: str) -> None:
     ledger.apply(seen(price=44 * PRICE_CENT, updated_ms=NOON + 900))
     after = ledger.orders[key(1)]
     assert (before.amend, after.spec.price, ledger.counts["orders_restated"]) == (None, 44 * PRICE_CENT, 1)
+
+
+@pytest.mark.parametrize("source", ["stream", "read"])
+def test_an_expiry_is_taken_away_by_who_has_named_one(source: str) -> None:
+    """Of who never did, leaving it out says nothing; what the other of the two names proves nothing of this one."""
+    expires_s = order_spec().expires_s
+    other = {"stream": "read", "read": "stream"}[source]
+    ledger = ledger_of(intended(), sent(), acked(), seen(source=other, expires_s=expires_s))
+    ledger.apply(seen(source=source, updated_ms=NOON + 500))
+    assert (ledger.orders[key(1)].spec.expires_s, "orders_restated" in ledger.counts) == (expires_s, False)
+    ledger.apply(seen(source=source, expires_s=expires_s, updated_ms=NOON + 600))
+    changes = ledger.apply(seen(source=source, updated_ms=NOON + 700))
+    assert (ledger.orders[key(1)].spec.expires_s, ledger.counts["orders_restated"]) == (None, 1)
+    assert any(isinstance(each, OrderRestated) for each in changes)

@@ -27,6 +27,7 @@ CHANGES = {
     "dearer": (45, 5, None),
     "more": (40, 9, None),
     "expires": (40, 5, 600),
+    "expires no more": (40, 5, 0),
 }
 
 
@@ -40,25 +41,30 @@ async def test_an_order_that_another_hand_changes_is_followed(autojump_clock, na
     async with account_world(excludes_collateral=excludes_collateral) as world:
         order = await world.order(A, BookSide.BID, 40, 5)
         order_id = world.record(order).order_id
-        expires_s = None if lasts_s is None else world.clock.exchange_now_ms() // SECOND_MS + lasts_s
+        await world.reader.read_orders_and_fills()
+        expires_s = world.record(order).spec.expires_s
+        assert expires_s is not None
+        if lasts_s is not None:
+            expires_s = lasts_s and world.clock.exchange_now_ms() // SECOND_MS + lasts_s
         if name == "decreased":
             world.exchange.decrease_order(world.account, order_id, Decrease(to=count * CONTRACT, market=A))
         else:
-            terms = Amendment(A, BookSide.BID, cents * PRICE_CENT, count * CONTRACT, expires_s=expires_s)
+            asked_s = None if lasts_s is None else expires_s
+            terms = Amendment(A, BookSide.BID, cents * PRICE_CENT, count * CONTRACT, expires_s=asked_s)
             world.exchange.amend_order(world.account, order_id, terms)
         for _ in range(2):
             await world.reader.read_orders_and_fills()
         await world.told()
         record = world.record(order)
         assert (record.spec.price, record.spec.count) == (cents * PRICE_CENT, count * CONTRACT)
-        assert record.spec.expires_s == expires_s or expires_s is None
+        assert record.spec.expires_s == (expires_s or None)
         cost, fee = (
             cents * PRICE_CENT * count * CONTRACT,
             dearest_fee(BookSide.BID, record.spec.price, record.spec.count),
         )
         assert cost <= world.ledger.reserved_total <= cost + fee
         assert world.alarms == ["order_restated"]
-        assert world.ledger.counts["orders_restated"] == len(world.of(OrderSeen)) == 1
+        assert world.ledger.counts["orders_restated"] == len(world.of(OrderSeen)) - 1 == 1
         assert await world.calibration.calibrate() == "agreed", world.calibration.detail
         world.crowd(A, BookSide.ASK, cents, 1)
         await world.reader.read_orders_and_fills()
@@ -114,7 +120,8 @@ async def test_two_hands_on_the_same_orders_leave_one_account(autojump_clock, se
                 world.exchange.decrease_order(world.account, order.order_id, Decrease(to=left, market=A))
             elif step == 2:
                 price, count = draw.randrange(30, 40) * PRICE_CENT, order.filled + draw.randrange(1, 9) * CONTRACT
-                terms = Amendment(A, BookSide.BID, price, count)
+                until_s = draw.choice([None, 0, world.clock.exchange_now_ms() // SECOND_MS + 900])
+                terms = Amendment(A, BookSide.BID, price, count, expires_s=until_s)
                 with suppress(Refused):  # where it would cross
                     world.exchange.amend_order(world.account, order.order_id, terms)
             elif step == 3:
@@ -128,8 +135,9 @@ async def test_two_hands_on_the_same_orders_leave_one_account(autojump_clock, se
         await trio.sleep(10)
         assert await world.calibration.calibrate() == "agreed", world.calibration.detail
         rests = [each for each in world.account.orders.values() if each.status is OrderStatus.RESTING]
-        kept = {each.order_id: (each.spec.price, each.owed) for each in world.ledger.live()}
-        assert kept == {each.order_id: (each.price, each.remaining) for each in rests}
+        kept = {each.order_id: (each.spec.price, each.owed, each.spec.expires_s) for each in world.ledger.live()}
+        ends_s = {each.order_id: each.expires_ms and each.expires_ms // SECOND_MS for each in rests}
+        assert kept == {each.order_id: (each.price, each.remaining, ends_s[each.order_id]) for each in rests}
         assert world.exact
         assert world.ledger.counts["orders_restated"] > 0
 

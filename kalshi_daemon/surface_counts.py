@@ -51,6 +51,7 @@ def _policy_counts(parts: Parts) -> Mapping[str, int]:
         "batches": actor.batches,
         "senseless": parts.policy.senseless,
         "throttled": actor.throttled,
+        **{f"rows_{what}": count for what, count in actor.observations.counts.items()},
     }
 
 

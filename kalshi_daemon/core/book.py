@@ -65,7 +65,7 @@ class Leg:
         if not prices:
             return 0
         counts = self.counts
-        return sum([counts[price] for price in prices[bisect_left(prices, prices[-1] - NEAR_BEST) :]])
+        return sum(map(counts.__getitem__, prices[bisect_left(prices, prices[-1] - NEAR_BEST) :]))
 
     @property
     def largest_three(self) -> Count:

@@ -1,8 +1,10 @@
 """The 52 features of one market, in order, one formula a line (observation.md, whose numbers are the comments here).
 
 Rules:
-- This says what a feature is, for training and for trading alike; `columns.py` says it again for many markets at once
-  and is held to this by a property test. Nothing else computes one.
+- This says what a feature is, for training and for trading alike; `columns.py` says it again for many markets at once,
+  to the same bits, and both are held to `reference.py`. Nothing else computes one.
+- A row in `SQUASHED` is the argument of a tanh here: one call takes them all, for a batch of any size, because the
+  bits of a tanh depend on who computes it. Logarithms are the C library's, everywhere; all else is arithmetic.
 - Integers of the house become cents, contracts and dollars once, as late as possible: differences, sums and what
   decides a step (rows 10, 31) are taken of integers, so that no rounding can tip them.
 - A side that is missing, or a window too short, gives the value of the table's last column. A mid that is missing is
@@ -18,11 +20,12 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import pairwise
-from math import log, log1p, sqrt, tanh
+from math import log, log1p, sqrt
+from operator import mul, sub
 from zoneinfo import ZoneInfo
 
 from kalshi_daemon.core.fees import TAKER_PPM
+from kalshi_daemon.limits import HISTORY_POINTS
 from kalshi_daemon.policy.history import ACTIVITY_FULL, MarketHistory
 from kalshi_daemon.policy.inputs import AccountInput, MarketInput
 from kalshi_daemon.policy.portfolio import value_at_mid
@@ -43,10 +46,15 @@ FEATURES = (
     *("has_open_buy", "has_open_sell", "buy_distance", "sell_distance", "newest_order_age"),
 )
 
+SQUASHED = (
+    *("activity_change", "activity_trend", "price_momentum", "net_position_bias", "unrealized_pnl_ratio"),
+    "this_unrealized",
+)
 EASTERN = ZoneInfo("America/New_York")
 VOLUME_FULL = log(1e7 + 1)
 TWO_CENTS = 2 * PRICE_CENT  # the divisor from twice a mid, in `Price`, to the mid in cents
 HOUR_MS: Milliseconds = 3_600 * SECOND_MS
+SLOPE_WEIGHTS = [[2 * index + 1 - points for index in range(points)] for points in range(HISTORY_POINTS + 1)]
 Row = list[float]
 
 
@@ -76,7 +84,8 @@ def market_features(market: MarketInput) -> Row:
     breakeven = _breakeven(spread, mid, market.fee_multiplier_ppm)
     microprice = (yb * qa + ya * qb) / (qa + qb) / 100
     depth = min((len(book.yes.prices) + len(book.no.prices)) / 200, 1.0)
-    trade = mid if market.last_trade is None else market.last_trade / PRICE_CENT
+    trade = market.last_trade
+    trade_off_twice = 0 if trade is None else 2 * trade - bid - PRICE_ONE + no_bid  # in `Price`
     return [
         yb / 100,  # 0 best_yes_bid
         ya / 100,  # 1 best_yes_ask
@@ -96,8 +105,9 @@ def market_features(market: MarketInput) -> Row:
         (qb - qa) / (qb + qa),  # 15 volume_imbalance
         (bids - asks) / (bids + asks),  # 16 yes_side_imbalance
         (asks - bids) / (bids + asks),  # 17 no_side_imbalance
-        tanh(0.5 * (log1p(near_bids) - log1p(near_asks))),  # 18 bid_ask_depth_ratio
-        clamp((trade - mid) / 10, -2.0, 2.0),  # 19 last_trade_offset
+        # the tanh of half a difference of logarithms is a quotient: tanh(ln(x)/2) = (x-1)/(x+1)
+        (near_bids - near_asks) / (near_bids + near_asks + 2),  # 18 bid_ask_depth_ratio
+        clamp(trade_off_twice / TWO_CENTS / 10, -2.0, 2.0),  # 19 last_trade_offset
         microprice,  # 20 yes_microprice
         1 - microprice,  # 21 no_microprice
         depth,  # 22 yes_depth
@@ -155,39 +165,35 @@ def temporal_features(history: MarketHistory) -> Row:
     closed_ms = history.closed_ms
     now_ms = history.now_ms
     n = len(closed_ms) + 1
+    if n == 1:
+        return [0.0, _time_of_day(now_ms), history.changed / ACTIVITY_FULL, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.5]
     # exact integers: contracts changed in `Count`, twice the mids in `Price`
-    changed = [*history.closed_changed, history.changed]
+    last = history.changed
+    changed = [*history.closed_changed, last]
     mids = [*history.closed_mids, history.mid_twice]
-    moves = [after - before for before, after in pairwise(mids)]
-    last_moves = [abs(move) for move in moves[-3:]]
-    total = sum(changed)
-    burst = n >= 3 and n * changed[-1] - total > 1.5 * n * _deviation(changed)
-    gap_s = (now_ms - closed_ms[-1]) / SECOND_MS if closed_ms else 0.0
-    span_s = (now_ms - closed_ms[0]) / SECOND_MS if closed_ms else 0.0
+    moves = list(map(sub, mids[1:], mids))
+    above = n * last - sum(changed)  # n times the last less the mean
+    burst = n >= 3 and above > 0 and 4 * above * above > 9 * _spread(changed)
+    rise = sum(map(mul, SLOPE_WEIGHTS[n], changed))
     return [
-        min(gap_s / 300, 1.0),  # 26 time_since_last_update; 0
+        min((now_ms - closed_ms[-1]) / SECOND_MS / 300, 1.0),  # 26 time_since_last_update; 0
         _time_of_day(now_ms),  # 27 time_of_day
-        changed[-1] / ACTIVITY_FULL,  # 28 activity; 0
-        tanh((changed[-1] - changed[-2]) / ACTIVITY_FULL) if n >= 2 else 0.0,  # 29 activity_change; 0
-        min(n / max(span_s, 1.0) / 2, 1.0) if n >= 2 else 0.0,  # 30 update_frequency; 0
+        last / ACTIVITY_FULL,  # 28 activity; 0
+        (last - changed[-2]) / ACTIVITY_FULL,  # 29 activity_change; 0
+        min(n / max((now_ms - closed_ms[0]) / SECOND_MS, 1.0) / 2, 1.0),  # 30 update_frequency; 0
         1.0 if burst else 0.0,  # 31 activity_burst; 0
-        tanh(10 * _slope(changed) / ACTIVITY_FULL) if n >= 5 else 0.0,  # 32 activity_trend; 0
-        tanh((mids[-1] - mids[0]) / TWO_CENTS / 5),  # 33 price_momentum; 0
-        min(_deviation(moves) / TWO_CENTS / 5, 1.0) if n >= 5 else 0.1,  # 34 volatility; 0.1
-        max(0.0, 1 - sum(last_moves) / len(last_moves) / TWO_CENTS / 5) if n >= 3 else 0.5,  # 35 price_stability; 0.5
+        10 * (6 * rise / (n * (n * n - 1))) / ACTIVITY_FULL if n >= 5 else 0.0,  # 32 activity_trend; 0
+        (mids[-1] - mids[0]) / TWO_CENTS / 5,  # 33 price_momentum; 0
+        min(sqrt(_spread(moves)) / len(moves) / TWO_CENTS / 5, 1.0) if n >= 5 else 0.1,  # 34 volatility; 0.1
+        max(0.0, 1 - sum(map(abs, moves[-3:])) / min(n - 1, 3) / TWO_CENTS / 5) if n >= 3 else 0.5,  # 35; 0.5
     ]
 
 
-def _deviation(values: Sequence[int]) -> float:
-    """The population standard deviation; exactly 0 where all are equal."""
-    n = len(values)
-    return sqrt(n * sum([value * value for value in values]) - sum(values) ** 2) / n
-
-
-def _slope(values: Sequence[int]) -> float:
-    """Least squares, per point."""
-    n = len(values)
-    return 6 * sum([(2 * index + 1 - n) * value for index, value in enumerate(values)]) / (n * (n * n - 1))
+def _spread(values: Sequence[int]) -> int:
+    """The population variance times the square of how many there are; exact, and 0 where all are equal."""
+    total = sum(values)
+    squares: int = sum(map(mul, values, values))
+    return len(values) * squares - total * total
 
 
 def _time_of_day(now_ms: Milliseconds) -> float:
@@ -204,44 +210,42 @@ def eastern_hour(hours: int) -> int:
 
 
 def account_features(account: AccountInput) -> Row:
-    """Rows 36 to 43 and 45, equal for all markets of a batch."""
+    """Rows 36 to 51 of a market without a position and without orders, equal for all such markets of a batch."""
     worth = account.portfolio_value
     positions = account.positions
     k = len(positions)
     if worth <= 0:
-        return [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-    counts = [position.count / CONTRACT for position in positions]
+        return [1.0, *[0.0] * 15]
+    counts = [position.count for position in positions]
     values = [position.value for position in positions]
-    held = sum([abs(count) for count in counts])
-    unrealised = sum([position.value - position.cost for position in positions])
+    held = sum(map(abs, counts))
+    unrealised = sum(values) - sum([position.cost for position in positions])
     return [
         clamp(account.available / worth, 0.0, 1.0),  # 36 cash_ratio; 1
         clamp(sum(values) / worth, 0.0, 1.0),  # 37 position_ratio; 0
         min(k / 10, 1.0),  # 38 position_count; 0
-        min(held / k / 100, 1.0) if k else 0.0,  # 39 average_position_size; 0
+        min(held / CONTRACT / k / 100, 1.0) if k else 0.0,  # 39 average_position_size; 0
         len([count for count in counts if count > 0]) / k if k else 0.0,  # 40 long_share; 0
         len([count for count in counts if count < 0]) / k if k else 0.0,  # 41 short_share; 0
-        tanh(sum(counts) / held) if k else 0.0,  # 42 net_position_bias; 0
+        sum(counts) / held if k else 0.0,  # 42 net_position_bias; 0
         min(max(values) / worth, 1.0) if k else 0.0,  # 43 position_concentration; 0
-        tanh(unrealised / worth),  # 45 unrealized_pnl_ratio; 0
+        0.0,  # 44 this_position
+        unrealised / worth,  # 45 unrealized_pnl_ratio; 0
+        *(0.0, 0.0, 0.0, 0.0, 0.0, 0.0),  # 46 this_unrealized, and 47 to 51, of orders
     ]
 
 
-def position_features(market: MarketInput, account: AccountInput) -> tuple[float, float]:
-    """Rows 44 and 46."""
-    if account.portfolio_value <= 0 or not market.position:
-        return 0.0, 0.0
+def position_features(market: MarketInput) -> tuple[float, float]:
+    """Rows 44 and 46, where something is held and the portfolio is worth something."""
     unrealised = value_at_mid(market.position, market.history.mid_twice) - market.cost
     return (
         clamp(market.position / CONTRACT / 100, -1.0, 1.0),  # 44 this_position; 0
-        tanh(unrealised / max(market.cost, DOLLAR)),  # 46 this_unrealized; 0
+        unrealised / max(market.cost, DOLLAR),  # 46 this_unrealized; 0
     )
 
 
 def order_features(market: MarketInput, now_ms: Milliseconds) -> Row:
-    """Rows 47 to 51."""
-    if not market.orders:
-        return [0.0, 0.0, 0.0, 0.0, 0.0]
+    """Rows 47 to 51, where there are orders."""
     mid = _mid_cents(market.history)
     newest = sorted(market.orders, key=lambda order: order.placed_ms)
     buys = [order.price / PRICE_CENT for order in newest if order.side is BookSide.BID]
@@ -255,15 +259,6 @@ def order_features(market: MarketInput, now_ms: Milliseconds) -> Row:
     ]
 
 
-def features(market: MarketInput, account: AccountInput, shared: Row, now_ms: Milliseconds) -> Row:
-    """All 52; `shared` is `account_features` of the batch."""
-    this_position, this_unrealized = position_features(market, account)
-    return [
-        *market_features(market),
-        *temporal_features(market.history),
-        *shared[:8],
-        this_position,
-        shared[8],
-        this_unrealized,
-        *order_features(market, now_ms),
-    ]
+def book_features(market: MarketInput) -> Row:
+    """Rows 0 to 35: what is equal for as long as book, last trade and fees are."""
+    return [*market_features(market), *temporal_features(market.history)]

@@ -17,9 +17,12 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kalshi_daemon.core.book import OrderBook
 from kalshi_daemon.limits import ACTIVITY_SECONDS, HISTORY_POINTS, POINT_MS
-from kalshi_daemon.units import CONTRACT, PRICE_ONE, SECOND_MS, Count, Milliseconds
+from kalshi_daemon.units import CONTRACT, PRICE_ONE, SECOND_MS, Count, Milliseconds, Price
 from kalshi_daemon.wire.records import WindowState
 
 ACTIVITY_FULL: Count = 10_000 * CONTRACT  # contracts changed in the window above which activity does not rise
@@ -35,7 +38,17 @@ def message_time_ms(ts_ms: Milliseconds | None, sending_ms: Milliseconds | None,
 class MarketHistory:
     """The window of one market. One `OrderBook` is noted in it for the whole of its life."""
 
-    __slots__ = ("_seconds", "_sum", "_until_ms", "closed_changed", "closed_mids", "closed_ms", "mid_twice", "now_ms")
+    __slots__ = (
+        "_seconds",
+        "_sum",
+        "_until_ms",
+        "closed_changed",
+        "closed_mids",
+        "closed_ms",
+        "mid_twice",
+        "now_ms",
+        "observed",
+    )
 
     def __init__(self) -> None:
         # the closed points, oldest first, as three columns: their times, twice their mids, and what `changed` was
@@ -44,6 +57,8 @@ class MarketHistory:
         self.closed_changed: deque[Count] = deque(maxlen=HISTORY_POINTS - 1)
         self.now_ms: Milliseconds = 0  # the time of the last change; 0: none was noted
         self.mid_twice: int = PRICE_ONE  # the last mid known, doubled
+        # what the adapter made of book and window last, and of which; it is kept here because it ends with them
+        self.observed: tuple[tuple[int, Price | None, int], NDArray[np.float64]] | None = None
         self._until_ms: Milliseconds = 0  # the end of the open point's slot
         self._sum: Count = 0  # the book's running sum at the last change
         self._seconds: deque[tuple[int, Count]] = deque()  # (second, running sum before it), at most ACTIVITY_SECONDS

@@ -36,7 +36,7 @@ from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, Sel
 from kalshi_daemon.policy.decided import DecidedBatch
 from kalshi_daemon.policy.inputs import AccountInput, MarketInput
 from kalshi_daemon.policy.mask import mask
-from kalshi_daemon.policy.observation_adapter import observe
+from kalshi_daemon.policy.observation_adapter import ObservationAdapter, bounded
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.shell.clock import Clock
 from kalshi_daemon.shell.gates import OrderGate
@@ -127,6 +127,7 @@ class ActorService:
             probe_s=limits.POLICY_PROBE_S,
         )
         self.inference_s = 0.0  # of the last batch
+        self.observations = ObservationAdapter()
         self.on_batch: Callable[[DecidedBatch], None] | None = None  # told of each, before it proposes anything
         self._books = books
         self._inputs = inputs
@@ -228,7 +229,7 @@ class ActorService:
         self, tickers: Sequence[Ticker], account: AccountInput, now_ms: Milliseconds, *, increases: bool
     ) -> _Seen:
         markets = [found for found in self._inputs.markets(tickers, now_ms) if found.usable]
-        observation = observe(markets, account, now_ms)
+        observation = bounded(self.observations.observe_raw(markets, account, now_ms))
         allowed = mask(markets, self._sizes, self._pricing, increases_allowed=increases)
         return _Seen(now_ms, increases, markets, account, observation, allowed)
 

@@ -16,7 +16,6 @@ from policy_inputs import EMPTY_ACCOUNT, GOLDEN_BIDS, NOON_THIRTY_MS, book_of, c
 from kalshi_daemon.policy.features import (
     FEATURES,
     account_features,
-    features,
     market_features,
     order_features,
     position_features,
@@ -25,13 +24,14 @@ from kalshi_daemon.policy.features import (
 )
 from kalshi_daemon.policy.history import ACTIVITY_FULL, MarketHistory
 from kalshi_daemon.policy.inputs import AccountInput, HeldPosition, MarketInput, OpenOrder
+from kalshi_daemon.policy.observation_adapter import observe_raw
 from kalshi_daemon.units import CONTRACT, DOLLAR, BookSide
 
 T = NOON_THIRTY_MS
 
 
 def named(market: MarketInput, account: AccountInput = EMPTY_ACCOUNT, now_ms: int = T) -> dict[str, float]:
-    return dict(zip(FEATURES, features(market, account, account_features(account), now_ms), strict=True))
+    return dict(zip(FEATURES, observe_raw([market], account, now_ms)[0].tolist(), strict=True))
 
 
 def busy_history() -> MarketHistory:
@@ -141,8 +141,7 @@ def test_golden(name: str) -> None:
 @pytest.mark.parametrize("name", GOLDEN_TEMPORAL)
 def test_golden_temporal(name: str) -> None:
     """The temporal feature has the value worked out by hand."""
-    row = dict(zip(FEATURES[26:36], temporal_features(busy_history()), strict=True))
-    assert row[name] == pytest.approx(GOLDEN_TEMPORAL[name], abs=1e-12)
+    assert named(golden_market(history=busy_history()))[name] == pytest.approx(GOLDEN_TEMPORAL[name], abs=1e-12)
 
 
 def test_golden_covers_every_feature() -> None:
@@ -237,23 +236,36 @@ def test_steady_activity_is_no_burst() -> None:
         assert (row[5], row[6]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("scale", [1, 7, 49, 1_000, 99_999])
+def test_burst_is_not_tipped_by_rounding(scale: int) -> None:
+    """0, 2, 3, 4, 6 have a mean of 3 and a deviation of 2: the last is at the bound, a hundredth more is a burst."""
+    history = MarketHistory()
+    history.note(book_of({45: 1}, {47: 1}), T)
+    history.closed_ms.extend(range(T - 4_000, T, 1_000))
+    history.closed_mids.extend([9_200] * 4)
+    history.closed_changed.extend([0, 2 * scale, 3 * scale, 4 * scale])
+    for more in (0, 1):
+        history._sum = 6 * scale + more + history._seconds[0][1]
+        assert temporal_features(history)[5] == float(more)
+
+
 def test_portfolio_without_worth() -> None:
     """With a portfolio value of nothing or less, rows 36 to 46 take their last column, the position's own too."""
     account = AccountInput(-1, -5, ACCOUNT.positions)
     market = golden_market(position=10 * CONTRACT, cost=4 * DOLLAR)
-    assert account_features(account) == [1.0, 0, 0, 0, 0, 0, 0, 0, 0]
-    assert position_features(market, account) == (0.0, 0.0)
+    assert account_features(account) == [1.0, *[0.0] * 15]
+    assert list(named(market, account).values())[36:47] == [1.0, *[0.0] * 10]
 
 
 def test_no_positions() -> None:
     """Cash alone: all of it is available."""
-    assert account_features(EMPTY_ACCOUNT) == [1.0, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert account_features(EMPTY_ACCOUNT) == [1.0, *[0.0] * 15]
 
 
 def test_short_position() -> None:
     """A NO position is worth the NO mid; a cost under a dollar counts as one; a hundred contracts are full scale."""
     market = golden_market(position=-150 * CONTRACT, cost=500_000)
-    assert position_features(market, EMPTY_ACCOUNT) == (-1.0, tanh(150 * 0.54 - 0.5))
+    assert position_features(market) == (-1.0, 150 * 0.54 - 0.5)  # the second before its tanh
 
 
 def test_order_age_is_clamped() -> None:
@@ -282,10 +294,10 @@ def test_temporal_against_the_library(points: list[tuple[int, int]], waits: list
     mids = [mid / 200 for _, mid in points]
     moves = [after - before for before, after in pairwise(mids)]
     n = len(points)
-    row = temporal_features(history)
+    row = list(named(golden_market(history=history)).values())[26:36]
     assert row[0] == pytest.approx(min((times[-1] - times[-2]) / 300_000, 1) if n > 1 else 0, abs=1e-12)
     assert row[2] == activities[-1]
-    assert row[3] == pytest.approx(tanh(activities[-1] - activities[-2]) if n > 1 else 0)
+    assert row[3] == pytest.approx(tanh(activities[-1] - activities[-2]) if n > 1 else 0, abs=1e-12)
     assert row[4] == pytest.approx(min(n / max((times[-1] - times[0]) / 1_000, 1) / 2, 1) if n > 1 else 0)
     if n >= 3:
         over = activities[-1] - fmean(activities) - 1.5 * pstdev(activities)

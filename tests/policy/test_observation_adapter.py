@@ -1,4 +1,4 @@
-"""A batch: always finite, bounded, in order, mirrored, and the same bytes again."""
+"""A batch: always finite, bounded, in order, mirrored, in two steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from policy_inputs import EMPTY_ACCOUNT, books, golden_market, market_of
 
 from kalshi_daemon.core.book import OrderBook
-from kalshi_daemon.policy.columns import is_whole, whole_features
-from kalshi_daemon.policy.features import FEATURES, account_features, features
+from kalshi_daemon.policy.features import FEATURES, account_features, book_features
 from kalshi_daemon.policy.inputs import AccountInput, HeldPosition, MarketInput, OpenOrder
-from kalshi_daemon.policy.observation_adapter import COLUMNS_FROM, bounded, observe, observe_raw
-from kalshi_daemon.training.live_books import START_MS, RandomBook
+from kalshi_daemon.policy.observation_adapter import bounded, observe, observe_raw
 from kalshi_daemon.training.samples import batches_of
 from kalshi_daemon.units import PRICE_ONE, BookSide
 
@@ -111,21 +109,13 @@ def test_no_markets() -> None:
     assert observe([], EMPTY_ACCOUNT, 0).shape == (0, 52)
 
 
-def test_batch_equals_markets_alone() -> None:
-    """In a small batch a row does not depend on the others at all; the same inputs give the same bytes again."""
-    for markets, account, now_ms in batches_of(Random(3), 3):
-        few = markets[: COLUMNS_FROM - 1]
-        alone = [observe([market], account, now_ms)[0] for market in few]
-        assert observe(few, account, now_ms).tobytes() == np.array(alone).tobytes()
-        assert observe(markets, account, now_ms).tobytes() == observe(markets, account, now_ms).tobytes()
-
-
 def test_rows_are_the_features() -> None:
     """The columns are the features in their order, clipped and as float32."""
     market = golden_market(last_trade=9_999)
-    wanted = np.array(features(market, EMPTY_ACCOUNT, account_features(EMPTY_ACCOUNT), 0), dtype=np.float32).clip(-2, 2)
-    assert observe([market], EMPTY_ACCOUNT, 0)[0].tobytes() == wanted.tobytes()
-    assert observe([market], EMPTY_ACCOUNT, 0)[0][ROW["last_trade_offset"]] == 2.0
+    row = observe([market], EMPTY_ACCOUNT, 0)[0]
+    assert row[:36].tobytes() == np.array(book_features(market), dtype=np.float32).clip(-2, 2).tobytes()
+    assert row[36:].tolist() == account_features(EMPTY_ACCOUNT)
+    assert row[ROW["last_trade_offset"]] == 2.0
 
 
 def test_crossed_book_is_observed() -> None:
@@ -135,47 +125,3 @@ def test_crossed_book_is_observed() -> None:
     row = observed(market_of(book))
     assert row["yes_spread"] == np.float32(-0.2)
     assert row["best_yes_ask"] == np.float32((PRICE_ONE - 6_000) / PRICE_ONE)
-
-
-def test_columns_equal_rows() -> None:
-    """Whole markets go by columns in a large batch; each number is the literal one, to the last bits of a float64."""
-    seen = 0
-    for markets, account, now_ms in batches_of(Random(7), 250):
-        shared = account_features(account)
-        whole = [market for market in markets if is_whole(market)]
-        if whole:
-            columns = whole_features(whole, account, shared, now_ms)
-            rows = np.array([features(market, account, shared, now_ms) for market in whole])
-            np.testing.assert_allclose(columns, rows, rtol=0, atol=1e-14)
-            seen += len(whole)
-    assert seen > 1_000
-
-
-def test_columns_at_the_edges() -> None:
-    """Sub-cent prices, huge sizes, steady and absent activity, no worth, every hour of a day: columns equal rows."""
-    rng = Random(8)
-    for hour in range(24):
-        market = RandomBook(rng, "M", START_MS + hour * 3_600_000)
-        market.stir(100)
-        low = OrderBook("M")
-        low.replace([(1, 10**9)], [(10_000 - 2, 1)], clock=None, ts_ms=None)
-        markets = [
-            market_of(book, market.history, position=position, cost=cost, last_trade=9_999)
-            for book in (market.book, low)
-            for position, cost in ((0, 0), (-(10**7), 1), (10**7, 10**12))
-        ]
-        for account in (EMPTY_ACCOUNT, AccountInput(-1, 0, ()), AccountInput(5, 10, ())):
-            shared = account_features(account)
-            rows = np.array([features(each, account, shared, 0) for each in markets])
-            np.testing.assert_allclose(whole_features(markets, account, shared, 0), rows, rtol=0, atol=1e-14)
-
-
-def test_large_batch_of_all_kinds() -> None:
-    """A batch with whole markets and others keeps its order; it goes by columns only from twelve whole ones on."""
-    markets, account, now_ms = [], EMPTY_ACCOUNT, START_MS
-    for batch, _, _ in batches_of(Random(9), 8):
-        markets += [*batch, market_of(OrderBook("N"))]
-    assert sum(is_whole(market) for market in markets) > 3 * COLUMNS_FROM
-    together = observe(markets, account, now_ms)
-    alone = np.array([observe([market], account, now_ms)[0] for market in markets])
-    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from numpy.typing import NDArray
 from told_inputs import Look, looks
 
@@ -33,6 +33,7 @@ def test_every_feature_has_a_range() -> None:
     assert (MOST <= 2).all()
 
 
+@settings(max_examples=60)
 @given(looks())
 def test_any_look_is_in_range(look: Look) -> None:
     """Any messages, orders and account: a side missing or none, a window of no point or ten."""

@@ -123,6 +123,26 @@ def test_a_fill_of_the_last_millisecond_is_booked_once(known: bool) -> None:
     assert (begun.find_hold(HoldKind.FOREIGN) is None) is known
 
 
+def test_what_is_stamped_at_the_boundary_is_known() -> None:
+    """It is not older, so it has to be carried by its id."""
+    whole, again = folded(
+        started(), OPENED, intended(), sent(), acked(), fill("t1"), agreed_at(NOON + 300 + TOLD_AGAIN_MS)
+    )
+    begun, _ = folded(*carried(whole, again))
+    cash = begun.settled_total
+    begun.apply(fill("t1", source="read", client_order_id=""))
+    assert (begun.opened_ms, begun.settled_total, begun.counts["repeated_fills"]) == (NOON + 300, cash, 1)
+
+
+def test_an_agreement_that_was_overtaken_is_not_carried() -> None:
+    """Its reads began before a doubt, and what they showed is not the boundary."""
+    doubt = facts.AccountDoubted(NOON, "a feed was away")
+    overtaken = evolve(agreed_at(NOON + TOLD_AGAIN_MS + 900), doubts=0)
+    whole, again = folded(started(), OPENED, doubt, agreed_at(NOON + TOLD_AGAIN_MS + 100), overtaken)
+    begun, _ = folded(*carried(whole, again))
+    assert (begun.agreed_ms, begun.opened_ms) == (NOON + TOLD_AGAIN_MS + 100, NOON + 100)
+
+
 def test_what_is_older_than_the_boundary_is_in_the_figures() -> None:
     """A fill that the reads never go back to is no news, known by its id or not."""
     late = agreed_at(NOON + TOLD_AGAIN_MS + 301)

@@ -63,6 +63,7 @@ def test_a_journal_over_its_limit_is_put_aside_whole(path: Path) -> None:
     assert start.rotation.note == f"{ASIDE} was put aside with 0.2 MB, and this one goes on from it"
     assert start.rotation.counts == {"put_aside": 1, "put_off": 0}
     start.write([*run(2, BEGUN_MS + 10**7), *order(1, "run0000002")])
+    assert start.journal.lost() == ""
     start.stop()
     assert names(path) == {"journal.sqlite3", "journal.sqlite3.lock", ASIDE}
     aside = path.with_name(ASIDE)
@@ -98,6 +99,18 @@ def test_what_is_under_the_limit_stays(path: Path) -> None:
     assert (start.rotation.note, put_aside(path)) == ("", [])
     Start(path, bytes_max=size - 1).stop()
     assert len(put_aside(path)) == 1
+
+
+def test_the_next_journal_has_snapshots_of_its_own(path: Path) -> None:
+    """Those of the one before are gone, and what is counted for them begins anew."""
+    start = Start(path)
+    assert snapshots_of(path) == []
+    start.write(run(2, BEGUN_MS + 10**7))
+    for number in range(1, 31):
+        start.write(order(number, "run0000002", BEGUN_MS + 10**7))
+    start.stop()
+    assert len(snapshots_of(path)) == 1
+    assert verify(path).as_dict()["snapshots"] == {"proven": 1, "wrong": []}
 
 
 def test_journals_of_several_years_are_one_account(path: Path) -> None:

@@ -39,7 +39,7 @@ from attrs import define, evolve, frozen
 
 from kalshi_daemon import cli, limits, parts, run
 from kalshi_daemon.config import Config
-from kalshi_daemon.core import ledger, order_amends, order_tracker
+from kalshi_daemon.core import order_amends, order_tracker
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.ledger_carried import ToldAgain
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation
@@ -58,8 +58,7 @@ WRITES: Final = {  # by the first bytes of the request
 BODY: Final = b"\r\ncontent-length: "
 LIFE_MS: Final = 3_000  # in the place of REQUEST_LIFE_MS
 SNAPSHOT_EVENTS: Final = 40
-JOURNAL_MB: Final = 24_000  # bytes; of what each journal begins with, executions would be most
-RECENT_MAX: Final = 3
+JOURNAL_MB: Final = 24_000  # bytes
 ROTATION: Final = ("proven", "made", "folded", "replacing", "named", "moved", "replaced")
 EAGERNESS: Final = 0.3  # the share of decisions that are not to hold
 FILL: Final = b'"type":"fill"'
@@ -231,10 +230,8 @@ class EagerSelector:
 def lower_limits(point: str) -> None:
     limits.REQUEST_LIFE_MS = order_tracker.REQUEST_LIFE_MS = order_amends.REQUEST_LIFE_MS = LIFE_MS  # type: ignore[misc]
     limits.SNAPSHOT_EVENTS = SNAPSHOT_EVENTS  # type: ignore[misc]
-    any_size = point in ROTATION
-    limits.JOURNAL_MB = 1 if any_size else JOURNAL_MB  # type: ignore[misc]
-    limits.JOURNAL_SHARE_MAX = Fraction(1, JOURNAL_MB) if any_size else 1  # type: ignore[misc]
-    ledger.RECENT_MAX = RECENT_MAX  # type: ignore[misc]
+    limits.JOURNAL_MB = 1 if point in ROTATION else JOURNAL_MB  # type: ignore[misc]
+    limits.JOURNAL_SHARE_MAX = Fraction(1, 10**6)  # type: ignore[misc, assignment]
 
 
 def main(point: str, nth: str, *arguments: str) -> int:

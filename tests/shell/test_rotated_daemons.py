@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from fractions import Fraction
 
 import pytest
 import trio
@@ -26,8 +27,7 @@ SMALL = {"KALSHI_JOURNAL_MAX_MB": "1"}
 @pytest.fixture(autouse=True)
 def megabytes_are_small(monkeypatch):
     monkeypatch.setattr(limits, "JOURNAL_MB", 16_000)
-    monkeypatch.setattr(limits, "JOURNAL_SHARE_MAX", 1)
-    monkeypatch.setattr("kalshi_daemon.core.ledger.RECENT_MAX", 3)  # else the executions alone are as much
+    monkeypatch.setattr(limits, "JOURNAL_SHARE_MAX", Fraction(1, 100))  # what it begins with is most of such a journal
 
 
 @pytest.fixture

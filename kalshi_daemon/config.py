@@ -30,6 +30,7 @@ from kalshi_daemon.units import (
     MINUTE_MS,
     PRICE_CENT,
     PRICE_ONE,
+    SECOND_MS,
     Count,
     Milliseconds,
     Money,
@@ -189,9 +190,21 @@ class Config:
     )
     policy: str = _setting(
         "POLICY",
-        values.one_of("onnx", "rules", "hold"),
-        "onnx, rules or hold; in production onnx or hold",
+        values.one_of("onnx", "rules", "hold", "scripted"),
+        "onnx, rules, hold or scripted; in production onnx or hold",
         default="onnx",
+    )
+    script: tuple[int, ...] = _setting(
+        "SCRIPT",
+        values.script(limits.SCRIPT_MAX),
+        f"up to {limits.SCRIPT_MAX} numbers of actions from 0, separated by commas, or empty",
+        default="",
+    )
+    strict_observations: bool = _setting(
+        "STRICT_OBSERVATIONS",
+        lambda text: values.one_of("on", "off")(text) == "on",
+        "on or off",
+        default="off",
     )
     model: Path = _setting(
         "MODEL",
@@ -211,6 +224,13 @@ class Config:
         f"1 to {limits.ORDER_SIZES_MAX} sizes, separated by commas, each once, none over KALSHI_ORDER_CONTRACTS_MAX",
         unit="contracts",
         default="5",
+    )
+    order_age_ms: Milliseconds = _setting(
+        "ORDER_AGE",
+        lambda text: values.whole(1, limits.ORDER_LIFE_S)(text) * SECOND_MS,
+        f"1 to {limits.ORDER_LIFE_S}",
+        unit="seconds that an order of the policy may rest",
+        default=str(limits.ORDER_AGE_S),
     )
     order_count_max: Count = _setting(
         "ORDER_CONTRACTS_MAX",

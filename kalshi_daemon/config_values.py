@@ -18,6 +18,7 @@ from attrs import frozen
 from kalshi_daemon.hosts import PATH_PREFIX
 from kalshi_daemon.units import Ticker
 
+ACTION_MAX: Final = 32  # four for each of the sizes
 SHOWN_MAX: Final = 200  # a longer value is not repeated: it is no slip of the keyboard, and may be a pasted key
 
 T = TypeVar("T")
@@ -74,6 +75,18 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
             raise ValueError
         return int(text)
+
+    return read
+
+
+def script(most: int) -> Callable[[str], tuple[int, ...]]:
+    """Numbers of actions, separated by commas; none for the empty text."""
+
+    def read(text: str) -> tuple[int, ...]:
+        actions = tuple(whole(0, ACTION_MAX)(part.strip()) for part in text.split(",")) if text else ()
+        if len(actions) > most:
+            raise ValueError(f"{len(actions)} actions")
+        return actions
 
     return read
 

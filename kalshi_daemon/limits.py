@@ -310,6 +310,7 @@ ORDERS_PER_MIN_MAX: Final = 60  # P16: a policy that wants more of a few hundred
 CLOSING_SOON_MS: Final[Milliseconds] = 300_000  # P2
 CASH_RESERVE_BPS: Final = 2_000  # P10
 ORDER_LIFE_S: Final = 900  # P22
+ORDER_AGE_S: Final = 300  # an order of the policy rests so long: then the feature of its age says nothing more
 # --- risk: hard caps, which no configuration passes; an account that needs more is another kind of business
 ORDER_COUNT_CAP: Final[Count] = 1_000 * CONTRACT  # forty times the default
 ORDER_COST_CAP: Final[Money] = 1_000 * DOLLAR  # twenty times the default
@@ -323,6 +324,7 @@ MARKETS_MAX: Final = 3_000  # what one process is tested with (decision 0017)
 MARKETS_DEFAULT: Final = 1_000  # what one process is measured with
 SELECTIONS_MAX: Final = 100  # events and series: a round of reading them all, at its pace, fits into preflight's time
 CLOSE_HOURS_CAP: Final = 1_000_000  # a century: every market
+SCRIPT_MAX: Final = 10_000  # actions of the selector `scripted`
 ORDER_SIZES_MAX: Final = 8  # the policy has 1 + 4 actions per size
 SOCKETS_MAX: Final = 3  # order books, fills, positions
 

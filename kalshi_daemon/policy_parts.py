@@ -53,7 +53,9 @@ class PolicyParts:
     def load(self) -> str:
         """What was loaded, for people. Raises OperatingError for a model that is refused."""
         config, seams = self._config, self._seams
-        self.selector = self._read_model() if config.policy == "onnx" else choose_selector(config.policy)
+        self.selector = (
+            self._read_model() if config.policy == "onnx" else choose_selector(config.policy, script=config.script)
+        )
         self.actor = ActorService(
             self._books,
             self._inputs,
@@ -63,6 +65,7 @@ class PolicyParts:
             self._breakers,
             seams.stopwatch,
         )
+        self.actor.strict = config.strict_observations
         self.actor.on_batch = self._on_batch
         return f"{self.selector.name}: {self.selector.model[:12]}"
 

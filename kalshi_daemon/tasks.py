@@ -19,6 +19,7 @@ from kalshi_daemon.charts.delays import Delays
 from kalshi_daemon.charts.runner import Invoke, Runner, Stay
 from kalshi_daemon.commands import Proposal
 from kalshi_daemon.core.closing_rules import close_before_the_end
+from kalshi_daemon.core.order_ageing import past_their_age
 from kalshi_daemon.errors import JournalLost, OperatingError
 from kalshi_daemon.facts import AccountFact, HoldKind
 from kalshi_daemon.parts import Parts
@@ -212,6 +213,8 @@ class Tasks:
                     gate.propose(proposal)
                 if self._state() == "trading.reducing":  # again and again: a cancel may have been refused
                     parts.sweeper.cancel(INCREASING, "only reductions pass")
+                old = past_their_age(ledger, parts.clock.now_ms(), parts.config.order_age_ms)
+                parts.writer.counts["aged"] += parts.sweeper.cancel_each(old, "it has rested past its age")
                 await trio.sleep(limits.CLOSING_RULES_S)
 
     async def _sweep(self) -> str:

@@ -159,7 +159,7 @@ PRODUCTION = {"ENVIRONMENT": "production", "PRODUCTION_CONFIRMATION": CONFIRMATI
         ({"STATE_DIR": "state"}, "STATE_DIR is 'state'; allowed: an absolute path"),
         ({"METRICS_ADDRESS": "localhost:9"}, "METRICS_ADDRESS is 'localhost:9' ("),
         ({"METRICS_ADDRESS": "::1:9"}, "METRICS_ADDRESS is '::1:9' (an IPv6 address"),
-        ({"POLICY": "random"}, "POLICY is 'random'; allowed: onnx, rules or hold"),
+        ({"POLICY": "random"}, "POLICY is 'random'; allowed: onnx, rules, hold or scripted"),
         ({"LOG_LEVEL": "INFO"}, "LOG_LEVEL is 'INFO'; allowed: debug, info, warning or error"),
         ({"ENVIRONMENT": "production"}, "PRODUCTION_CONFIRMATION is empty;"),
         ({"PRODUCTION_CONFIRMATION": "yes"}, "PRODUCTION_CONFIRMATION is 'yes'; allowed:"),

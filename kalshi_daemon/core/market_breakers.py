@@ -55,6 +55,10 @@ class MarketBreakers:
         """It could not be observed, or nothing be made of what was decided."""
         _of(self._observations, market, "observation of").failed(now_s, cause)
 
+    def unsound(self, market: Ticker, cause: str, now_s: float) -> None:
+        """What was observed cannot be: nothing but a person lets the policy decide on it again."""
+        _of(self._observations, market, "observation of").failed_hard(now_s, cause)
+
     @property
     def doubts(self) -> bool:
         """Whether there is a market that could not be observed."""

@@ -1,17 +1,19 @@
-"""Selectors: from observations and masks to actions. Three, by name.
+"""Selectors: from observations and masks to actions. Four, by name.
 
 | name | chooses |
 |---|---|
 | `onnx` | the policy: the allowed action with the greatest logit (`shell/model.py`) |
 | `hold` | nothing, ever: what "disabled" means |
+| `scripted` | what it was told to, one action a decision, then nothing; for trials |
 | `rules` | a small readable baseline, which the shipped model imitates |
 
-Rules: a selector is a function of its inputs, and never chooses what the mask forbids: a forbidden choice is holding.
-An unknown name is an error at start.
+Rules: a selector is a function of its inputs (`scripted` of how many it has had as well), and never chooses what the
+mask forbids: a forbidden choice is holding. An unknown name is an error at start.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -53,6 +55,22 @@ class HoldSelector:
         return np.zeros(len(observation), dtype=np.int64)
 
 
+class ScriptedSelector:
+    """The next of its actions for each decision, whatever is seen. What the mask forbids is used up, and counted."""
+
+    name = model = "scripted"
+
+    def __init__(self, script: Sequence[int]) -> None:
+        self.senseless = 0
+        self._script = iter(script)
+
+    def select(self, observation: Observation, mask: Mask) -> Actions:
+        wanted = np.array([next(self._script, 0) for _ in observation], dtype=np.int64)
+        chosen = only_allowed(wanted, mask)
+        self.senseless += int((chosen != wanted).sum())
+        return chosen
+
+
 class RulesSelector:
     """Goes with the pressure on the book while the spread is small, takes profits, cuts losses, otherwise holds.
 
@@ -90,7 +108,7 @@ def only_allowed(actions: Actions, mask: Mask) -> Actions:
     return np.where(known & mask[np.arange(len(actions)), indexes], actions, 0)
 
 
-def choose_selector(name: str, *, model: Selector | None = None) -> Selector:
+def choose_selector(name: str, *, model: Selector | None = None, script: Sequence[int] = ()) -> Selector:
     """`model` is the loaded model, for `onnx`. Raises ConfigurationError."""
     if name == "onnx":
         if model is None:
@@ -100,4 +118,6 @@ def choose_selector(name: str, *, model: Selector | None = None) -> Selector:
         return HoldSelector()
     if name == "rules":
         return RulesSelector()
-    raise ConfigurationError(f"there is no selector {name!r}; KALSHI_POLICY may be onnx, hold or rules")
+    if name == "scripted":
+        return ScriptedSelector(script)
+    raise ConfigurationError(f"there is no selector {name!r}; KALSHI_POLICY may be onnx, hold, rules or scripted")

@@ -33,6 +33,7 @@ from kalshi_daemon.core.circuit_breaker import CircuitBreaker
 from kalshi_daemon.core.market_breakers import MarketBreakers
 from kalshi_daemon.policy.action_executor import execute
 from kalshi_daemon.policy.action_selector import Actions, Mask, Observation, Selector
+from kalshi_daemon.policy.anomalies import anomaly
 from kalshi_daemon.policy.decided import DecidedBatch
 from kalshi_daemon.policy.inputs import AccountInput, MarketInput
 from kalshi_daemon.policy.mask import mask
@@ -128,6 +129,7 @@ class ActorService:
         )
         self.inference_s = 0.0  # of the last batch
         self.observations = ObservationAdapter()
+        self.strict = False  # whether any anomaly of an observation shuts its market, until a person says otherwise
         self.on_batch: Callable[[DecidedBatch], None] | None = None  # told of each, before it proposes anything
         self._books = books
         self._inputs = inputs
@@ -229,9 +231,20 @@ class ActorService:
         self, tickers: Sequence[Ticker], account: AccountInput, now_ms: Milliseconds, *, increases: bool
     ) -> _Seen:
         markets = [found for found in self._inputs.markets(tickers, now_ms) if found.usable]
-        observation = bounded(self.observations.observe_raw(markets, account, now_ms))
+        raw = self.observations.observe_raw(markets, account, now_ms)
+        if self.strict:
+            sound = [row for row, market in enumerate(markets) if self._is_sound(market, raw[row])]
+            markets, raw = [markets[row] for row in sound], raw[sound]
+        observation = bounded(raw)
         allowed = mask(markets, self._sizes, self._pricing, increases_allowed=increases)
         return _Seen(now_ms, increases, markets, account, observation, allowed)
+
+    def _is_sound(self, market: MarketInput, row: NDArray[np.float64]) -> bool:
+        wrong = anomaly(market, row)
+        if wrong:
+            log.error("observation_anomaly", ticker=market.market, what=wrong)
+            self._breakers.unsound(market.market, wrong, trio.current_time())
+        return not wrong
 
     def _is_fit(self, ticker: Ticker, account: AccountInput, now_ms: Milliseconds) -> bool:
         try:

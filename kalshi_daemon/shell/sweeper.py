@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -110,9 +110,13 @@ class Sweeper:
     def cancel(self, scope: str, cause: str) -> int:
         """Ask for the cancel of every order that has to go and has an id; those without one are not answered yet."""
         wanted = [record for record in self.left(scope) if record.order_id and record.state != CAN]
-        for record in wanted:
+        return self.cancel_each(wanted, cause)
+
+    def cancel_each(self, records: Sequence[OrderRecord], cause: str) -> int:
+        """Of orders that have an id."""
+        for record in records:
             self._writer.accept(_cancel_of(record, cause))
-        return len(wanted)
+        return len(records)
 
     def left(self, scope: str) -> list[OrderRecord]:
         """Our live orders that have to go; orders that are not ours stay."""

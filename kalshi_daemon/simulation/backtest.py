@@ -33,7 +33,18 @@ from kalshi_daemon.wire.fixed_point import format_money
 TAKEN: Final = frozenset(
     f"KALSHI_{name}"
     for name in (
-        *("POLICY", "MODEL", "PRICING", "ORDER_SIZES", "ORDER_CONTRACTS_MAX", "ORDER_COST_MAX", "ORDER_COST_PERCENT"),
+        *(
+            "POLICY",
+            "MODEL",
+            "SCRIPT",
+            "STRICT_OBSERVATIONS",
+            "ORDER_AGE",
+            "PRICING",
+            "ORDER_SIZES",
+            "ORDER_CONTRACTS_MAX",
+            "ORDER_COST_MAX",
+            "ORDER_COST_PERCENT",
+        ),
         *("CASH_RESERVE_PERCENT", "OPEN_ORDERS_MARKET_MAX", "OPEN_ORDERS_ACCOUNT_MAX"),
     )
 )

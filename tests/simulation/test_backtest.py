@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,24 @@ def test_a_recording_is_traded_on_at_its_own_time() -> None:
     assert {fill.price for fill in report.executions} == {"0.4500", "0.4700"}
     assert all(0 <= fill.at_s <= 33 for fill in report.executions)
     assert run_backtest(asked).as_json() == report.as_json()
+
+
+def test_a_scripted_round_trip_costs_the_spread_and_the_fees() -> None:
+    """Five contracts of YES bought at the ask and sold at the bid, by api.md's formula of fees, to the micro-dollar."""
+    still = small_recording()
+    still["frames"] = still["frames"][:1]
+    script = {"KALSHI_POLICY": "scripted", "KALSHI_SCRIPT": "1,2"}
+    asked = evolve(CROWD, seconds=20.0, recording=parse_recording(still), variables=script)
+    report = run_backtest(asked)
+    judge(report)
+    assert [(fill.side, fill.price, fill.contracts) for fill in report.executions] == [
+        ("bid", "0.4700", "5"),
+        ("ask", "0.4500", "5"),
+    ]
+    fees = [Decimal("0.07") * 5 * price * (1 - price) for price in (Decimal("0.47"), Decimal("0.45"))]
+    rounded = sum(fee.quantize(Decimal("0.0001"), ROUND_UP) for fee in fees)
+    assert Decimal(report.fees) == rounded
+    assert Decimal(report.profit) == -5 * Decimal("0.02") - rounded
 
 
 @pytest.mark.skipif(not RECORDED.exists(), reason=f"the recording of the exchange is not here: {RECORDED}")

@@ -30,11 +30,12 @@ bench: $(venv)/.dev
 	@$(python) $(bench) $(ARGS)
 
 # KILLS: how often the daemon is killed at random moments. SEED: the first seed (default: the day's); each is printed.
-# ORDERS: how many are sent through every fault. LIVES: accounts that are begun from a journal and from nothing. Properties are asked of examples that are drawn anew.
+# ORDERS: how many are sent through every fault. LIVES: accounts that are begun from a journal and from nothing. DAYS: recorded, and decided again. Properties are asked of examples that are drawn anew.
 nightly: $(venv)/.dev
 	@KILLS=$(or $(KILLS),200) KILLS_SEED=$(or $(SEED),$(shell date +%y%j)) ORDERS=$(or $(ORDERS),10000) \
-		LIVES=$(or $(LIVES),100) $(python) -m pytest -v --hypothesis-profile=default \
+		LIVES=$(or $(LIVES),100) DAYS=$(or $(DAYS),12) $(python) -m pytest -v --hypothesis-profile=default \
 		tests/service/test_killed.py tests/simulation/test_ten_thousand_orders.py tests/simulation/test_cold_start.py \
+		tests/replay/test_decisions.py \
 		tests/core tests/wire tests/charts tests/policy
 
 # Resolves both locks again. uv is installed for it on demand; it is no dependency of ours.

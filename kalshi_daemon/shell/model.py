@@ -16,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -25,6 +26,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import onnxruntime
 from attrs import frozen
+from numpy.typing import NDArray
 
 from kalshi_daemon.errors import ModelRefused
 from kalshi_daemon.limits import MODEL_BYTES_MAX
@@ -34,6 +36,8 @@ from kalshi_daemon.policy.features import FEATURES
 from kalshi_daemon.policy.model_contract import ModelContract, ModelDescription, Tensor, check
 from kalshi_daemon.policy.pricing import Pricing
 from kalshi_daemon.units import Count
+
+_FORBIDDEN: Final = np.float32(-np.inf)  # the logit of an action that the mask forbids
 
 
 class Model:
@@ -55,12 +59,18 @@ class Model:
             feeds["action_mask"] = mask
         answer = self._session.run([self._output], feeds)[0]
         if self.contract.gives_logits:
-            senseless = np.isnan(answer).any(axis=1)
-            chosen = np.where(senseless, 0, np.where(mask, answer, -np.inf).argmax(axis=1))
-        else:
-            chosen = only_allowed(answer, mask)
-            senseless = chosen != answer
-        self.senseless += int(senseless.sum())
+            return self._greatest(answer, mask)
+        chosen = only_allowed(answer, mask)
+        self.senseless += int((chosen != answer).sum())
+        return chosen
+
+    def _greatest(self, logits: NDArray[np.float32], mask: Mask) -> Actions:
+        """By row. What is not a number is looked for once over all of them: a maximum hands it on."""
+        chosen: Actions = np.where(mask, logits, _FORBIDDEN).argmax(axis=1)
+        if isnan(np.maximum.reduce(logits, axis=None)):
+            senseless = np.isnan(logits).any(axis=1)
+            self.senseless += int(senseless.sum())
+            chosen[senseless] = 0
         return chosen
 
 

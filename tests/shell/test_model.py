@@ -90,6 +90,20 @@ def test_a_logit_that_is_no_number_holds(tmp_path: Path) -> None:
     model = logits_model(tmp_path)
     assert model.select(saying(0, 5, np.nan), ALL).tolist() == [0]
     assert model.senseless == 1
+    forbids = np.array([[True, True, False, True, True]])
+    assert model.select(saying(0, 5, np.nan), forbids).tolist() == [0]
+    assert model.senseless == 2
+    rows = np.concatenate([saying(0, 1, 2), saying(0, np.nan), saying(0, 3, 2)])
+    assert model.select(rows, np.repeat(ALL, 3, axis=0)).tolist() == [2, 0, 1]
+    assert model.senseless == 3
+
+
+def test_an_infinite_logit_is_a_number(tmp_path: Path) -> None:
+    """The greatest wins; where all that is allowed is least, the lowest index does."""
+    model = logits_model(tmp_path)
+    assert model.select(saying(-np.inf, 1, 2, np.inf, 3), ALL).tolist() == [3]
+    assert model.select(saying(-np.inf, 1, 2, 3, 4), ALL & [[True, False, False, False, False]]).tolist() == [0]
+    assert model.senseless == 0
 
 
 def test_action_output(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ RECORDING_DISK_LEAST: Final = 1024 * 1024 * 1024  # that is left free: the journ
 RECORDING_RETRY_S: Final = 60.0  # after a disk that failed
 PROPOSALS_COMPARED: Final = 10_000  # decisions that wait for the journal to say what was meant of them: it does at once
 RECORDING_SEAL_S: Final = 2.0  # at the end; the journal is sealed within the same `seal_limit`
+EXPORT_ROWS_MAX: Final = 100_000  # of one row group of an export: some 50 MB in memory
 RECORDING_BLOCK_CAP: Final = 64 * 1024 * 1024  # of one block in memory: long frames, and a checkpoint beside them
 
 # --- our clock against the exchange's

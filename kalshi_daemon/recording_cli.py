@@ -1,7 +1,7 @@
-"""`kalshi-daemon recording`: which recordings there are, and whether they are whole.
+"""`kalshi-daemon recording`: which recordings there are, whether they are whole, and what they hold, as tables.
 
-Rules: it only reads, also beside the daemon that writes. `verify` says its verdict on standard output, and the exit
-code is the verdict's.
+Rules: a recording is only read, also beside the daemon that writes. `verify` says its verdict on standard output, and
+the exit code is the verdict's. `export` needs the extra `record`, and writes over nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from kalshi_daemon.errors import RecordingAbsent
+from kalshi_daemon.errors import ConfigurationError, RecordingAbsent
 from kalshi_daemon.standard_streams import say, say_lines
 
 Action: TypeAlias = Callable[[argparse.Namespace], int]
 
 
 def add_recording(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    recording = commands.add_parser("recording", help="list or verify what `run` recorded; nothing is written")
+    recording = commands.add_parser("recording", help="list, verify or export what `run` recorded")
     actions = recording.add_subparsers(required=True, metavar="ACTION")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument(
@@ -27,11 +27,16 @@ def add_recording(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     where.add_argument("--json", action="store_true", help="as one JSON object")
 
-    def add(name: str, run: Action, meaning: str) -> None:
-        actions.add_parser(name, parents=[where], help=meaning).set_defaults(run=run)
+    def add(name: str, run: Action, meaning: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, parents=[where], help=meaning)
+        action.set_defaults(run=run)
+        return action
 
     add("list", _list, "the runs that were recorded, one a line")
     add("verify", _verify, "prove every block and every book; the exit code is the verdict's")
+    export = add("export", _export, "write it as Parquet tables")
+    export.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the tables go; it is made")
+    export.add_argument("--journal", type=Path, metavar="FILE", help="for the tables of observations and fills")
 
 
 def _path(chosen: argparse.Namespace) -> Path:
@@ -56,6 +61,20 @@ def _verify(chosen: argparse.Namespace) -> int:
     verified = verify(segments_of(_path(chosen)))
     _report(verified.as_dict(), as_json=chosen.json)
     return verified.exit_code
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    try:
+        from kalshi_daemon.replay.export_files import export
+    except ModuleNotFoundError as missing:
+        if missing.name != "pyarrow":
+            raise
+        raise ConfigurationError(
+            "pyarrow is not installed: install the extra `record` (kalshi-daemon[record])"
+        ) from None
+    from kalshi_daemon.shell.recording_file import segments_of
+
+    return _report(export(segments_of(_path(chosen)), chosen.to, chosen.journal), as_json=chosen.json)
 
 
 def _report(values: Mapping[str, object], *, as_json: bool) -> int:

@@ -76,7 +76,7 @@ FLOORS = {
     "kalshi_daemon/standard_streams.py": 8,
     "kalshi_daemon/__main__.py": 8,
 }
-EFFECTS = {"trio", "httpx", "httpcore", "trio_websocket", "prometheus_client", "onnxruntime", "sqlite3"}
+EFFECTS = {"trio", "httpx", "httpcore", "trio_websocket", "prometheus_client", "onnxruntime", "pyarrow", "sqlite3"}
 EFFECTS_TOO = {"kalshi_daemon/charts/runner.py": {"trio"}}
 WORLD = {"os", "io", "socket", "subprocess", "threading", "asyncio", "tempfile", "shutil", "time", "secrets"}
 FILE_CALLS = {"read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "touch"}

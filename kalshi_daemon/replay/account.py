@@ -6,15 +6,20 @@ for an account of before, because neither goes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from kalshi_daemon.core.changes import Change
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.facts import AccountFact
 
 
 class RecordedAccount:
-    def __init__(self, facts: Iterable[tuple[int, AccountFact]], on_fact: Callable[[AccountFact], None]) -> None:
-        """`facts` are all of a journal, by number; `on_fact` is told of each after it was folded."""
+    def __init__(
+        self, facts: Iterable[tuple[int, AccountFact]], on_fact: Callable[[AccountFact, Sequence[Change]], None]
+    ) -> None:
+        """`facts` are all of a journal, by number; `on_fact` is told of each after it was folded, with what it
+        changed.
+        """
         self.ledger = Ledger()
         self._facts = iter(facts)
         self._on_fact = on_fact
@@ -35,6 +40,5 @@ class RecordedAccount:
         _seq, fact = next(self._facts, (0, None))
         if fact is None:
             return False
-        self.ledger.apply(fact)
-        self._on_fact(fact)
+        self._on_fact(fact, self.ledger.apply(fact))
         return True

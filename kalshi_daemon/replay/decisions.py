@@ -23,6 +23,7 @@ import numpy as np
 from attrs import Factory, define
 
 from kalshi_daemon.commands import Proposal, ProposeAmend
+from kalshi_daemon.core.changes import Change
 from kalshi_daemon.facts import AccountFact, AmendIntended, OrderIntended, RunStarted
 from kalshi_daemon.limits import PROPOSALS_COMPARED
 from kalshi_daemon.policy.action_executor import execute
@@ -194,7 +195,7 @@ class DecisionReplay:
         while len(self._proposed) > PROPOSALS_COMPARED:
             self._proposals.pop(self._proposed.popleft(), None)
 
-    def _folded(self, fact: AccountFact) -> None:
+    def _folded(self, fact: AccountFact, _changes: Sequence[Change]) -> None:
         if isinstance(fact, RunStarted):
             self._proposals.clear()  # decisions are numbered from 1 in each run
             self._proposed.clear()

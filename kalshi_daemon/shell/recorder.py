@@ -177,7 +177,8 @@ class Recorder:
         self._waiting.append(_Portion(self._block.close(), self._block.count, self._begins))
         self._block, self._begins = RecordBlock(), 0
         self._wake.set()
-        if len(self._waiting) >= limits.RECORDING_BLOCKS_MAX:
+        if len(self._waiting) >= limits.RECORDING_BLOCKS_MAX and not self._hole:
+            log.warning("recording", cause=BEHIND, next="records are dropped until half of what waits is written")
             self._drop(BEHIND)
 
     def _drop(self, why: str) -> None:

@@ -90,12 +90,16 @@ def _decide_again(chosen: argparse.Namespace) -> int:
 
 
 def _at_hand(policy: PolicyNamed) -> Selector | None:
-    """The selector of that name; of a model the file that KALSHI_MODEL names. Raises ModelRefused."""
+    """The selector of that name; of a model the file that KALSHI_MODEL names. None for a script, which a recording does
+    not hold. Raises ModelRefused.
+    """
     from kalshi_daemon.config import VARIABLES
     from kalshi_daemon.policy.action_selector import choose_selector
     from kalshi_daemon.policy.pricing import Pricing
     from kalshi_daemon.shell.model import load, read
 
+    if policy.policy == "scripted":
+        return None
     if policy.policy != "onnx":
         return choose_selector(policy.policy)
     path: Path = VARIABLES["KALSHI_MODEL"].value(os.environ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,13 @@ from kalshi_daemon.wire.records import Batch, RecordBlock
 
 Captured = pytest.CaptureFixture[str]
 LIVELY = WorldSettings(crowd=CrowdSettings(events_per_s=4.0))
-POLICY = {"KALSHI_POLICY": "onnx"}
+SHIPPED = {"KALSHI_POLICY": "onnx"}
 
 
-async def live(folder: Path, seed: int, seconds: float) -> None:
-    """A run with the shipped model: its recording and its journal."""
+async def live(folder: Path, seed: int, seconds: float, policy: Mapping[str, str]) -> None:
+    """A run with that policy: its recording and its journal."""
     site = make_site(seed, LIVELY)
-    daemon = site.daemon({**POLICY, "KALSHI_RECORDING_DIR": str(folder)}, journal=folder / "journal.sqlite3")
+    daemon = site.daemon({**policy, "KALSHI_RECORDING_DIR": str(folder)}, journal=folder / "journal.sqlite3")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(site.network.run)
         nursery.start_soon(site.world.server.run)
@@ -41,9 +42,9 @@ async def live(folder: Path, seed: int, seconds: float) -> None:
         nursery.cancel_scope.cancel()
 
 
-def lived(folder: Path, seed: int, seconds: float) -> Path:
+def lived(folder: Path, seed: int, seconds: float, policy: Mapping[str, str] = SHIPPED) -> Path:
     with seeded_scheduling(seed):
-        trio.run(live, folder, seed, seconds, clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(live, folder, seed, seconds, policy, clock=trio.testing.MockClock(autojump_threshold=0))
     return folder
 
 
@@ -107,3 +108,11 @@ def test_what_cannot_be_judged_has_a_code_of_its_own(
     monkeypatch.setenv("KALSHI_MODEL", str(tmp_path / "absent.onnx"))
     assert main(["replay", str(day), "--journal", journal]) == EXIT_FAILED
     assert capsys.readouterr().err.count("\n") == 4
+
+
+def test_what_a_script_decided_is_not_judged(tmp_path: Path, capsys: Captured) -> None:
+    """It is no function of what was seen, and the recording does not hold the script: undecided, not different."""
+    recording = lived(tmp_path, 1, 3.0, {"KALSHI_POLICY": "scripted", "KALSHI_SCRIPT": "1,2,3,4"})
+    code, report = decided_again(capsys, recording, recording / "journal.sqlite3")
+    assert (code, report["verdict"], report["difference"]) == (2, "undecided", "")
+    assert list(report["unjudged"]) == ["of the model scripted, which is not at hand"]

@@ -1,7 +1,8 @@
 """Orders of the policy that have rested for too long: what they were decided on is gone, and they are taken back.
 
-Rules: pure. The age counts from the last request for the order, so that an amend, which is a new decision, renews it.
-Only what is known to rest is asked back: an order of which something is unknown waits for evidence.
+Rules: pure. The age counts from the last request for the order, so that an amend, which is a new decision, renews it;
+a cancel that is refused or lost is a request too, and is asked again after that age, not at every look. Only what is
+known to rest is asked back: an order of which something is unknown waits for evidence.
 """
 
 from __future__ import annotations

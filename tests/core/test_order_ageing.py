@@ -23,6 +23,15 @@ def test_an_order_is_past_its_age_a_moment_after_it():
     assert old(ledger, asked_ms - 10 * AGE_MS) == []
 
 
+def test_a_refused_cancel_is_asked_again_after_as_long_again():
+    """Not at every look: an exchange that takes no cancels is not asked each second."""
+    asked_ms = NOON + 2 * AGE_MS
+    refused = facts.CancelRefused(asked_ms + 50, key(1), 409, "trading_is_paused", "")
+    ledger = ledger_of(intended(), sent(), acked(), facts.CancelSent(asked_ms, key(1)), refused)
+    assert old(ledger, asked_ms + AGE_MS) == []
+    assert old(ledger, asked_ms + AGE_MS + 1) == [key(1)]
+
+
 def test_what_is_not_known_to_rest_is_not_asked_back():
     """In flight, unknown, being cancelled, over, or of another hand."""
     late = NOON + 10 * AGE_MS

@@ -17,22 +17,26 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]  # run as a file, from wherever
 
 import bench_b1_frame_to_book  # noqa: E402 - the path comes first
+import bench_b2_observation  # noqa: E402
 import bench_b3_frame_to_order  # noqa: E402
 import bench_b4_tick_to_trade  # noqa: E402
 import bench_b5_many_markets  # noqa: E402
 import bench_b7_start  # noqa: E402
 import bench_b8_reconnect  # noqa: E402
 import bench_b10_journal  # noqa: E402
+import bench_b12_growth  # noqa: E402
 from harness import machine  # noqa: E402
 
 BENCHMARKS: dict[str, Callable[..., dict[str, Any]]] = {
     "B1": bench_b1_frame_to_book.run,
+    "B2": bench_b2_observation.run,
     "B3": bench_b3_frame_to_order.run,
     "B4": bench_b4_tick_to_trade.run,
     "B5": bench_b5_many_markets.run,
     "B7": bench_b7_start.run,
     "B8": bench_b8_reconnect.run,
     "B10": bench_b10_journal.run,
+    "B12": bench_b12_growth.run,
 }
 
 

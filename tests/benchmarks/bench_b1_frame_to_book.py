@@ -34,8 +34,9 @@ PER_MS = 10  # deltas of one millisecond: a burst of ten thousand a second
 class Feed:
     """A seeded feed of one subscription: snapshots of all markets, then deltas, and the books that they lead to."""
 
-    def __init__(self, markets: int, deltas: int, *, fine: bool) -> None:
+    def __init__(self, markets: int, deltas: int, *, fine: bool, per_ms: int = PER_MS) -> None:
         self._rng = random.Random(1)
+        self._per_ms = per_ms
         self._step = 10 if fine else 100  # 0.1 cents, or whole ones
         self._fine = fine
         self.final: Books = {f"KXBENCH-26NOV22-B{number}": ({}, {}) for number in range(markets)}
@@ -79,7 +80,7 @@ class Feed:
             "price_dollars": format_price(price),
             "delta_fp": format_count(change),
             "side": "yes" if yes else "no",
-            "ts_ms": START_MS + seq // PER_MS,
+            "ts_ms": START_MS + seq // self._per_ms,
         }
         return json.dumps(
             {"type": "orderbook_delta", "sid": 1, "seq": seq, "msg": body}, separators=(",", ":")

@@ -223,6 +223,7 @@ UNEXPLAINED_LOOKS_MAX: Final = (
 )
 GAP_LOOKS_MAX: Final = 4  # more looks that lag does not explain than looks that it does, at one difference: it is drift
 GAP_VALUES_MAX: Final = 256  # newest values of each figure that lag may show
+SETTLEMENTS_AGAIN_MS: Final[Milliseconds] = 30 * 86_400_000  # how far back a payout that was restated is looked for
 FIGURE_TOLERANCE: Final[Money] = CENT  # of a position's cost, profit and fees: what the exchange's averages may round
 READS_LAG_MS: Final[Milliseconds] = 1_000  # positions and balance may show so much less than the exchange says
 DIVERGENCES_MAX: Final = 3  # rounds in a row that hold for the same figures; then audits go at the pace below

@@ -1,15 +1,17 @@
 """What a difference that lasts is likely to be, and which of them the figures themselves explain.
 
-Rules: pure. A cause is a guess for people, from what else differs. Two causes correct the ledger, because the figures
-prove them to the micro-dollar, while every position is equal: cash that left one shard and is in another, and cash that
-is less by what the exchange's own fees of positions are more.
+Rules: pure. A cause is a guess for people, from what else differs. Three causes correct the ledger, because the figures
+prove them to the micro-dollar, while every position is equal: cash that left one shard and is in another, cash that is
+less by what the exchange's own fees of positions are more, and cash that is more by what it lists as paid for markets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kalshi_daemon.core.account_comparison import Difference
 from kalshi_daemon.core.ledger_view import FIGURES
-from kalshi_daemon.facts import AccountFact, CashCorrected, DriftCause, FeesRestated, PositionCorrected
+from kalshi_daemon.facts import AccountFact, CashCorrected, DriftCause, PositionCorrected
 from kalshi_daemon.units import Milliseconds, Money
 
 
@@ -19,31 +21,25 @@ def is_transfer(found: tuple[Difference, ...]) -> bool:
     return 1 < len(changes) == len(found) and None not in changes and not sum(filter(None, changes))
 
 
-def is_restated_fee(found: tuple[Difference, ...], fees: tuple[FeesRestated, ...]) -> bool:
-    """Whether the cash of each shard that differs is less by exactly what the positions there were charged more."""
-    charged: dict[str, Money] = {}
-    for each in fees:
-        shard = str(each.exchange_index)
-        charged[shard] = charged.get(shard, 0) + each.change
+def is_restated(found: tuple[Difference, ...], changes: Iterable[tuple[int, Money]]) -> bool:
+    """Whether cash alone differs, and that of each shard by exactly what these come to, each of a shard."""
+    moved: dict[str, Money] = {}
+    for shard, change in changes:
+        moved[str(shard)] = moved.get(str(shard), 0) + change
     explained = [
-        each.what == "cash" and each.change is not None and each.change == -charged.get(each.subject, 0)
-        for each in found
+        each.what == "cash" and each.change is not None and each.change == moved.get(each.subject, 0) for each in found
     ]
     return bool(found) and all(explained)
 
 
-def likely_cause(
-    difference: Difference, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...] = ()
-) -> DriftCause:
-    """`found`: everything that differs in the same look; `fees`: what the exchange charges otherwise in it."""
+def likely_cause(difference: Difference, found: tuple[Difference, ...]) -> DriftCause:
+    """`found`: everything that differs in the same look."""
     if difference.what in FIGURES:
         return DriftCause.RESTATED
     if difference.what == "position":
         return DriftCause.MISSED_FILL if difference.theirs else DriftCause.MISSED_SETTLEMENT
     if is_transfer(found):
         return DriftCause.TRANSFER
-    if is_restated_fee(found, fees):
-        return DriftCause.RESTATED_FEE
     explained = difference.rests or any(each.what == "position" for each in found)
     return DriftCause.UNKNOWN if explained else DriftCause.DEPOSIT
 

@@ -37,7 +37,7 @@ from kalshi_daemon.core.order_tracker import Told
 from kalshi_daemon.core.payouts import surprise_of
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
 from kalshi_daemon.limits import RECENT_MAX
-from kalshi_daemon.units import Milliseconds, TimeInForce, contracts
+from kalshi_daemon.units import Milliseconds, TimeInForce, contracts, dollars
 from statecharts.order import UNK
 
 __all__ = ["Change", "Ledger", "OrderRecord"]
@@ -65,6 +65,7 @@ class Ledger(LedgerCarried):
             facts.DayOpened: self._day_opened,
             facts.CashCorrected: self._cash_corrected,
             facts.FeesRestated: lambda fact, _: self._fees_are_others(fact),
+            facts.SettlementRestated: self._settled_again,
             facts.DriftSeen: lambda fact, _: self._drifted(fact),
             facts.PositionCorrected: lambda fact, _: self._positions.correct(fact),
             facts.ForeignAdopted: self._adopted,
@@ -372,3 +373,16 @@ class Ledger(LedgerCarried):
         if surprise := surprise_of(fact, ours):
             self._count("settlement_surprises")
             changes.append(Noticed("settlement", f"{fact.market}: {surprise}"))
+
+    def _settled_again(self, fact: facts.SettlementRestated, changes: list[Change]) -> None:
+        paid = fact.settlement
+        settled = self._positions.settle_again(paid)
+        if settled is None:
+            return
+        self._count("settlements_restated")
+        self._cash.move(paid.exchange_index, settled.cash)
+        self.session = self.session.settled_again(settled)
+        before = dollars(paid.revenue - settled.cash)
+        changes.append(
+            Noticed("settlement", f"{paid.market}: {dollars(paid.revenue)} paid, and not {before} as before")
+        )

@@ -100,6 +100,7 @@ class LedgerCarried(LedgerHolds):
             cancelled_all_ms=self.cancelled_all_ms,
             orders_from_ms=self.orders_from_ms,
             counts=tuple(self._counts.items()),
+            revenues=self._positions.revenues,
         )
         told_apart: list[AccountFact] = [
             *(facts.AccountNamed(at_ms, self.environment, key) for key in self.account_keys),
@@ -132,7 +133,7 @@ class LedgerCarried(LedgerHolds):
         return {
             "cash": (dict(self.shards), self.reserved_total, self.below_a_cent),
             "positions": dict(self.positions),
-            "settled markets": self._positions.carried()[1],
+            "settled markets": (self._positions.carried()[1], self._positions.revenues),
             "fills and settlements": (self.fills_booked, self.settlements_booked, self.last_fill_ms),
             "exchange's figures": (self.figures_known, self._figures, self._fees_before),
             "positions that are not ours": list(self._strange),
@@ -152,7 +153,7 @@ class LedgerCarried(LedgerHolds):
         self.opened, self.opened_ms, self.opening = True, fact.opened_ms, fact.settled
         self.journal_before = fact.journal
         self._cash.take_up(fact.settled, below_a_cent=fact.below_a_cent)
-        self._positions.take_up(fact.positions, fact.paid)
+        self._positions.take_up(fact.positions, fact.paid, fact.revenues)
         self._strange.update((market, None) for market in fact.strange)
         self.figures_known = fact.figures_known
         self._figures.update({(each.market, each.what, each.source): each.gap for each in fact.figures})

@@ -65,6 +65,7 @@ MEMORY: Final[Mapping[str, Mapping[str, Any]]] = {
         "_recent": dict[str, RecentFills],
         "_before": dict[str, Position],
         "_settled": dict[str, int],
+        "_paid": dict[str, int],
     },
     "_orders": {
         "_orders": dict[str, OrderRecord],

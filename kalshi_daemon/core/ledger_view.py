@@ -18,9 +18,9 @@ from kalshi_daemon.core.order_record import OrderRecord
 from kalshi_daemon.core.order_tracker import OrderTracker
 from kalshi_daemon.core.position_tracker import Position, PositionTracker
 from kalshi_daemon.core.session_figures import Execution, SessionFigures
-from kalshi_daemon.facts import BalanceReading, HoldKind, OrderSeen
+from kalshi_daemon.facts import BalanceReading, HoldKind, OrderSeen, SettlementSeen
 from kalshi_daemon.limits import FOREIGN_NAMED_MAX
-from kalshi_daemon.units import Count, Milliseconds, Money, Ticker
+from kalshi_daemon.units import CENT, Count, Milliseconds, Money, Ticker
 
 FIGURES: Final = ("cost", "realised", "fees")  # of a position, that the exchange works out as well
 SOURCES: Final = ("read", "stream")  # of them
@@ -144,6 +144,15 @@ class LedgerView:
         if not self.figures_known or market not in self.positions:
             return 0
         return theirs - self.positions[market].fees - self._fees_before.get(market, 0)
+
+    def payout_change(self, told: SettlementSeen) -> Money:
+        """By how much the exchange lists another payout for what we held than was booked; 0 where it lists the same, in
+        the whole cents in which it does, or where what was booked is not known.
+        """
+        booked = self._positions.paid(told.market)
+        if booked is None or booked[0] != told.count or 0 <= booked[1] - told.revenue < CENT:
+            return 0
+        return told.revenue - booked[1]
 
     def accepted_orders(self) -> Iterator[str]:
         """The exchange's ids of our orders, newest first, those of the journal before at the end."""

@@ -98,6 +98,7 @@ class PositionTracker:
         self._sorted_max = sorted_max
         # market -> what we held when it settled, walked on by fills that arrive late
         self._settled: dict[Ticker, Count] = {}
+        self._paid: dict[Ticker, Money] = {}  # and what was credited for it, where that was told
         self.positions: Mapping[Ticker, Position] = MappingProxyType(self._positions)
 
     def count(self, market: Ticker) -> Count:
@@ -121,6 +122,15 @@ class PositionTracker:
                 market=opening.market, count=opening.count, cost=opening.cost, realised=0, fees=opening.fees
             )
 
+    def paid(self, market: Ticker) -> tuple[Count, Money] | None:
+        """What was held when the market settled, and credited for it; None where that is not known."""
+        return (self._settled[market], self._paid[market]) if market in self._paid else None
+
+    @property
+    def revenues(self) -> tuple[tuple[Ticker, Money], ...]:
+        """What was credited for settled markets."""
+        return tuple(self._paid.items())
+
     def carried(self) -> tuple[tuple[PositionCarried, ...], tuple[tuple[Ticker, Count], ...]]:
         """All positions, and the settled markets, for the journal after this one."""
         stamps = {market: recent.newest_ms for market, recent in self._recent.items()}
@@ -130,13 +140,19 @@ class PositionTracker:
         )
         return positions, tuple(self._settled.items())
 
-    def take_up(self, positions: tuple[PositionCarried, ...], settled: tuple[tuple[Ticker, Count], ...]) -> None:
+    def take_up(
+        self,
+        positions: tuple[PositionCarried, ...],
+        settled: tuple[tuple[Ticker, Count], ...],
+        revenues: tuple[tuple[Ticker, Money], ...],
+    ) -> None:
         """The positions of the journal before. A fill that was made before their last is told late from now on."""
         for each in positions:
             self._positions[each.market] = Position(each.market, each.count, each.cost, each.realised, each.fees)
             if each.last_ms:
                 self._recent[each.market] = RecentFills(gone_ms=each.last_ms)
         self._settled.update(settled)
+        self._paid.update(revenues)
 
     def book(self, fill: FillSeen) -> Booked:
         """Books one fill; telling duplicates is the caller's business."""
@@ -183,9 +199,20 @@ class PositionTracker:
             if not fact.revenue:
                 return Booked(cash=0, realised=0)
             position = Position(fact.market, count=0, cost=0, realised=0, fees=0)
+        self._paid[fact.market] = fact.revenue
         realised = fact.revenue - position.cost
         self._positions[fact.market] = evolve(position, count=0, cost=0, realised=position.realised + realised)
         return Booked(cash=fact.revenue, realised=realised)
+
+    def settle_again(self, fact: SettlementSeen) -> Booked | None:
+        """Another payout for a market that was closed; None where it was not, or what was paid is not known."""
+        if fact.market not in self._paid:
+            return None
+        change = fact.revenue - self._paid[fact.market]
+        position = self._positions[fact.market]
+        self._paid[fact.market] = fact.revenue
+        self._positions[fact.market] = evolve(position, realised=position.realised + change)
+        return Booked(cash=change, realised=change)
 
     def correct(self, fact: PositionCorrected) -> None:
         """The exchange's word instead of ours; no profit was made by it that anybody knows of."""
@@ -205,4 +232,10 @@ class PositionTracker:
     def state(self) -> dict[str, object]:
         """Everything that is remembered, for the ledger's snapshot."""
         recent = {market: (each.gone_ms, each.kept) for market, each in self._recent.items()}
-        return {"positions": self._positions, "settled": self._settled, "recent": recent, "before": self._before}
+        return {
+            "positions": self._positions,
+            "settled": self._settled,
+            "paid": self._paid,
+            "recent": recent,
+            "before": self._before,
+        }

@@ -45,6 +45,10 @@ class SessionFigures:
     def settled(self, moved: Booked) -> SessionFigures:
         return evolve(self._moved(moved), settlements=self.settlements + 1)
 
+    def settled_again(self, moved: Booked) -> SessionFigures:
+        """Another payout for what was settled."""
+        return self._moved(moved)
+
     def charged(self, fee: Money) -> SessionFigures:
         """More, or less, than fills were charged when they were told."""
         return evolve(self, fees=self.fees + fee)

@@ -22,7 +22,14 @@ from kalshi_daemon.core.changes import Change, FillBooked, PositionSettled
 from kalshi_daemon.core.fees import DEAREST, REBATE, rounding_fee, trade_fee
 from kalshi_daemon.core.ledger import Ledger
 from kalshi_daemon.core.position_tracker import Position, booked
-from kalshi_daemon.facts import AccountCarried, AccountFact, AccountOpened, FillSeen, SettlementSeen
+from kalshi_daemon.facts import (
+    AccountCarried,
+    AccountFact,
+    AccountOpened,
+    FillSeen,
+    SettlementRestated,
+    SettlementSeen,
+)
 from kalshi_daemon.limits import ORDERS_KEPT_MAX
 from kalshi_daemon.units import CENT, BookSide, Count, Milliseconds, Money, Ticker, contracts, dollars
 from kalshi_daemon.wire.fixed_point import format_count, format_money, format_price
@@ -128,6 +135,8 @@ class JournalHalf:
             self._move(market, ledger.position(market) - held, ts_ms)
             if any(isinstance(change, FillBooked | PositionSettled) for change in changes):
                 self._booked(fact, cash, ts_ms, changes)
+        elif isinstance(fact, SettlementRestated):
+            self._settled_again(fact.settlement, cash)
         elif fact.at_ms >= self._period.to_ms:
             self.changes_after += cash
         elif fact.at_ms >= self.begins_ms:
@@ -146,6 +155,17 @@ class JournalHalf:
             self.half.add(event, cash + fee)
             self.rebates += rebate
             self.realised += sum(each.realised for each in changes if isinstance(each, FillBooked | PositionSettled))
+
+    def _settled_again(self, paid: SettlementSeen, cash: Money) -> None:
+        """On the day for which it is listed, as the exchange's half has it."""
+        ts_ms = max(paid.ts_ms, self.opened_ms)
+        if ts_ms < self._period.from_ms:
+            self.half.opening += cash
+            return
+        self.paid[paid.market] = paid
+        if ts_ms < self._period.to_ms:
+            self.half.add(paid, cash)
+            self.realised += cash
 
     def _move(self, market: Ticker, change: Count, ts_ms: Milliseconds) -> None:
         if ts_ms < self._period.to_ms:

@@ -166,6 +166,14 @@ class PositionCorrected:
 
 
 @frozen
+class SettlementRestated:
+    """The exchange lists a settlement that was booked with another payout, and the cash is different by as much."""
+
+    at_ms: Milliseconds
+    settlement: SettlementSeen
+
+
+@frozen
 class FeesRestated:
     """The exchange charges `change` more for a market's fills than it told with them, and the cash is so much less."""
 
@@ -189,8 +197,9 @@ class DriftCause(StrEnum):
     """What a difference is likely to be, from what else differs."""
 
     TRANSFER = "transfer"  # between shards: it adds up to nothing
-    DEPOSIT = "deposit"  # or a withdrawal, or a settlement that was restated: no position moved
+    DEPOSIT = "deposit"  # or a withdrawal: no position moved
     RESTATED_FEE = "restated_fee"  # of cash: the fees of positions differ by as much
+    RESTATED_SETTLEMENT = "restated_settlement"  # of cash: what was paid for settled markets does
     MISSED_FILL = "missed_fill"
     MISSED_SETTLEMENT = "missed_settlement"
     RESTATED = "restated"  # a figure that the exchange works out: no cash and no contract is missing by it alone
@@ -360,6 +369,7 @@ AccountFact: TypeAlias = (
     | CashCorrected
     | PositionCorrected
     | FeesRestated
+    | SettlementRestated
     | ModelReplaced
     | DriftSeen
     | ForeignAdopted

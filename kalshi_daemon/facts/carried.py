@@ -71,3 +71,4 @@ class AccountCarried:
     cancelled_all_ms: Milliseconds
     orders_from_ms: Milliseconds
     counts: tuple[tuple[str, int], ...]
+    revenues: tuple[tuple[Ticker, Money], ...] = ()  # settled markets, and what was paid for them

@@ -28,7 +28,7 @@ from kalshi_daemon.core.holds import hold
 from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.core.order_amends import shows
 from kalshi_daemon.core.order_record import OrderRecord
-from kalshi_daemon.core.payouts import exact
+from kalshi_daemon.core.payouts import exact, surprise_of
 from kalshi_daemon.errors import AccessRefused, ExchangeError, Unreachable
 from kalshi_daemon.facts import (
     AccountFact,
@@ -98,6 +98,20 @@ class AccountReader:
         await self.fold(fills if self._ledger.opened else (), orders, (), as_of_ms)
         return as_of_ms
 
+    async def paid_otherwise(self, *, below_a_cent: bool) -> tuple[SettlementSeen, ...]:
+        """Settlements that were booked, and that are listed with another payout for the same contracts, which fits the
+        worth that they say. `below_a_cent`: the balance is. Raises what `read` raises.
+        """
+        since_ms = self._clock.exchange_now_ms() - limits.SETTLEMENTS_AGAIN_MS
+
+        async def read() -> tuple[SettlementSeen, ...]:
+            listed = await self._rest.settlements(min_ms=max(0, since_ms))
+            other = [each for each in listed if self._ledger.payout_change(each) and not surprise_of(each, each.count)]
+            grain = FEE_GRAIN if below_a_cent or self._ledger.below_a_cent else CENT
+            return await self._exact(other, {each.market for each in other}, grain)
+
+        return await self._counted(read)
+
     async def _read_all(self, *, with_settlements: bool) -> AccountRead:
         await self._rest.until_balance_may_be_read()
         as_of_ms = await self._rest.as_of_ms()
@@ -127,7 +141,8 @@ class AccountReader:
         shown = {position.market for position in positions if position.count} | {each.market for each in settlements}
         grain = self._grain(balance[0], orders)
         archived = await self._read_archived({fill.market for fill in fills}, shown, grain)
-        paid = await self._exact(settlements, grain)
+        news = {each.market for each in settlements if not self._ledger.is_settled(each.market)}
+        paid = await self._exact(settlements, news, grain)
         self._settlements_s, self._settlements_ms = trio.current_time(), as_of_ms
         return AccountRead(balance[0], tuple(positions), tuple(orders), tuple(fills), paid, as_of_ms, tuple(archived))
 
@@ -139,12 +154,12 @@ class AccountReader:
         below = self._ledger.below_a_cent or (at_rest and any(cash % CENT for _, cash in balance.by_shard))
         return FEE_GRAIN if below else CENT
 
-    async def _exact(self, told: list[SettlementSeen], grain: Money) -> tuple[SettlementSeen, ...]:
+    async def _exact(self, told: list[SettlementSeen], news: set[Ticker], grain: Money) -> tuple[SettlementSeen, ...]:
         """Of scalars that are news the market says what the settlement, in whole cents, does not."""
-        news = {each.market for each in told if each.result == "scalar" and not self._ledger.is_settled(each.market)}
-        if not news:
+        scalars = {each.market for each in told if each.result == "scalar" and each.market in news}
+        if not scalars:
             return tuple(told)
-        values = {each.market: each.settlement_value for each in await self._rest.markets(sorted(news))}
+        values = {each.market: each.settlement_value for each in await self._rest.markets(sorted(scalars))}
         return tuple(exact(each, values.get(each.market), grain) for each in told)
 
     async def _counted(self, read: Callable[[], Awaitable[T]]) -> T:

@@ -50,12 +50,13 @@ from kalshi_daemon.facts import (
     HoldKind,
     OrderSpec,
     PositionOpening,
+    SettlementSeen,
 )
 from kalshi_daemon.shell.account_reader import AccountRead, AccountReader
 from kalshi_daemon.shell.clock import Clock, eastern_day
 from kalshi_daemon.shell.drift_keeper import DriftKeeper
 from kalshi_daemon.shell.last_audit import LastAudit
-from kalshi_daemon.units import SECOND_MS, Count, Milliseconds, Money, Ticker
+from kalshi_daemon.units import CENT, SECOND_MS, Count, Milliseconds, Money, Ticker
 from statecharts.order import UNK
 
 RESTING_AT_THE_OPENING: Final = (
@@ -110,7 +111,7 @@ class CalibrationService:
         self._inherited_ms: Milliseconds = 0  # the last fill of the process before: of which market, nobody knows
         self._orders_moved_ms: Milliseconds = 0
         self._last = LastAudit()
-        self._drift = DriftKeeper(clock, settle)
+        self._drift = DriftKeeper(ledger, clock, settle)
         self._gaps = SteadyGaps()
         self._figures = FigureWatch(ledger)
         self._alarm = alarm
@@ -166,8 +167,13 @@ class CalibrationService:
         else:
             if differed < limits.CALIBRATION_ROUNDS_MAX:
                 return "incomplete"
-        if lasts and await self._drift.corrected(compared.found, compared.fees):
-            return "agreed" if (await self.compare()).agreed else "incomplete"
+        if lasts:
+            found = compared.found
+            paid: tuple[SettlementSeen, ...] = ()
+            if all(each.what == "cash" for each in found):
+                paid = await self._reader.paid_otherwise(below_a_cent=any(each.theirs % CENT for each in found))
+            if await self._drift.corrected(found, compared.fees, paid):
+                return "agreed" if (await self.compare()).agreed else "incomplete"
         await self._drift.hold(compared.found)
         return "differs"
 

@@ -15,17 +15,29 @@ from collections.abc import Awaitable, Callable
 
 from kalshi_daemon import limits
 from kalshi_daemon.core.account_comparison import Difference
-from kalshi_daemon.core.drift import corrections, is_restated_fee, is_transfer, likely_cause
+from kalshi_daemon.core.drift import corrections, is_restated, is_transfer, likely_cause
 from kalshi_daemon.core.holds import hold
+from kalshi_daemon.core.ledger_view import LedgerView
 from kalshi_daemon.errors import CommandRefused
-from kalshi_daemon.facts import AccountDiffers, AccountFact, CashCorrected, DriftSeen, FeesRestated, HoldKind
+from kalshi_daemon.facts import (
+    AccountDiffers,
+    AccountFact,
+    CashCorrected,
+    DriftCause,
+    DriftSeen,
+    FeesRestated,
+    HoldKind,
+    SettlementRestated,
+    SettlementSeen,
+)
 from kalshi_daemon.shell.clock import Clock
 
 
 class DriftKeeper:
-    def __init__(self, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]) -> None:
+    def __init__(self, ledger: LedgerView, clock: Clock, settle: Callable[[AccountFact], Awaitable[None]]) -> None:
         self.held_for: tuple[Difference, ...] = ()  # the figures of the last hold,
         self._held_times = 0  # and how often in a row they were the same
+        self._ledger = ledger
         self._clock = clock
         self._settle = settle
 
@@ -47,25 +59,38 @@ class DriftKeeper:
         await self._settle(AccountDiffers(now_ms, texts))
         await self._settle(hold(HoldKind.DIVERGENCE, "; ".join(texts), now_ms))
 
-    async def corrected(self, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...]) -> bool:
-        """Whether the figures explained themselves, and were corrected. `fees`: what is charged otherwise than told."""
-        if is_restated_fee(found, fees):
-            await self._see(found, fees)
+    async def corrected(
+        self, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...], paid: tuple[SettlementSeen, ...]
+    ) -> bool:
+        """Whether the figures explained themselves, and were corrected. `fees`: what is charged otherwise than told;
+        `paid`: settlements that are listed with another payout than was booked.
+        """
+        charged = [(each.exchange_index, -each.change) for each in fees]
+        repaid = [(each.exchange_index, self._ledger.payout_change(each)) for each in paid]
+        now_ms = self._clock.now_ms()
+        if is_restated(found, charged):
             shards = {int(each.subject) for each in found}
-            for fact in fees:
-                if fact.exchange_index in shards:
-                    await self._settle(fact)
-            self.forget()
-            return True
-        if not is_transfer(found):
+            facts: list[AccountFact] = [each for each in fees if each.exchange_index in shards]
+            await self._correct(found, facts, DriftCause.RESTATED_FEE)
+        elif is_restated(found, repaid):
+            shards = {int(each.subject) for each in found}
+            facts = [SettlementRestated(now_ms, each) for each in paid if each.exchange_index in shards]
+            await self._correct(found, facts, DriftCause.RESTATED_SETTLEMENT)
+        elif is_transfer(found):
+            facts = []
+            for each in found:
+                assert each.change is not None, "a transfer is known exactly"
+                facts.append(CashCorrected(now_ms, int(each.subject), each.change, "a transfer between shards"))
+            await self._correct(found, facts, DriftCause.TRANSFER)
+        else:
             return False
-        await self._see(found)
-        for each in found:
-            assert each.change is not None, "a transfer is known exactly"
-            now_ms, cause = self._clock.now_ms(), "a transfer between shards"
-            await self._settle(CashCorrected(now_ms, int(each.subject), each.change, cause))
-        self.forget()
         return True
+
+    async def _correct(self, found: tuple[Difference, ...], facts: list[AccountFact], cause: DriftCause) -> None:
+        await self._see(found, cause)
+        for fact in facts:
+            await self._settle(fact)
+        self.forget()
 
     async def accept(self, found: tuple[Difference, ...], unsettled: tuple[str, ...], by: str) -> str:
         """What a person accepted, as it was found just now. Raises CommandRefused."""
@@ -90,15 +115,13 @@ class DriftKeeper:
 
     async def tell(self, difference: Difference) -> None:
         """Journals one figure with both values; it is neither held nor corrected."""
-        await self._journal(difference, (difference,))
+        await self._journal(difference, likely_cause(difference, (difference,)))
 
-    async def _see(self, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...] = ()) -> None:
+    async def _see(self, found: tuple[Difference, ...], cause: DriftCause | None = None) -> None:
+        """`cause`: what it is known to be; else the likely one of each."""
         for each in found:
             if each not in self.held_for:
-                await self._journal(each, found, fees)
+                await self._journal(each, cause or likely_cause(each, found))
 
-    async def _journal(
-        self, each: Difference, found: tuple[Difference, ...], fees: tuple[FeesRestated, ...] = ()
-    ) -> None:
-        cause = likely_cause(each, found, fees)
+    async def _journal(self, each: Difference, cause: DriftCause) -> None:
         await self._settle(DriftSeen(self._clock.now_ms(), each.what, each.subject, each.ours, each.theirs, cause))

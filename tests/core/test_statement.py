@@ -12,6 +12,7 @@ from kalshi_daemon.facts import (
     FillSeen,
     PositionOpening,
     RunStarted,
+    SettlementRestated,
     SettlementSeen,
 )
 from kalshi_daemon.units import CENT, CONTRACT, DOLLAR, BookSide, Count, Milliseconds, Money, Price
@@ -137,3 +138,18 @@ def test_rebates_are_known_by_their_rule() -> None:
     assert folded(opened(100, 500 * DOLLAR), *small).rebates == 0
     assert folded(opened(100, 500 * DOLLAR), *small[:101], large).rebates == 0
     assert folded(opened(100, 500 * DOLLAR), *small, large).rebates == CENT
+
+
+def test_a_payout_that_was_restated_belongs_to_the_day_of_its_settlement() -> None:
+    """Corrected a day later; both halves have the exchange's figure on the day for which it lists it."""
+    again = evolve(PAID, result="no", value=0, revenue=0)
+    told = SettlementRestated(2_500, again)
+    day = opened(100, 100 * DOLLAR), OTHER, PAID, told
+    for period, settled in ((PERIOD, 0), (Period(2_000, 3_000), 0)):
+        journal = folded(*day, period=period)
+        lists = AccountLists(journal.ledger.settled_total, {}, (OTHER,), (again,))
+        theirs = exchange_half(lists, period, journal.half.changes, journal.changes_after)
+        assert list(differences(journal.half, theirs)) == []
+        assert (journal.half.settled, journal.half.changes) == (settled, 0)
+        assert journal.half.closing == 98 * DOLLAR - 100
+    assert folded(*day).realised == -2 * DOLLAR

@@ -13,6 +13,7 @@ from kalshi_daemon.config import SHIPPED_MODEL
 from kalshi_daemon.errors import CommandRefused
 from kalshi_daemon.facts import Alarmed, ModelReplaced, OperatorSpoke, OrderIntended
 from kalshi_daemon.shell.control import ControlRequest
+from kalshi_daemon.shell.event_bus import BusEnded
 from kalshi_daemon.simulation.faulty_link import TOO_MANY
 
 ORDERS = "/portfolio/events/orders"
@@ -188,6 +189,31 @@ async def test_batches_are_decided_while_the_file_is_read(autojump_clock, tmp_pa
         await running.until(lambda: second in {each.model for each in intents})
         models = [each.model for each in intents]
         assert models == sorted(models, key=[first, second].index)
+        assert await running.stop() == 0
+
+
+async def test_what_cannot_be_journaled_does_not_decide(autojump_clock, tmp_path, monkeypatch):
+    """The journal has a model before its first order; another reload is taken afterwards."""
+    path = tmp_path / "policy.onnx"
+    first = write_model(path, "2026-11-01")
+    async with exchange_site(LIVELY) as site:
+        running = site.start(variables(path))
+        await running.until("trading.normal")
+        second, settle = write_model(path, "2026-11-02"), running.parts.bus.settle
+
+        async def ended(fact):
+            if isinstance(fact, ModelReplaced):
+                raise BusEnded("a test")
+            await settle(fact)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(running.parts.bus, "settle", ended)
+            with pytest.raises(CommandRefused, match="the daemon is ending"):
+                await reload(running)
+        intents = facts_of(running, OrderIntended)
+        await running.until(lambda: len(intents) >= 2)
+        assert {each.model for each in intents} == {first} == {running.parts.policy.selector.model}
+        assert await reload(running) == f"model {second[:12]} decides, not {first[:12]}"
         assert await running.stop() == 0
 
 

@@ -29,7 +29,7 @@ DOORS = frozenset({"calibrated", "swept", "holds_lifted"})  # the events by whic
 
 
 class Invariants:
-    """`checked` counts questions asked, `violated` names the first answers that were no.
+    """`checked` counts questions asked, `violated` names the first answers that were no, each once.
 
     `tell` is called with the text of the first violation of each rule; it must not block.
     """
@@ -163,5 +163,5 @@ class Invariants:
             if rule not in self._told:
                 self._told.add(rule)
                 self._tell(text)
-            if len(self.violated) < VIOLATIONS_KEPT:
+            if len(self.violated) < VIOLATIONS_KEPT and text not in self.violated:
                 self.violated.append(text)

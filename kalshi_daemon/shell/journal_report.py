@@ -100,7 +100,8 @@ class Replayed:
     def _note(self, invariants: Invariants) -> None:
         self.checked += invariants.checked
         self.violations += invariants.violations
-        self.violated += invariants.violated[: VIOLATIONS_KEPT - len(self.violated)]
+        news = [text for text in invariants.violated if text not in self.violated]
+        self.violated += news[: VIOLATIONS_KEPT - len(self.violated)]
 
     @property
     def digest(self) -> str:
@@ -219,8 +220,8 @@ class Verification:
             "note": self.note,
             "goes_on_from": replayed.ledger.journal_before,
             "events": replayed.events,
-            "from": iso(replayed.first_ms),
-            "to": iso(replayed.last_ms),
+            "from": iso(replayed.first_ms) if replayed.events else "",
+            "to": iso(replayed.last_ms) if replayed.events else "",
             "environment": replayed.ledger.environment,
             "keys": list(replayed.ledger.account_keys),
             "invariants": {
@@ -229,7 +230,7 @@ class Verification:
                 "violated": replayed.violated,
             },
             "snapshots": {"proven": replayed.snapshots, "wrong": replayed.snapshots_wrong},
-            "digest": replayed.digest,
+            "digest": replayed.digest if replayed.events else "",
         }
 
 
@@ -248,11 +249,11 @@ def verify(path: Path, environment: str = "", key_id: str = "") -> Verification:
             journal.check_structure()
     except JournalCorrupt as error:
         return Verification(path, "damaged", str(error), note, replayed)
-    if replayed.violations:
-        return Verification(path, "violated", f"{replayed.violations} invariants are violated", note, replayed)
-    if replayed.snapshots_wrong:
-        return Verification(path, "violated", "; ".join(replayed.snapshots_wrong), note, replayed)
-    if key_id and (why := foreign(replayed.ledger, environment, key_id)):
+    why = foreign(replayed.ledger, environment, key_id) if key_id else ""
+    wrong = [f"{replayed.violations} invariants are violated"] if replayed.violations else replayed.snapshots_wrong
+    if wrong:
+        return Verification(path, "violated", "; ".join([*wrong, why] if why else wrong), note, replayed)
+    if why:
         return Verification(path, "foreign", why, note, replayed)
     return Verification(path, "whole", "every event is proven", note, replayed)
 

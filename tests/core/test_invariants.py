@@ -265,6 +265,14 @@ def test_the_list_of_violations_is_bounded_and_their_number_is_not():
     assert invariants.violations == invariants.checked == VIOLATIONS_KEPT + 5
 
 
+def test_the_same_violation_is_listed_once_and_counted_each_time():
+    """One that is asked about with every fact would fill the list, and hide the others."""
+    invariants = Watched().invariants
+    for text in ["7: one"] * VIOLATIONS_KEPT + ["7: two"]:
+        invariants.ask(text, holds=False)
+    assert (invariants.violated, invariants.violations) == (["7: one", "7: two"], VIOLATIONS_KEPT + 1)
+
+
 def test_a_move_from_state_to_state_is_asked_of_the_change_itself():
     """A record handed in as final and back: named, whatever the ledger says by now."""
     watched = Watched(intended(), sent(), acked())

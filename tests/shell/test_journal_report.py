@@ -97,6 +97,17 @@ async def test_what_must_never_happen_is_found_in_a_whole_one(autojump_clock, tm
     verified = verify(path)
     assert (verified.verdict, verified.exit_code) == ("violated", EXIT_REFUSED)
     assert "1: kd-nobody-1 was sent without an intent" in verified.replayed.violated
+    other = verify(path, "another", "somebody")
+    assert other.verdict == "violated"
+    assert other.detail.startswith("2 invariants are violated; it is of an account of the environment ")
+
+
+def test_what_is_no_journal_has_no_times_and_no_digest(tmp_path):
+    """They would be those of 1970, and of an account that nobody has."""
+    path = tmp_path / "journal.sqlite3"
+    path.write_text("a text\n")
+    told = verify(path).as_dict()
+    assert (told["verdict"], told["events"], told["from"], told["to"], told["digest"]) == ("damaged", 0, "", "", "")
 
 
 async def test_figures_add_up(autojump_clock, tmp_path):

@@ -154,6 +154,13 @@ class LedgerView:
             return 0
         return told.revenue - booked[1]
 
+    def origin(self, execution: Execution) -> tuple[str, int]:
+        """The client order id of what was filled, and the decision that it was for; 0 where none of ours is known."""
+        record = self.by_order_id(execution.fill.order_id)
+        if record is None:
+            return execution.fill.client_order_id, 0
+        return record.client_order_id, record.decision
+
     def accepted_orders(self) -> Iterator[str]:
         """The exchange's ids of our orders, newest first, those of the journal before at the end."""
         yield from (each.order_id for each in reversed([*self.orders.values()]) if each.order_id and each.ours)

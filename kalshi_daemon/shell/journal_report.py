@@ -178,7 +178,7 @@ def _session(session: SessionFigures) -> dict[str, object]:
 
 def _execution(ledger: Ledger, execution: Execution) -> dict[str, object]:
     fill = execution.fill
-    record = ledger.by_order_id(fill.order_id)
+    order, decision = ledger.origin(execution)
     return {
         "at": iso(fill.at_ms),
         "trade_id": fill.trade_id,
@@ -189,8 +189,8 @@ def _execution(ledger: Ledger, execution: Execution) -> dict[str, object]:
         "fee": format_money(fill.fee),
         "role": "taker" if fill.is_taker else "maker",
         "realised": format_money(execution.realised),
-        "order": record.client_order_id if record is not None else fill.client_order_id,
-        "decision": record.decision if record is not None else 0,
+        "order": order,
+        "decision": decision,
     }
 
 

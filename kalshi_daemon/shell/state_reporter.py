@@ -258,7 +258,6 @@ def _orders(ledger: LedgerView) -> tuple[OrderStatus, ...]:
 
 def _fill(ledger: LedgerView, execution: Execution) -> FillStatus:
     fill = execution.fill
-    record = ledger.by_order_id(fill.order_id)
     return FillStatus(
         fill.at_ms,
         fill.market,
@@ -268,8 +267,7 @@ def _fill(ledger: LedgerView, execution: Execution) -> FillStatus:
         fill.fee,
         execution.realised,
         fill.is_taker,
-        record.client_order_id if record is not None else fill.client_order_id,
-        record.decision if record is not None else 0,
+        *ledger.origin(execution),
     )
 
 

@@ -20,6 +20,7 @@ from kalshi_daemon.standard_streams import complain, say, say_lines
 from kalshi_daemon.units import DOLLAR, SECOND_MS, Money
 
 if TYPE_CHECKING:
+    from kalshi_daemon.emulator.recording import Recording
     from kalshi_daemon.policy.action_selector import Selector
     from kalshi_daemon.wire.records import PolicyNamed
 
@@ -49,14 +50,13 @@ def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _replay(chosen: argparse.Namespace) -> int:
     if chosen.journal is not None:
         return _decide_again(chosen)
-    from kalshi_daemon.demo import read_recording
     from kalshi_daemon.shell.clock import SystemClock
     from kalshi_daemon.shell.logging import configure_logging
     from kalshi_daemon.simulation.backtest import Backtest, run_backtest
     from kalshi_daemon.simulation.picture import draw
 
     configure_logging("text", "critical", sys.stderr, SystemClock().now_ms, journal=False)
-    recording = None if chosen.recording is None else read_recording(chosen.recording)
+    recording = None if chosen.recording is None else _recording(chosen.recording)
     whole_s = CROWD_S if recording is None else recording.duration_ms / SECOND_MS
     seconds = whole_s if chosen.seconds is None else chosen.seconds
     if seconds > SECONDS_MAX:
@@ -70,6 +70,17 @@ def _replay(chosen: argparse.Namespace) -> int:
     return FINDINGS if report.ended_by or report.violated else 0
 
 
+def _recording(path: Path) -> Recording:
+    """Of a directory of segments, or one of them, what a daemon recorded; else the form that the demo plays."""
+    from kalshi_daemon.demo import read_recording
+    from kalshi_daemon.replay.played import played
+    from kalshi_daemon.shell.recording_file import NAME, SegmentReader, segments_of
+
+    if not path.is_dir() and not NAME.fullmatch(path.name):
+        return read_recording(path)
+    return played(record for each in segments_of(path) for record in SegmentReader(each).records())
+
+
 def _decide_again(chosen: argparse.Namespace) -> int:
     import msgspec
 
@@ -79,6 +90,9 @@ def _decide_again(chosen: argparse.Namespace) -> int:
     from kalshi_daemon.shell.recording_file import SegmentReader, segments_of
     from kalshi_daemon.shell.versions import versions
 
+    given = [name for name in ("seconds", "picture") if getattr(chosen, name) is not None]
+    if given:
+        raise ConfigurationError(f"--{given[0]} is for a backtest; allowed: without --journal")
     if chosen.recording is None:
         raise ConfigurationError("replay --journal decides again what was recorded: name the recording's directory")
     journal: Path = chosen.journal

@@ -151,11 +151,12 @@ class Tasks:
         await self.parts.preflight.opened.wait()
         async with trio.open_nursery() as nursery:
             if self.parts.seams.listens:
-                await nursery.start(Control(self.parts.config.control_socket, self._operations()).run)
+                await nursery.start(Control(self.parts.config.control_socket, self.operations()).run)
             self.parts.notifier.ready(self._state())
             await trio.sleep_forever()
 
-    def _operations(self) -> Mapping[str, Operation]:
+    def operations(self) -> Mapping[str, Operation]:
+        """What the control socket takes, by name."""
         return self._surface.operations(self._stop, self.model_replaced)
 
     async def _show(self) -> None:

@@ -32,7 +32,7 @@ async def test_a_start_that_an_order_by_hand_keeps_from_opening_says_so(autojump
         site.exchange.create_order(site.account, order)
         with structlog.testing.capture_logs() as logged:
             daemon = site.start()
-            ask = daemon.daemon.surface.operations(daemon.daemon.stop)
+            ask = daemon.daemon.tasks.operations()
             await daemon.until(lambda: daemon.held() == ["foreign"])
             await ask["adopt"](ControlRequest("adopt", "mine", cancel=False, who="uid 7"))
             await daemon.until("recovering")

@@ -165,7 +165,7 @@ async def test_a_kill_latch_sweeps_what_an_earlier_run_left(autojump_clock, tmp_
         assert await third.stop() == EXIT_STOPPED
         fourth = site.start(RESTING, journal=journal, kill_latch=latch)
         await fourth.until("paused.holding")
-        clear = fourth.daemon.surface.operations(fourth.daemon.stop)["kill-clear"]
+        clear = fourth.daemon.tasks.operations()["kill-clear"]
         with pytest.raises(CommandRefused, match="needs a reason"):
             await clear(ControlRequest("kill-clear"))
         assert await clear(ControlRequest("kill-clear", "mended")) == "the kill is cleared"

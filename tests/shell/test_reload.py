@@ -39,7 +39,7 @@ def facts_of(running, kind):
 
 
 async def reload(running, why="a better one"):
-    operations = running.daemon.surface.operations(running.daemon.stop, running.daemon.tasks.model_replaced)
+    operations = running.daemon.tasks.operations()
     return await operations["reload"](ControlRequest("reload", why, who="uid 7"))
 
 
@@ -224,7 +224,7 @@ async def test_a_paused_daemon_takes_it_for_later(autojump_clock, tmp_path):
     async with exchange_site(LIVELY) as site:
         running = site.start(variables(path))
         await running.until("trading.normal")
-        operations = running.daemon.surface.operations(running.daemon.stop, running.daemon.tasks.model_replaced)
+        operations = running.daemon.tasks.operations()
         await operations["pause"](ControlRequest("pause", who="uid 7"))
         await running.until("paused.holding")
         second = write_model(path, "2026-11-02")

@@ -15,7 +15,7 @@ STRICT = {"KALSHI_STRICT_OBSERVATIONS": "on"}
 
 
 async def resume(running):
-    operations = running.daemon.surface.operations(running.daemon.stop, running.daemon.tasks.model_replaced)
+    operations = running.daemon.tasks.operations()
     return await operations["resume"](ControlRequest("resume", "looked at", who="uid 7"))
 
 

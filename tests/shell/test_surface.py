@@ -44,7 +44,7 @@ def talk(
     durable: list[AccountFact] = []
 
     async def scenario(stage: Stage) -> None:
-        operations = stage.daemon.surface.operations(stage.daemon.stop, stage.daemon.tasks.model_replaced)
+        operations = stage.daemon.tasks.operations()
 
         async def ask(command: str, why: str = "", *, cancel: bool = False) -> object:
             return await operations[command](ControlRequest(command, why, cancel=cancel, who="uid 7"))
@@ -349,7 +349,7 @@ def test_a_stop_is_journaled_and_then_nothing_more_is_taken() -> None:
 
     async def script(stage: Stage, ask: Ask) -> None:
         assert str(await ask("stop", "enough")).startswith("stopping: ")
-        operations = stage.daemon.surface.operations(stage.daemon.stop, stage.daemon.tasks.model_replaced)
+        operations = stage.daemon.tasks.operations()
         with trio.CancelScope(shield=True):
             while stage.daemon.runner.active:  # noqa: ASYNC110 - the virtual clock is free
                 await trio.sleep(0.1)

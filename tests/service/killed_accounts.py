@@ -209,7 +209,8 @@ class Account:
         if daemon.process.poll() is not None:
             return True
         if point in AT_THE_STOP:
-            return daemon.was_in("trading.normal") and bool(self.member.resting())
+            least = 2 if point == "half:CANCEL" else 1  # the cancel of one order has no body
+            return daemon.was_in("trading.normal") and len(self.member.resting()) >= least
         if point in ROTATION:
             return daemon.was_in("trading.normal")
         if point in AT_A_FILL:
